@@ -1,0 +1,1 @@
+"""Composition root: a Config in, an ASGI app out; the one file that knows every part."""

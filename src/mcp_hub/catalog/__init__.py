@@ -1,0 +1,1 @@
+"""Pure: names, URIs, merging, filters of the merged view."""

@@ -1,0 +1,1 @@
+"""YAML text to a checked configuration, or every problem at once."""

@@ -1,0 +1,1 @@
+"""Which credential goes on this request."""

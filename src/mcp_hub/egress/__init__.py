@@ -1,0 +1,1 @@
+"""The one door out: resolve, judge, dial, and pooled HTTP on top."""

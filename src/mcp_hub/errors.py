@@ -1,0 +1,105 @@
+"""Every failure the hub reports, sorted by who has to act.
+
+Rule: `public` is safe for the caller. It never holds a token, a URL with a query or an upstream's raw body;
+it says what happened, whose turn it is and the next step. What is for the log travels as `__cause__`.
+"""
+
+from dataclasses import dataclass
+
+
+class HubError(Exception):
+    """Base of all; never raised itself."""
+
+    def __init__(self, public: str) -> None:
+        super().__init__(public)
+        self.public = public
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One thing wrong in a configuration. `line` and `column` count from 1; 0 means the file as a whole."""
+
+    line: int
+    column: int
+    path: str
+    message: str
+    hint: str = ""
+    excerpt: str = ""
+
+
+class ConfigError(HubError):
+    """The operator has to act: every problem of a configuration at once."""
+
+    def __init__(self, source: str, problems: list[Problem]) -> None:
+        count = len(problems)
+        super().__init__(f"{source}: {count} problem{'' if count == 1 else 's'}")
+        self.source = source
+        self.problems = sorted(problems)
+
+
+class CallerError(HubError):
+    """The client has to act."""
+
+
+class Unauthenticated(CallerError):
+    """Nobody the hub knows."""
+
+
+class Forbidden(CallerError):
+    """Known, but may not do this."""
+
+
+class BadRequest(CallerError):
+    """The request is not one the protocol allows. JSON-RPC -32602."""
+
+
+class UnknownMethod(CallerError):
+    """The hub does not serve this method. JSON-RPC -32601."""
+
+
+class UnknownName(CallerError):
+    """No tool, prompt or resource of that name in the caller's catalog.
+
+    `kind` is `tool`, `prompt` or `resource`; a missing resource has an error code of its own in the legacy era.
+    """
+
+    def __init__(self, kind: str, name: str, public: str) -> None:
+        super().__init__(public)
+        self.kind = kind
+        self.name = name
+
+
+class UpstreamError(HubError):
+    """The other side has to act. `upstream` is its configured name."""
+
+    def __init__(self, upstream: str, public: str) -> None:
+        super().__init__(public)
+        self.upstream = upstream
+
+
+class Unreachable(UpstreamError):
+    """No connection, or it broke before an answer arrived."""
+
+
+class TimedOut(UpstreamError):
+    """Connected, but the answer did not arrive in time. A call may have had effects."""
+
+
+class RefusedCredential(UpstreamError):
+    """Reached, and the credential was rejected (401 or 403)."""
+
+
+class BrokeProtocol(UpstreamError):
+    """Answered with something that is not the protocol, or is over a limit."""
+
+
+class Busy(UpstreamError):
+    """Not sent: too many calls are under way there, or its circuit is open after repeated failures."""
+
+
+class HubFault(HubError):
+    """We have to act."""
+
+
+class StoreFailed(HubFault):
+    """The store could not be read or written."""

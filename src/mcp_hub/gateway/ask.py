@@ -1,0 +1,86 @@
+"""One request of a caller's, and its answer: what the inbound side and the road hand each other."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from msgspec import Raw
+
+from mcp_hub.principal import Principal
+from mcp_hub.wire.eras import Era
+from mcp_hub.wire.jsonrpc import Fields, Json
+
+Emit = Callable[[bytes], Awaitable[None]]
+"""Puts one encoded notification on the stream of the request it belongs to; returns when it may take the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """What a client says of itself: by `initialize` in the legacy era, on each request in the modern one."""
+
+    era: Era
+    revision: str
+    capabilities: Raw
+    info: Raw | None = None
+
+
+@dataclass(slots=True)
+class Ask:
+    """One request on its way to the road.
+
+    `params` and `meta` are the caller's own members, still encoded; `meta` is `params["_meta"]`, decoded one level.
+    `session` is the downstream legacy session's id, `None` for modern requests. `emit` may be called any number of
+    times before the answer is returned. `param_headers` are the request's `Mcp-Param-*` headers, lower-case.
+    """
+
+    caller: Principal
+    client: Client
+    method: str
+    params: Fields
+    meta: Fields
+    emit: Emit
+    session: str | None = None
+    param_headers: dict[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer: exactly one of `result` and `error`, each an encoded JSON object, passed on as it came."""
+
+    result: Raw | bytes | None = None
+    error: Raw | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What the hub says of itself to this caller: `initialize` and `server/discover` are both made from it."""
+
+    server_info: Json
+    capabilities: Json
+    instructions: str
+    ttl_ms: int
+    cache_scope: str
+
+
+class Gateway(Protocol):
+    """The road, as the inbound side sees it."""
+
+    async def answer(self, ask: Ask) -> Reply:
+        """Serve one request; cancellation closes what was opened upstream for it.
+
+        Raises:
+            HubError: as the room `errors` sorts them. Every other exception is a fault of ours.
+        """
+        ...
+
+    async def describe(self, caller: Principal) -> Description:
+        """What `initialize` and `server/discover` answer. Waits for upstreams no longer than the listing deadline."""
+        ...
+
+    async def set_log_level(self, session: str, level: str) -> None:
+        """Remember a legacy session's `logging/setLevel` for the upstream sessions paired with it."""
+        ...
+
+    async def end_session(self, session: str) -> None:
+        """A downstream legacy session is over: close the upstream sessions that were paired with it."""
+        ...

@@ -1,0 +1,1 @@
+"""The MCP endpoint: bytes to message and back."""

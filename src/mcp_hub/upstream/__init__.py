@@ -1,0 +1,1 @@
+"""The wire to one MCP server, in both eras."""

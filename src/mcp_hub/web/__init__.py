@@ -1,0 +1,1 @@
+"""Everything on HTTP that is not the MCP endpoint."""

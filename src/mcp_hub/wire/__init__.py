@@ -1,0 +1,1 @@
+"""Pure: bytes and dicts of the protocol, no I/O."""

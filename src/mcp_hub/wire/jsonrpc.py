@@ -1,0 +1,194 @@
+"""JSON-RPC 2.0 messages as bytes whose members stay encoded until somebody owns them.
+
+Rule: an envelope is decoded once; `id`, `params`, `result` and `error` stay `Raw` slices of the received bytes,
+so a message that is only passed on costs no more than copying it, and no field of it is lost or re-modelled.
+"""
+
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw
+
+PARSE_ERROR: Final = -32700
+INVALID_REQUEST: Final = -32600
+METHOD_NOT_FOUND: Final = -32601
+INVALID_PARAMS: Final = -32602
+INTERNAL_ERROR: Final = -32603
+RESOURCE_NOT_FOUND: Final = -32002
+HEADER_MISMATCH: Final = -32020
+MISSING_CAPABILITY: Final = -32021
+UNSUPPORTED_VERSION: Final = -32022
+
+Json = dict[str, Any]
+"""A decoded JSON object that is only passed through or owned by the catalog."""
+Fields = dict[str, Raw]
+"""A JSON object whose members are still encoded: keys in their order, unknown ones included."""
+
+NULL: Final = Raw(b"null")
+ABSENT: Final = Raw()
+
+
+class Malformed(ValueError):
+    """Bytes that are not the JSON-RPC they should be. `code` is the JSON-RPC error code that says so."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class Message(msgspec.Struct, gc=False):
+    """One JSON-RPC message of either direction; an absent member is `ABSENT`, which is falsy."""
+
+    jsonrpc: str
+    id: Raw = ABSENT
+    method: str | None = None
+    params: Raw = ABSENT
+    result: Raw = ABSENT
+    error: Raw = ABSENT
+
+    @property
+    def is_request(self) -> bool:
+        """Whether it asks for an answer: a method and an id."""
+        return self.method is not None and bool(self.id)
+
+    @property
+    def is_notification(self) -> bool:
+        """Whether it is a method without an id (JSON-RPC 2.0 section 4.1: key presence decides)."""
+        return self.method is not None and not self.id
+
+    @property
+    def is_response(self) -> bool:
+        """Whether it answers a request of the receiver's."""
+        return self.method is None and bool(self.result or self.error)
+
+
+_message: Final = msgspec.json.Decoder(Message)
+_batch: Final = msgspec.json.Decoder(list[Raw])
+_fields: Final = msgspec.json.Decoder(Fields)
+_any: Final = msgspec.json.Decoder()
+_encoder: Final = msgspec.json.Encoder()
+encode: Final = _encoder.encode
+"""Any JSON value, `Raw` members included, to bytes."""
+
+_ID_STARTS: Final = frozenset(b'"-0123456789')
+
+
+def parse(body: bytes) -> Message:
+    """Decode one message.
+
+    Raises:
+        Malformed: not UTF-8 JSON (-32700), or JSON that is not one JSON-RPC 2.0 message (-32600).
+    """
+    _require_text(body)
+    try:
+        message = _message.decode(body)
+    except msgspec.ValidationError as error:
+        raise Malformed(INVALID_REQUEST, "The body must be one JSON-RPC 2.0 message object") from error
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise Malformed(PARSE_ERROR, "The body is not valid JSON") from error
+    if message.jsonrpc != "2.0":
+        raise Malformed(INVALID_REQUEST, 'The member "jsonrpc" must be "2.0"')
+    _require_id(message)
+    if not (message.is_request or message.is_notification or message.is_response):
+        raise Malformed(INVALID_REQUEST, "The body is neither a request, a notification nor a response")
+    return message
+
+
+def parse_batch(body: bytes) -> list[bytes]:
+    """Split a batch into its messages, each still encoded.
+
+    Raises:
+        Malformed: not a JSON array, or an empty one.
+    """
+    _require_text(body)
+    try:
+        parts = _batch.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise Malformed(PARSE_ERROR, "The body is not valid JSON") from error
+    if not parts:
+        raise Malformed(INVALID_REQUEST, "A batch must hold at least one message")
+    return [bytes(part) for part in parts]
+
+
+def is_batch(body: bytes) -> bool:
+    """Whether the body is a JSON array rather than an object, by its first character."""
+    return body[:64].lstrip(b" \t\r\n")[:1] == b"["
+
+
+def fields(raw: Raw | bytes) -> Fields:
+    """The members of a JSON object, each still encoded; `ABSENT` gives an empty object.
+
+    Raises:
+        Malformed: not a JSON object (-32602).
+    """
+    if not raw:
+        return {}
+    try:
+        return _fields.decode(raw)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise Malformed(INVALID_PARAMS, "Expected a JSON object here") from error
+
+
+def value(raw: Raw | bytes) -> Any:
+    """Decode a JSON value completely.
+
+    Raises:
+        Malformed: what was skipped until now is not valid after all: a lone surrogate, too deep a nesting (-32602).
+    """
+    try:
+        return _any.decode(raw)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise Malformed(INVALID_PARAMS, "This part of the message is not valid JSON text") from error
+
+
+def text(raw: Raw | None) -> str | None:
+    """The string in `raw`, or `None` if it is absent or not a string."""
+    if raw is None:
+        return None
+    decoded = value(raw)
+    return decoded if isinstance(decoded, str) else None
+
+
+def request(number: Raw | int, method: str, params: Fields | Json) -> bytes:
+    """Encode a request."""
+    return encode({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
+
+
+def notification(method: str, params: Fields | Json | None = None) -> bytes:
+    """Encode a notification; `params` is left out if `None`."""
+    if params is None:
+        return encode({"jsonrpc": "2.0", "method": method})
+    return encode({"jsonrpc": "2.0", "method": method, "params": params})
+
+
+def result_parts(number: Raw, result: Raw | bytes) -> tuple[bytes, Raw | bytes, bytes]:
+    """A response around an encoded result, in three parts so that a large result is not copied once more."""
+    return b'{"jsonrpc":"2.0","id":%b,"result":' % bytes(number), result, b"}"
+
+
+def error_response(number: Raw | None, error: Raw | Json) -> bytes:
+    """Encode an error response; an unreadable request's id is `null` (JSON-RPC 2.0 section 5)."""
+    return encode({"jsonrpc": "2.0", "id": NULL if number is None else number, "error": error})
+
+
+def error_object(code: int, message: str, data: Any = None) -> Json:
+    """An error object; `data` is left out if `None`."""
+    if data is None:
+        return {"code": code, "message": message}
+    return {"code": code, "message": message, "data": data}
+
+
+def _require_text(body: bytes) -> None:
+    # Skipped members are not checked for UTF-8 by the decoder, and must not travel on unchecked.
+    if not body.isascii():
+        try:
+            str(body, "utf-8")
+        except UnicodeDecodeError as error:
+            raise Malformed(PARSE_ERROR, "The body is not UTF-8") from error
+
+
+def _require_id(message: Message) -> None:
+    if message.is_request and bytes(message.id)[0] not in _ID_STARTS:
+        # MCP basic: "Requests MUST include a string or integer ID. ... the ID MUST NOT be null."
+        raise Malformed(INVALID_REQUEST, "A request's id must be a string or an integer")
