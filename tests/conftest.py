@@ -1,0 +1,12 @@
+"""What every test shares."""
+
+import pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "promise(*ids): the promises, threats and targets this test shows")
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
