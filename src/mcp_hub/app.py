@@ -1,1 +1,243 @@
-"""Composition root: a Config in, an ASGI app out; the one file that knows every part."""
+"""Composition root: a Config in, an ASGI app out; the one file that knows every part.
+
+Rule: the configuration is split here. A room gets the few values it needs, never the whole.
+"""
+
+import asyncio
+import os
+import secrets
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from contextlib import AsyncExitStack
+from typing import Any, final
+from urllib.parse import urlsplit
+
+from msgspec import Raw
+
+from mcp_hub import __version__
+from mcp_hub.audit.calls import CallLog
+from mcp_hub.catalog.access import Filter
+from mcp_hub.catalog.parts import Exposure
+from mcp_hub.config import model
+from mcp_hub.config.places import store_path
+from mcp_hub.credentials.credential import Credential
+from mcp_hub.credentials.resolve import Credentials
+from mcp_hub.egress.client import HttpClient
+from mcp_hub.egress.dial import Dialer
+from mcp_hub.gateway.listing import Listing
+from mcp_hub.gateway.memory import Memory
+from mcp_hub.gateway.road import Road
+from mcp_hub.gateway.view import Views
+from mcp_hub.inbound.endpoint import Endpoint
+from mcp_hub.inbound.guard import LOOPBACK
+from mcp_hub.inbound.sessions import MemorySessions
+from mcp_hub.principal import LOCAL, Principal
+from mcp_hub.secret import Secret
+from mcp_hub.store.base import CallRecord, Store
+from mcp_hub.store.sqlite import SqliteStore
+from mcp_hub.upstream.channel import Channel, Limits
+from mcp_hub.upstream.supervise import supervise
+from mcp_hub.upstream.upstream import Known, Settings, Upstream
+from mcp_hub.web.site import Site
+from mcp_hub.wire.eras import Era
+from mcp_hub.wire.jsonrpc import Json, encode
+
+ENDPOINT_PATH = "/mcp"
+_CURSOR_KEY = "cursor-key"
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+def create_app(config: model.Config) -> "Hub":
+    """An ASGI app that serves the hub of this configuration.
+
+    It opens the store and contacts the upstreams when its lifespan starts, and starts with all of them down.
+    Where the surrounding app runs no lifespans, enter `async with hub:` around serving it instead.
+    """
+    return Hub(config)
+
+
+@final
+class Hub:
+    """One running hub. Serves requests between the start and the end of its lifespan."""
+
+    def __init__(self, config: model.Config) -> None:
+        self._config = config
+        self._endpoint: App | None = None
+        self._site: App | None = None
+        self._running = AsyncExitStack()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI 3: HTTP and lifespan."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "http":
+            serve = self._endpoint if scope["path"] == ENDPOINT_PATH else self._site
+            if serve is None:
+                raise RuntimeError("the hub's lifespan has not started")
+            await serve(scope, receive, send)
+
+    async def __aenter__(self) -> "Hub":
+        """Open the store, begin to contact the upstreams.
+
+        Raises:
+            StoreFailed: the store cannot be opened; nothing has been started.
+        """
+        async with AsyncExitStack() as stack:
+            await self._start(stack)
+            self._running = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *failure: object) -> None:
+        """End every upstream session, store what waits."""
+        self._endpoint = self._site = None
+        await self._running.aclose()
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await self.__aenter__()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.__aexit__()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _start(self, stack: AsyncExitStack) -> None:
+        config = self._config
+        store = _open_store(config.store)
+        stack.push_async_callback(store.aclose)
+        declared = {name: each for name, each in config.upstreams.items() if each.enabled and each.url is not None}
+        exposures = {name: _exposure(each, config.defaults) for name, each in declared.items()}
+        server_info: Json = {"name": "mcp_hub", "title": "mcp_hub", "version": __version__}
+        views = Views(exposures, server_info, round(config.defaults.catalog_ttl * 1000))
+        memory = Memory(store, LOCAL.tenant, {name: each.url or "" for name, each in declared.items()})
+        known = await memory.recall()
+        http = HttpClient(Dialer(allow_private=config.network.allow_private))
+        stack.push_async_callback(http.aclose)
+        credentials = {name: _credential(each) for name, each in declared.items()}
+        info = Raw(encode(server_info))
+        upstreams = {
+            name: _upstream(
+                each,
+                config.defaults,
+                http=http,
+                credential=credentials[name],
+                info=info,
+                listeners=(views, memory),
+                known=known.get(name),
+            )
+            for name, each in declared.items()
+        }
+        views.watch(upstreams)
+        key = await store.keep_setting_if_absent(_CURSOR_KEY, secrets.token_bytes(32))
+        calls = CallLog(store.append_calls, CallRecord)
+        stack.push_async_callback(calls.aclose)
+        listing = Listing(
+            upstreams,
+            exposures,
+            views,
+            deadline=config.defaults.list_timeout,
+            page_size=config.defaults.page_size,
+            cursor_key=key,
+        )
+        road = Road(upstreams, listing, Credentials(credentials), calls, server_info)
+        self._serve(config.server, road, upstreams, _absent(config.upstreams, declared))
+        stack.push_async_callback(memory.flush)
+        _keep_running(stack, {"the memory of lists": memory.run, **{name: u.run for name, u in upstreams.items()}})
+        for upstream in upstreams.values():
+            stack.push_async_callback(upstream.aclose)
+
+    def _serve(
+        self, server: model.Server, road: Road, upstreams: Mapping[str, Upstream], absent: Mapping[str, str]
+    ) -> None:
+        self._endpoint = Endpoint(
+            road,
+            MemorySessions(road.end_session),
+            identify=_anybody,
+            allowed_hosts=_hosts(server),
+            max_request=server.max_request,
+        )
+        self._site = Site(upstreams, absent, __version__).app()
+
+
+def _anybody(headers: object) -> Principal:
+    # `login: none`: whoever can reach a hub that listens on loopback only is its one user.
+    del headers
+    return LOCAL
+
+
+def _open_store(store: model.Store) -> Store:
+    return SqliteStore.open(store_path(store, os.environ))
+
+
+def _exposure(upstream: model.Upstream, defaults: model.Defaults) -> Exposure:
+    return Exposure(
+        name=upstream.name,
+        title=upstream.title or upstream.name,
+        namespace=upstream.namespace,
+        name_limit=defaults.name_limit,
+        tools=_filter(upstream.tools),
+        prompts=_filter(upstream.prompts),
+        resources=_filter(upstream.resources),
+        rename=upstream.rename,
+    )
+
+
+def _filter(said: model.Filter) -> Filter:
+    return Filter(said.allow, said.deny)
+
+
+def _credential(upstream: model.Upstream) -> Credential:
+    headers = dict(upstream.headers)
+    if isinstance(upstream.auth, model.ApiKey):
+        headers["Authorization"] = Secret(f"Bearer {upstream.auth.value.open()}")
+    return Credential(headers)
+
+
+def _upstream(
+    declared: model.Upstream,
+    defaults: model.Defaults,
+    *,
+    http: HttpClient,
+    credential: Credential,
+    info: Raw,
+    listeners: Sequence[Any],
+    known: Known | None,
+) -> Upstream:
+    pinned = {"auto": None, "legacy": Era.LEGACY}.get(declared.protocol, Era.MODERN)
+    limits = Limits(declared.max_result, defaults.max_event, declared.timeout, defaults.list_timeout)
+    settings = Settings(
+        name=declared.name,
+        url=declared.url or "",
+        pinned=pinned,
+        ttl=declared.catalog_ttl,
+        listing=defaults.list_timeout,
+        credential=credential,
+        info=info,
+    )
+    return Upstream(settings, Channel(declared.name, settings.url, http, limits), listeners, known=known)
+
+
+def _absent(all_declared: Mapping[str, model.Upstream], served: Mapping[str, model.Upstream]) -> dict[str, str]:
+    return {
+        name: "Server URL not set" if each.enabled else "Disabled in the configuration"
+        for name, each in all_declared.items()
+        if name not in served
+    }
+
+
+def _hosts(server: model.Server) -> set[str]:
+    public = urlsplit(server.public_url or "").netloc
+    return {*LOOPBACK, *server.allowed_hosts, *({public} if public else ())}
+
+
+def _keep_running(stack: AsyncExitStack, runs: Mapping[str, Callable[[], Awaitable[None]]]) -> None:
+    tasks = [asyncio.ensure_future(supervise(name, run)) for name, run in runs.items()]
+
+    async def stop() -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    stack.push_async_callback(stop)

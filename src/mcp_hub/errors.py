@@ -53,6 +53,10 @@ class BadRequest(CallerError):
     """The request is not one the protocol allows. JSON-RPC -32602."""
 
 
+class HeaderMismatch(CallerError):
+    """An HTTP header disagrees with the body it repeats. JSON-RPC -32020."""
+
+
 class UnknownMethod(CallerError):
     """The hub does not serve this method. JSON-RPC -32601."""
 

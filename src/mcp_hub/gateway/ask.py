@@ -4,24 +4,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from msgspec import Raw
-
 from mcp_hub.principal import Principal
-from mcp_hub.wire.eras import Era
-from mcp_hub.wire.jsonrpc import Fields, Json
+from mcp_hub.wire.eras import Client
+from mcp_hub.wire.jsonrpc import Fields, Json, Reply
 
 Emit = Callable[[bytes], Awaitable[None]]
 """Puts one encoded notification on the stream of the request it belongs to; returns when it may take the next."""
-
-
-@dataclass(frozen=True, slots=True)
-class Client:
-    """What a client says of itself: by `initialize` in the legacy era, on each request in the modern one."""
-
-    era: Era
-    revision: str
-    capabilities: Raw
-    info: Raw | None = None
 
 
 @dataclass(slots=True)
@@ -41,14 +29,6 @@ class Ask:
     emit: Emit
     session: str | None = None
     param_headers: dict[str, str] = field(default_factory=dict[str, str])
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """The answer: exactly one of `result` and `error`, each an encoded JSON object, passed on as it came."""
-
-    result: Raw | bytes | None = None
-    error: Raw | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,11 @@
 Source: MCP specification 2026-07-28, basic/versioning. A test holds these constants against the SDK's.
 """
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Raw
 
 
 class Era(StrEnum):
@@ -44,6 +47,16 @@ CACHEABLE: Final = frozenset(
     }
 )
 """Methods whose complete modern results carry `ttlMs` and `cacheScope` (server/utilities/caching)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """What a client says of itself: by `initialize` in the legacy era, on each request in the modern one."""
+
+    era: Era
+    revision: str
+    capabilities: Raw
+    info: Raw | None = None
 
 
 def negotiate(offered: object) -> str:

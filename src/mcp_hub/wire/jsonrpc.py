@@ -4,6 +4,7 @@ Rule: an envelope is decoded once; `id`, `params`, `result` and `error` stay `Ra
 so a message that is only passed on costs no more than copying it, and no field of it is lost or re-modelled.
 """
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -26,6 +27,14 @@ Fields = dict[str, Raw]
 
 NULL: Final = Raw(b"null")
 ABSENT: Final = Raw()
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer: exactly one of `result` and `error`, each an encoded JSON object, passed on as it came."""
+
+    result: Raw | bytes | None = None
+    error: Raw | None = None
 
 
 class Malformed(ValueError):

@@ -1,0 +1,191 @@
+"""Everything that is compared: each starts on the proxy's core and is handed out once it answered a call rightly."""
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import setup
+from harness.machine import LOAD_CORE, PROXY_CORE
+from harness.mcp import Endpoint, Era, get_json, open_session, wait_for_call
+from harness.process import Failed, Process, started
+
+KEY = {"X-Api-Key": "k"}
+"""The credential every proxy that can do so puts on each request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """The benchmark's own MCP server, on one port or on many."""
+
+    ports: tuple[int, ...]
+    process: Process
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        return tuple(f"http://127.0.0.1:{port}/mcp" for port in self.ports)
+
+    def stats(self) -> dict[str, int]:
+        """What has arrived so far, over all ports."""
+        return get_json(f"http://127.0.0.1:{self.ports[-1]}/stats")
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A contender that is up: where to ask, the name its echo goes by, and the process to account for."""
+
+    name: str
+    to: Endpoint
+    tool: str = "echo"
+    process: Process | None = None
+    upstream: Upstream | None = None
+    adds_key: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """What a case works with: the installed programs, a directory that is removed after the case, and how thorough."""
+
+    programs: setup.Programs
+    home: Path
+    hub_command: str
+    rounds: int
+    seconds: float
+
+    @contextmanager
+    def upstream(self, ports: int = 1, *flags: str) -> Iterator[Upstream]:
+        """The upstream on so many ports; flags as in upstream.c."""
+        words = [self.programs.upstream, "--listen", str(ports), *flags]
+        with started(words, LOAD_CORE, self.home) as process:
+            line = process.wait_for_line(r"^[\d ]+$", 10)
+            yield Upstream(tuple(map(int, line.group().split())), process)
+
+    @contextmanager
+    def direct(self, upstream: Upstream) -> Iterator[Running]:
+        """No proxy at all."""
+        yield Running("direct, no proxy", Endpoint(upstream.urls[0]), upstream=upstream)
+
+    @contextmanager
+    def nginx(self, upstream: Upstream) -> Iterator[Running]:
+        """The reference: one worker, connections to the upstream kept open, one header added, no log."""
+        port = _free_port()
+        config = self.home / f"nginx-{port}.conf"
+        config.write_text(_NGINX.format(home=self.home, port=port, upstream=upstream.ports[0], user=_nginx_user()))
+        words = [self.programs.nginx, "-c", str(config), "-p", str(self.home), "-e", "stderr"]
+        with started(words, PROXY_CORE, self.home) as process:
+            to = Endpoint(f"http://127.0.0.1:{port}/mcp")
+            wait_for_call(to, "echo", process)
+            yield Running("nginx", to, process=process, upstream=upstream, adds_key=True)
+
+    @contextmanager
+    def hub(self, upstreams: Upstream, era: Era = "modern", name: str = "mcp_hub") -> Iterator[Running]:
+        """The hub in front of every port of the upstream, spoken to in this era. The tool is the last port's echo."""
+        with self.bare_hub(upstreams) as (process, url):
+            to = Endpoint(url) if era == "modern" else open_session(url)
+            tool = f"u{len(upstreams.ports) - 1}__echo"
+            wait_for_call(to, tool, process)
+            yield Running(name, to, tool, process, upstreams, adds_key=True)
+
+    @contextmanager
+    def bare_hub(self, upstreams: Upstream) -> Iterator[tuple[Process, str]]:
+        """The same, as soon as it says that it listens."""
+        if not Path(self.hub_command).exists():
+            raise Failed(f"there is no {self.hub_command}: install the hub first (python -m pip install -e .)")
+        data = self.home / f"data-{upstreams.ports[0]}"
+        data.mkdir(exist_ok=True)
+        config = data / "hub.yaml"
+        config.write_text(json.dumps(_hub_config(upstreams.urls)))  # JSON is YAML
+        words = [self.hub_command, "serve", "-c", str(config), "--port", "0"]
+        with started(words, PROXY_CORE, self.home, {"MCP_HUB_DATA": str(data)}) as process:
+            line = process.wait_for_line(r"^\s*Endpoint\s+(http\S+)", 30)
+            yield process, line.group(1)
+
+    @contextmanager
+    def fastmcp(self, upstream: Upstream, way: str) -> Iterator[Running]:
+        """FastMCP's proxy; `way` as in peers/fastmcp_proxy.py."""
+        port = _free_port()
+        script = str(setup.BENCH / "peers" / "fastmcp_proxy.py")
+        words = [setup.fastmcp_python(), script, upstream.urls[0], str(port), way]
+        name = "FastMCP, create_proxy(url)" if way == "url" else "FastMCP, client kept open"
+        with started(words, PROXY_CORE, self.home) as process:
+            to = Endpoint(f"http://127.0.0.1:{port}/mcp")
+            wait_for_call(to, "echo", process, 60)
+            yield Running(name, to, process=process, upstream=upstream)
+
+    @contextmanager
+    def node_proxy(self, era: Era) -> Iterator[Running]:
+        """The npm package mcp-proxy. It only fronts commands, so its upstream speaks on stdin; that is not counted."""
+        node, script = setup.node_proxy()
+        port = _free_port()
+        own = ["--host", "127.0.0.1", "--port", str(port), "--server", "stream", "--upstreamProtocol", era]
+        words = [node, script, *own, "--", self.programs.upstream, "--stdio"]
+        with started(words, PROXY_CORE, self.home, not_counted="upstream") as process:
+            url = f"http://127.0.0.1:{port}/mcp"
+            _wait_for_port(port, process)
+            to = Endpoint(url) if era == "modern" else open_session(url)
+            wait_for_call(to, "echo", process)
+            process.move_uncounted(LOAD_CORE)
+            yield Running(f"mcp-proxy (Node), {era}", to, process=process)
+
+
+def _hub_config(urls: Sequence[str]) -> dict[str, object]:
+    upstreams = {f"u{n}": {"url": url, "headers": KEY} for n, url in enumerate(urls)}
+    return {"network": {"allow_private": ["127.0.0.0/8"]}, "upstreams": upstreams}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _wait_for_port(port: int, process: Process) -> None:
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        process.check_alive()
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.02)
+    raise Failed(f"nothing listens on port {port}")
+
+
+def _nginx_user() -> str:
+    return "user root;" if os.geteuid() == 0 else ""
+
+
+_NGINX = """
+{user}
+daemon off;
+worker_processes 1;
+pid {home}/nginx-{port}.pid;
+error_log stderr error;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off;
+    client_body_temp_path {home}/body;
+    proxy_temp_path {home}/proxied;
+    fastcgi_temp_path {home}/unused-fastcgi;
+    uwsgi_temp_path {home}/unused-uwsgi;
+    scgi_temp_path {home}/unused-scgi;
+    keepalive_requests 100000000;
+    upstream mcp {{
+        server 127.0.0.1:{upstream};
+        keepalive 64;
+        keepalive_requests 100000000;
+    }}
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{
+            proxy_pass http://mcp;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_set_header X-Api-Key k;
+        }}
+    }}
+}}
+"""

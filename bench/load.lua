@@ -1,0 +1,27 @@
+-- The load: one prepared request after the other, each with its own id, from a job file
+-- (header lines, an empty line, then the body with @ID@ where the id belongs).
+local PREPARED = 4096 -- far more than are ever under way at once, so that no two share an id
+
+local requests, turn = {}, 0
+
+function init(args)
+  local job = assert(io.open(args[1], "rb")):read("*a")
+  local head, body = job:match("^(.-)\n\n(.*)$")
+  local headers = {}
+  for name, value in head:gmatch("([^\n:]+): ([^\n]*)") do headers[name] = value end
+  for id = 1, PREPARED do
+    requests[id] = wrk.format("POST", nil, headers, (body:gsub("@ID@", tostring(1000 + id))))
+  end
+end
+
+function request()
+  turn = turn % PREPARED + 1
+  return requests[turn]
+end
+
+function done(summary, latency)
+  local errors = summary.errors
+  print(("RESULT requests=%d us=%d bytes=%d p50=%d p99=%d refused=%d broken=%d"):format(
+    summary.requests, summary.duration, summary.bytes, latency:percentile(50), latency:percentile(99),
+    errors.status, errors.connect + errors.read + errors.write + errors.timeout))
+end

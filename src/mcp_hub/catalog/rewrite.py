@@ -1,0 +1,177 @@
+"""Results back into the hub's words, and references into an upstream's.
+
+Rule: only URIs change. What needs no change is returned as it came, undecoded; of the rest only the objects on the way
+to a URI are opened, and every other member stays the bytes it was.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from mcp_hub.catalog.names import exposed_uri
+from mcp_hub.catalog.parts import Kind
+from mcp_hub.catalog.routes import Catalog, Route
+from mcp_hub.catalog.text import label
+from mcp_hub.errors import BadRequest, UnknownName
+from mcp_hub.wire.jsonrpc import INVALID_PARAMS, Fields, Malformed, encode, fields, text
+
+_list: Final = msgspec.json.Decoder(list[Raw])
+
+_NO_REFERENCE: Final = 'The reference must be of type "ref/prompt" with a name or "ref/resource" with a uri'
+
+Change = Callable[[Raw, str], Raw]
+"""Rewrites one encoded value for a namespace; gives the same object back if nothing in it had to change."""
+
+
+def outward_result(method: str, raw: bytes | Raw, namespace: str | None) -> bytes | Raw:
+    """The result of a request, or the `params` of `notifications/resources/updated`, with the hub's URIs.
+
+    Methods whose results hold no URIs are passed through, and so is everything of an unprefixed upstream.
+
+    Raises:
+        Malformed: a part that had to be opened is not valid JSON.
+    """
+    change = _RESULTS.get(method)
+    if namespace is None or change is None or not _may_hold_uri(bytes(raw)):
+        return raw
+    return change(raw if isinstance(raw, Raw) else Raw(raw), namespace)
+
+
+def inward_ref(ref: Raw, catalog: Catalog) -> tuple[Route, Raw]:
+    """Whose prompt or resource a `completion/complete` is about, and the reference in that upstream's words.
+
+    Raises:
+        BadRequest: not a reference.
+        UnknownName: a reference to nothing in this catalog.
+    """
+    try:
+        members = fields(ref)
+        kind, name, uri = (text(members.get(member)) for member in ("type", "name", "uri"))
+    except Malformed as error:
+        raise BadRequest(_NO_REFERENCE) from error
+    if kind == "ref/prompt" and name is not None:
+        return _referred(members, "name", "prompt", name, catalog.prompt(name))
+    if kind == "ref/resource" and uri is not None:
+        # "The URI or URI template of the resource"
+        return _referred(members, "uri", "resource", uri, catalog.owner(Kind.TEMPLATE, uri) or catalog.resource(uri))
+    raise BadRequest(_NO_REFERENCE)
+
+
+def _referred(members: Fields, key: str, noun: str, name: str, route: Route | None) -> tuple[Route, Raw]:
+    if route is None:
+        raise UnknownName(noun, name, f'There is no {noun} "{label(name)}" in this catalog; list it again.')
+    return route, Raw(encode({**members, key: route.original}))
+
+
+def with_member(raw: bytes | Raw, key: str, encoded: bytes) -> bytes:
+    """The encoded object with this member first; one of the same key that is already there is replaced.
+
+    Raises:
+        Malformed: not a JSON object.
+    """
+    body = bytes(raw).lstrip()
+    if not body.startswith(b"{") or _may_hold(body, key):
+        return encode({key: Raw(encoded), **_without(fields(body), key)})
+    rest = body[1:].lstrip()
+    comma = b"" if rest.startswith(b"}") else b","
+    return b"{%b:%b%b%b" % (encode(key), encoded, comma, rest)
+
+
+def without_member(raw: bytes | Raw, key: str) -> bytes | Raw:
+    """The encoded object without this member; the same object if it has none.
+
+    Raises:
+        Malformed: the key occurs, and the whole is not a JSON object.
+    """
+    if not _may_hold(bytes(raw), key):
+        return raw
+    members = fields(raw)
+    return encode(_without(members, key)) if key in members else raw
+
+
+def _without(members: Fields, key: str) -> Fields:
+    return {name: value for name, value in members.items() if name != key}
+
+
+def _may_hold(body: bytes, key: str) -> bool:
+    # A key of ASCII letters can also be spelled with escapes, all of which begin like this.
+    return b'"%b"' % key.encode() in body or b"\\u00" in body
+
+
+def _may_hold_uri(body: bytes) -> bool:
+    return b'"uri"' in body or b"esourceUri" in body or b"\\u00" in body
+
+
+def _uri(raw: Raw, namespace: str) -> Raw:
+    original = text(raw)
+    return raw if original is None else Raw(encode(exposed_uri(namespace, original)))
+
+
+def _at(changes: dict[str, Change]) -> Change:
+    """Changes some members of an object."""
+
+    def change(raw: Raw, namespace: str) -> Raw:
+        if not _starts(raw, b"{"):
+            return raw
+        members = fields(raw)
+        changed = {key: inner(members[key], namespace) for key, inner in changes.items() if key in members}
+        if all(value is members[key] for key, value in changed.items()):
+            return raw
+        return Raw(encode({**members, **changed}))
+
+    return change
+
+
+def _each(inner: Change) -> Change:
+    """Changes every element of an array."""
+
+    def change(raw: Raw, namespace: str) -> Raw:
+        if not _starts(raw, b"["):
+            return raw
+        elements = _elements(raw)
+        changed = [inner(element, namespace) for element in elements]
+        if all(new is old for new, old in zip(changed, elements, strict=True)):
+            return raw
+        return Raw(encode(changed))
+
+    return change
+
+
+def _content(raw: Raw, namespace: str) -> Raw:
+    """Changes one content block: a link to a resource, or an embedded one."""
+    if not _starts(raw, b"{"):
+        return raw
+    change = _CONTENT.get(text(fields(raw).get("type")) or "")
+    return raw if change is None else change(raw, namespace)
+
+
+def _one_or_each(raw: Raw, namespace: str) -> Raw:
+    return _contents(raw, namespace) if _starts(raw, b"[") else _content(raw, namespace)
+
+
+def _starts(raw: Raw, mark: bytes) -> bool:
+    return bytes(raw).lstrip(b" \t\r\n").startswith(mark)
+
+
+def _elements(raw: Raw) -> list[Raw]:
+    try:
+        return _list.decode(raw)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Malformed(INVALID_PARAMS, "This part of the message is not valid JSON") from error
+
+
+_CONTENT: Final[dict[str, Change]] = {
+    "resource_link": _at({"uri": _uri}),
+    "resource": _at({"resource": _at({"uri": _uri})}),
+}
+_contents: Final = _each(_content)
+_META: Final = _at({"ui": _at({"resourceUri": _uri}), "ui/resourceUri": _uri})
+
+_RESULTS: Final[dict[str, Change]] = {
+    "tools/call": _at({"content": _contents, "_meta": _META}),
+    "prompts/get": _at({"messages": _each(_at({"content": _one_or_each})), "_meta": _META}),
+    "resources/read": _at({"contents": _each(_at({"uri": _uri})), "_meta": _META}),
+    "notifications/resources/updated": _at({"uri": _uri}),
+}

@@ -1,0 +1,74 @@
+"""From the shape of the file to the configuration: defaults filled in, final values only."""
+
+from typing import Literal, cast
+
+from mcp_hub.config import shape
+from mcp_hub.config.document import Document
+from mcp_hub.config.model import (
+    ApiKey,
+    Config,
+    Defaults,
+    Filter,
+    Login,
+    Network,
+    NoAuth,
+    Origin,
+    Server,
+    Store,
+    Upstream,
+)
+
+
+def build(root: shape.Root, document: Document, source: str) -> Config:
+    """The configuration that `root` describes; nothing is checked any more."""
+    defaults = Defaults(**root.defaults.model_dump())
+    return Config(
+        server=_server(root.server),
+        login=Login(cast("Literal['none']", root.login.type)),
+        store=Store(root.store.url),
+        network=Network(tuple(root.network.allow_private)),
+        defaults=defaults,
+        upstreams={
+            name: _upstream(name, part, defaults, f"{source}, line {document.spot(('upstreams', name)).key_line}")
+            for name, part in root.upstreams.items()
+        },
+        source=source,
+        origins={path: Origin(spot.key_line, spot.variables) for path, spot in document.spots.items()},
+    )
+
+
+def _server(part: shape.ServerShape) -> Server:
+    return Server(part.public_url, part.host, part.port, part.max_request, tuple(part.allowed_hosts))
+
+
+def _upstream(name: str, part: shape.UpstreamShape, defaults: Defaults, source: str) -> Upstream:
+    return Upstream(
+        name=name,
+        url=part.url,
+        title=part.title,
+        description=part.description,
+        enabled=part.enabled,
+        transport=part.transport,
+        protocol=part.protocol,
+        prefix=part.prefix,
+        headers=dict(part.headers),
+        auth=_auth(part.auth),
+        tools=_filter(part.tools),
+        resources=_filter(part.resources),
+        prompts=_filter(part.prompts),
+        rename=dict(part.rename),
+        timeout=defaults.timeout if part.timeout is None else part.timeout,
+        catalog_ttl=defaults.catalog_ttl if part.catalog_ttl is None else part.catalog_ttl,
+        max_result=defaults.max_result if part.max_result is None else part.max_result,
+        source=source,
+    )
+
+
+def _auth(part: shape.AuthShape | None) -> NoAuth | ApiKey | None:
+    if part is None:
+        return None
+    return ApiKey(part.value) if part.value is not None else NoAuth()
+
+
+def _filter(part: shape.FilterShape) -> Filter:
+    return Filter(None if part.allow is None else tuple(part.allow), tuple(part.deny))

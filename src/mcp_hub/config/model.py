@@ -1,0 +1,168 @@
+"""The checked configuration, as the rest of the hub reads it.
+
+Rule: every value here is final. Defaults are filled in, secrets are wrapped, durations are seconds, sizes are bytes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
+from typing import Final, Literal
+
+from mcp_hub.errors import Problem
+from mcp_hub.secret import Secret
+
+Transport = Literal["auto", "streamable-http"]
+ProtocolChoice = Literal["auto", "legacy", "2026-07-28"]
+IPNetwork = IPv4Network | IPv6Network
+KIB, MIB, GIB = 2**10, 2**20, 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where the hub listens, and as what it is known."""
+
+    public_url: str | None = None
+    host: str = "127.0.0.1"
+    port: int = 8080
+    max_request: int = 4 * MIB
+    allowed_hosts: tuple[str, ...] = ()
+
+    @property
+    def base_url(self) -> str:
+        """What clients see, without a slash at the end: `public_url`, else the address the hub listens on."""
+        if self.public_url:
+            return self.public_url.rstrip("/")
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    @property
+    def endpoint(self) -> str:
+        """The URL that clients are pointed at."""
+        return f"{self.base_url}/mcp"
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """How callers sign in; `none` is for one person on one computer."""
+
+    type: Literal["none"] = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Where the hub keeps what must survive a restart; `None` is `hub.db` in the data directory."""
+
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Which addresses that are not public upstreams may have."""
+
+    allow_private: tuple[IPNetwork, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What holds for every upstream that does not say otherwise, and for the merged catalog."""
+
+    timeout: float = 60.0
+    list_timeout: float = 10.0
+    catalog_ttl: float = 60.0
+    page_size: int = 0
+    name_limit: int = 60
+    max_result: int = 32 * MIB
+    max_event: int = 1 * MIB
+
+
+DEFAULTS: Final = Defaults()
+
+
+@dataclass(frozen=True, slots=True)
+class NoAuth:
+    """`auth: none`: no credential, and none is looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key that is sent as a bearer token for every caller."""
+
+    value: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which names are offered: those that match `allow` (`None`: all), without those that match `deny`."""
+
+    allow: tuple[str, ...] | None = None
+    deny: tuple[str, ...] = ()
+
+    @property
+    def is_set(self) -> bool:
+        """Whether it says anything."""
+        return self.allow is not None or bool(self.deny)
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """One MCP server behind the hub. `url` is `None` while nobody has set it; `auth` is `None` if nothing is said.
+
+    `prefix` is `True` for the upstream's own name, `False` for none, or another namespace. `rename` maps an original
+    tool or prompt name to what takes its place in the exposed name. `source` tells people where it was declared.
+    """
+
+    name: str
+    url: str | None = None
+    title: str = ""
+    description: str = ""
+    enabled: bool = True
+    transport: Transport = "auto"
+    protocol: ProtocolChoice = "auto"
+    prefix: bool | str = True
+    headers: Mapping[str, Secret] = field(default_factory=dict[str, Secret])
+    auth: NoAuth | ApiKey | None = None
+    tools: Filter = Filter()
+    resources: Filter = Filter()
+    prompts: Filter = Filter()
+    rename: Mapping[str, str] = field(default_factory=dict[str, str])
+    timeout: float = DEFAULTS.timeout
+    catalog_ttl: float = DEFAULTS.catalog_ttl
+    max_result: int = DEFAULTS.max_result
+    source: str = ""
+
+    @property
+    def namespace(self) -> str | None:
+        """What stands before its names: `None` if they are exposed as they are."""
+        if isinstance(self.prefix, str):
+            return self.prefix
+        return self.name if self.prefix else None
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a value was said: its line, and the environment variables it was taken from."""
+
+    line: int
+    variables: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """A whole configuration; `upstreams` are in the order they were declared.
+
+    `warnings` are what is allowed but does not do what it seems to. `origins` has an entry for every path that was
+    said in `source`; what is missing there is a default.
+    """
+
+    version: Literal[1] = 1
+    server: Server = Server()
+    login: Login = Login()
+    store: Store = Store()
+    network: Network = Network()
+    defaults: Defaults = Defaults()
+    upstreams: Mapping[str, Upstream] = field(default_factory=dict[str, Upstream])
+    source: str = ""
+    warnings: tuple[Problem, ...] = field(default=(), compare=False)
+    origins: Mapping[tuple[str | int, ...], Origin] = field(
+        default_factory=dict[tuple[str | int, ...], Origin], compare=False, repr=False
+    )

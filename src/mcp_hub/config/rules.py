@@ -1,0 +1,224 @@
+"""What is wrong, or without effect, in a configuration whose single values are all right.
+
+Rule: a finding names the path it is about and, in `needs`, what else it was judged by; it is dropped if one of them
+has a problem already, so that one mistake is not reported twice in different words.
+"""
+
+import ipaddress
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from mcp_hub.config.addresses import split_url
+from mcp_hub.config.model import ApiKey, Config, IPNetwork, NoAuth, Upstream
+
+Path = tuple[str | int, ...]
+Rule = Callable[[Config], "Iterator[Finding]"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing a rule has to say about the part at `path`."""
+
+    path: Path
+    message: str
+    hint: str = ""
+    needs: tuple[Path, ...] = ()
+    at_key: bool = False
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this computer can reach what listens on `host`, an address or `localhost`."""
+    name = host.strip("[]").rstrip(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _open_without_login(config: Config) -> Iterator[Finding]:
+    if config.login.type == "none" and not is_loopback(config.server.host):
+        message = "other computers could use this hub without signing in"
+        hint = "use 127.0.0.1; signing in (login) is not supported yet"
+        yield Finding(("server", "host"), message, hint, needs=(("login",),))
+
+
+def _public_url(config: Config) -> Iterator[Finding]:
+    url = split_url(config.server.public_url or "")
+    if url and url.scheme == "http" and not is_loopback(url.host or ""):
+        yield Finding(("server", "public_url"), "must start with https://, except on this computer")
+
+
+def _unreachable_addresses(config: Config) -> Iterator[Finding]:
+    for name, upstream in config.upstreams.items():
+        url = split_url(upstream.url or "")
+        if url is None:
+            continue
+        message, hint = judge_address(url.scheme, url.host or "", config.network.allow_private)
+        if message:
+            yield Finding(("upstreams", name, "url"), message, hint, needs=(("network",),))
+
+
+def judge_address(scheme: str, host: str, allowed: tuple[IPNetwork, ...]) -> tuple[str, str]:
+    """Why the hub would never connect there, and the next step; two empty texts if it might.
+
+    A host name is only judged where no answer of the resolver could help it.
+    """
+    address = _address(host)
+    if address is not None and any(address in network for network in allowed):
+        return "", ""
+    if address is not None and not address.is_global:
+        span = "127.0.0.0/8" if address.version == 4 and address.is_loopback else str(address)  # noqa: PLR2004
+        return "this address is not public", f"if it may be used, write  network: {{allow_private: [{span}]}}"
+    if scheme == "http" and address is not None:
+        return "a public address needs https", "plain http is for ranges in network.allow_private only"
+    if scheme == "http" and not allowed:
+        return "plain http is for private networks, and none is allowed", "use https, or set network.allow_private"
+    return "", ""
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    name = host.strip("[]").rstrip(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return ipaddress.IPv4Address("127.0.0.1")
+    try:
+        return ipaddress.ip_address(name)
+    except ValueError:
+        return None
+
+
+def _two_credentials(config: Config) -> Iterator[Finding]:
+    for name, upstream in config.upstreams.items():
+        for header in upstream.headers:
+            if upstream.auth is not None and header.lower() == "authorization":
+                path: Path = ("upstreams", name, "headers", header)
+                said = "'auth' already decides what is sent as Authorization"
+                yield Finding(path, said, "keep one of the two", (("upstreams", name, "auth"),), at_key=True)
+
+
+def _headers_twice(config: Config) -> Iterator[Finding]:
+    for name, upstream in config.upstreams.items():
+        seen: set[str] = set()
+        for header in upstream.headers:
+            if header.lower() in seen:
+                path: Path = ("upstreams", name, "headers", header)
+                yield Finding(path, "this header is set twice", "upper and lower case are the same here", at_key=True)
+            seen.add(header.lower())
+
+
+def _renamed_alike(config: Config) -> Iterator[Finding]:
+    for name, upstream in config.upstreams.items():
+        seen: set[str] = set()
+        for original, new in upstream.rename.items():
+            if new in seen:
+                yield Finding(("upstreams", name, "rename", original), "another one is renamed to this already")
+            seen.add(new)
+
+
+def _namespaces_alike(config: Config) -> Iterator[Finding]:
+    owners: dict[str, str] = {name: name for name, one in config.upstreams.items() if one.prefix is True}
+    for name, upstream in config.upstreams.items():
+        if not isinstance(upstream.prefix, str):
+            continue
+        owner = owners.setdefault(upstream.prefix, name)
+        if owner != name:
+            needs: tuple[Path, ...] = (("upstreams", owner, "prefix"),)
+            message = f"upstream '{owner}' stands under this name already"
+            yield Finding(("upstreams", name, "prefix"), message, "choose another name", needs)
+
+
+def _headers_decide(config: Config) -> Iterator[Finding]:
+    for name, upstream in config.upstreams.items():
+        path: Path = ("upstreams", name, "headers")
+        if upstream.headers and upstream.auth is None:
+            message = (
+                "the same for all callers; because a credential is given here, signing in (OAuth) is not looked for"
+            )
+            yield Finding(path, message, at_key=True)
+        elif upstream.headers and isinstance(upstream.auth, NoAuth):
+            message = "sent although 'auth' is none, which has no effect on headers"
+            yield Finding(path, message, "remove 'auth: none', or the headers", at_key=True)
+
+
+def _parts_without_effect(config: Config) -> Iterator[Finding]:
+    for name, upstream in config.upstreams.items():
+        why = _idle(upstream)
+        if not why:
+            continue
+        for part in ("tools", "resources", "prompts"):
+            if getattr(upstream, part).is_set:
+                yield Finding(("upstreams", name, part), f"has no effect while {why}", at_key=True)
+        if upstream.rename:
+            yield Finding(("upstreams", name, "rename"), f"has no effect while {why}", at_key=True)
+        if isinstance(upstream.auth, ApiKey):
+            yield Finding(("upstreams", name, "auth"), f"has no effect while {why}", at_key=True)
+
+
+def _idle(upstream: Upstream) -> str:
+    if not upstream.enabled:
+        return "the upstream is disabled"
+    return "the upstream has no url" if upstream.url is None else ""
+
+
+def _without_url(config: Config) -> Iterator[Finding]:
+    for name, upstream in config.upstreams.items():
+        if upstream.enabled and upstream.url is None:
+            yield Finding(("upstreams", name), "Server URL not set", "add 'url', or 'enabled: false'", at_key=True)
+
+
+def _hidden(config: Config) -> Iterator[Finding]:
+    for name, upstream in config.upstreams.items():
+        for part in ("tools", "resources", "prompts"):
+            if getattr(upstream, part).allow == ():
+                yield Finding(("upstreams", name, part, "allow"), "an empty list offers nothing", at_key=True)
+        denied = {pattern for part in (upstream.tools, upstream.prompts) for pattern in part.deny}
+        for original in upstream.rename:
+            if original in denied:
+                yield Finding(("upstreams", name, "rename", original), "has no effect: 'deny' hides it", at_key=True)
+
+
+def _names_may_meet(config: Config) -> Iterator[Finding]:
+    bare = [name for name, upstream in config.upstreams.items() if upstream.prefix is False and upstream.enabled]
+    for name in bare[1:]:
+        message = f"'{bare[0]}' has no prefix either; where two names meet, the one declared first keeps it"
+        yield Finding(("upstreams", name, "prefix"), message, "the other one is offered with its prefix", at_key=True)
+
+
+def _wide_ranges(config: Config) -> Iterator[Finding]:
+    for index, network in enumerate(config.network.allow_private):
+        if not network.is_private:
+            yield Finding(
+                ("network", "allow_private", index), "this range holds public addresses: plain http to them too"
+            )
+
+
+def _public_without_login(config: Config) -> Iterator[Finding]:
+    url = split_url(config.server.public_url or "")
+    if config.login.type == "none" and url and not is_loopback(url.host or ""):
+        message = "others may reach this address, and nobody has to sign in"
+        yield Finding(("server", "public_url"), message, "make sure that what stands in front asks who is there")
+
+
+PROBLEMS: Final[tuple[Rule, ...]] = (
+    _open_without_login,
+    _public_url,
+    _unreachable_addresses,
+    _two_credentials,
+    _headers_twice,
+    _renamed_alike,
+    _namespaces_alike,
+)
+"""With one of these the hub does not start."""
+
+WARNINGS: Final[tuple[Rule, ...]] = (
+    _without_url,
+    _headers_decide,
+    _parts_without_effect,
+    _hidden,
+    _names_may_meet,
+    _wide_ranges,
+    _public_without_login,
+)
+"""What is allowed, and does not do what it seems to."""

@@ -1,0 +1,229 @@
+"""The shape of the file: every key, how its value is read, and what it means.
+
+Rule: the JSON Schema and the reference in the documentation are made from this file and from nothing else. A key that
+a later version brings stands in `later` and is refused with "not supported yet", never ignored.
+"""
+
+from typing import Annotated, Any, ClassVar, Final, cast
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from mcp_hub.config.addresses import Address, Bind, Host, IPNetwork, Range, StoreUrl
+from mcp_hub.config.fields import (
+    Choice,
+    Duration,
+    Name,
+    NewName,
+    Original,
+    Pattern,
+    Prefix,
+    Size,
+    Switch,
+    Text,
+    Version,
+    Whole,
+    wrong,
+)
+from mcp_hub.config.headers import HeaderName, HeaderValue
+from mcp_hub.config.model import DEFAULTS, GIB, KIB, ProtocolChoice, Server, Transport
+from mcp_hub.secret import Secret
+
+_MINUTE, _DAY = 60.0, 86400.0
+_SERVER: Final = Server()
+
+CallTimeout = Annotated[float | None, Duration(0.001, _DAY)]
+Ttl = Annotated[float | None, Duration(0, 7 * _DAY)]
+Bytes = Size(KIB, GIB)
+Patterns = list[Annotated[str, Pattern()]]
+
+
+class Part(BaseModel):
+    """A mapping with known keys; a key without a value says nothing."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    later: ClassVar[frozenset[str]] = frozenset()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_the_unsaid(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return {} if data is None else data
+        said = cast("dict[str, Any]", data)
+        return {key: value for key, value in said.items() if value is not None}
+
+
+class ServerShape(Part):
+    """Where the hub listens, and as what it is known."""
+
+    public_url: Annotated[str | None, Address(query=False)] = Field(
+        default=None, description="What clients see, where that is not the address the hub listens on."
+    )
+    host: Annotated[str, Bind()] = Field(
+        default=_SERVER.host,
+        description="The address to listen on. Only this computer's own, while nobody has to sign in.",
+    )
+    port: Annotated[int, Whole(0, 65535)] = Field(
+        default=_SERVER.port, description="The port to listen on; 0 takes any that is free."
+    )
+    max_request: Annotated[int, Bytes] = Field(
+        default=_SERVER.max_request, description="The largest request body a client may send."
+    )
+    allowed_hosts: list[Annotated[str, Host()]] = Field(
+        default=[], description="Further `Host` names under which the hub may be reached, besides its own address."
+    )
+
+
+class LoginShape(Part):
+    """How callers sign in. `login: none` is short for `login: {type: none}`."""
+
+    type: Annotated[str, Choice(("none",), later=("local", "oidc", "jwt"))] = Field(
+        default="none", description="`none`: nobody has to; the hub then listens on this computer only."
+    )
+
+
+class StoreShape(Part):
+    """Where the hub keeps what must survive a restart."""
+
+    later = frozenset({"key"})
+
+    url: Annotated[str | None, StoreUrl()] = Field(
+        default=None,
+        description="`sqlite:///PATH`, relative to where the hub is started. Left out, it is `hub.db` in the data"
+        " directory (`MCP_HUB_DATA`, else `~/.local/share/mcp_hub`).",
+    )
+
+
+class NetworkShape(Part):
+    """Where upstreams may be."""
+
+    allow_private: list[Annotated[IPNetwork, Range()]] = Field(
+        default=[], description="Private ranges upstreams may live in, such as `10.20.0.0/16`; plain http only there."
+    )
+
+
+class DefaultsShape(Part):
+    """What holds for every upstream that does not say otherwise, and for the merged catalog."""
+
+    timeout: Annotated[float, Duration(0.001, _DAY)] = Field(
+        default=DEFAULTS.timeout, description="How long a call waits for an answer; progress starts it anew."
+    )
+    list_timeout: Annotated[float, Duration(0.001, 10 * _MINUTE)] = Field(
+        default=DEFAULTS.list_timeout, description="How long one upstream may take to list what it offers."
+    )
+    catalog_ttl: Annotated[float, Duration(0, 7 * _DAY)] = Field(
+        default=DEFAULTS.catalog_ttl, description="How long a list is fresh where the upstream does not say."
+    )
+    page_size: Annotated[int, Whole(0, 10_000)] = Field(
+        default=DEFAULTS.page_size, description="Entries per page of a merged list; 0 gives everything in one page."
+    )
+    name_limit: Annotated[int, Whole(24, 128)] = Field(
+        default=DEFAULTS.name_limit, description="The longest name offered to a client; longer ones are shortened."
+    )
+    max_result: Annotated[int, Bytes] = Field(
+        default=DEFAULTS.max_result, description="The largest result an upstream may send."
+    )
+    max_event: Annotated[int, Bytes] = Field(
+        default=DEFAULTS.max_event, description="The largest single notification an upstream may send."
+    )
+
+
+class FilterShape(Part):
+    """Which names of an upstream are offered. Patterns are of the upstream's own names; `*` stands for anything."""
+
+    allow: Patterns | None = Field(default=None, description="Only names that match one of these; left out, all.")
+    deny: Patterns = Field(default=[], description="No name that matches one of these, even if `allow` has it.")
+
+
+class AuthShape(Part):
+    """The credential for an upstream. `auth: none` is short for `auth: {type: none}`."""
+
+    type: Annotated[str, Choice(("none", "api_key"), later=("header", "oauth"))] = Field(
+        description="`none`: no credential. `api_key`: one key for all callers, sent as a bearer token."
+    )
+    value: Annotated[Secret | None, HeaderValue(spaces=False)] = Field(
+        default=None, description="The key, for `api_key`. Take it from a variable: `${WIKI_KEY}`."
+    )
+
+    @model_validator(mode="after")
+    def _value_where_it_belongs(self) -> "AuthShape":
+        if self.type == "api_key" and self.value is None:
+            raise wrong("type api_key needs 'value'", 'as in  value: "${WIKI_KEY}"')
+        if self.type == "none" and self.value is not None:
+            raise wrong("'value' has no effect with type none", "write 'type: api_key', or remove 'value'")
+        return self
+
+
+_LATER_TYPES: Final = ("local", "oidc", "jwt", "header", "oauth")
+
+
+def spelled_out(raw: Any) -> Any:
+    """`none` is short for `{type: none}`; of a type that is not supported yet only the type is looked at."""
+    if isinstance(raw, str):
+        return {"type": raw}
+    if isinstance(raw, dict):
+        said = cast("dict[str, Any]", raw).get("type")
+        return {"type": said} if said in _LATER_TYPES else cast("Any", raw)
+    return raw
+
+
+class UpstreamShape(Part):
+    """One MCP server behind the hub; its name is the key. A URL alone is enough."""
+
+    later = frozenset({"command", "args", "env", "cwd", "classification", "sessions", "edge", "oauth"})
+
+    url: Annotated[str | None, Address()] = Field(
+        default=None, description="The server's address. It may be set later."
+    )
+    title: Annotated[str, Text()] = Field(default="", description="What people call it.")
+    description: Annotated[str, Text()] = Field(
+        default="", description="What it is for; left empty, the server's own words."
+    )
+    enabled: Annotated[bool, Switch()] = Field(default=True, description="Whether it is used at all.")
+    transport: Annotated[Transport, Choice(("auto", "streamable-http"), later=("sse", "stdio"))] = Field(
+        default="auto", description="How to talk to it; `auto` finds out."
+    )
+    protocol: Annotated[ProtocolChoice, Choice(("auto", "legacy", "2026-07-28"))] = Field(
+        default="auto", description="Which era of the protocol it speaks; `auto` finds out."
+    )
+    prefix: Annotated[bool | str, Prefix()] = Field(
+        default=True,
+        description="What stands before its tool and prompt names: `true` its name, `false` nothing, or another name.",
+    )
+    headers: dict[Annotated[str, HeaderName()], Annotated[Secret, HeaderValue()]] = Field(
+        default={},
+        description="Sent with every request, the same for all callers. No other credential is looked for then.",
+    )
+    auth: Annotated[AuthShape | None, BeforeValidator(spelled_out)] = Field(
+        default=None, description="The credential. Left out, the `headers` are all that is sent."
+    )
+    tools: FilterShape = Field(default_factory=FilterShape, description="Which tools are offered.")
+    resources: FilterShape = Field(default_factory=FilterShape, description="Which resources are offered, by URI.")
+    prompts: FilterShape = Field(default_factory=FilterShape, description="Which prompts are offered.")
+    rename: dict[Annotated[str, Original()], Annotated[str, NewName()]] = Field(
+        default={}, description="Other names for tools and prompts: the server's own name, then the new one."
+    )
+    timeout: CallTimeout = Field(default=None, description="As in `defaults`.")
+    catalog_ttl: Ttl = Field(default=None, description="As in `defaults`.")
+    max_result: Annotated[int | None, Bytes] = Field(default=None, description="As in `defaults`.")
+
+
+class Root(Part):
+    """A mcp_hub configuration."""
+
+    later = frozenset({"presets", "users"})
+
+    version: Annotated[int, Version()] = Field(default=1, description="The version of this form.")
+    server: ServerShape = Field(
+        default_factory=ServerShape, description="Where the hub listens, and as what it is known."
+    )
+    login: Annotated[LoginShape, BeforeValidator(spelled_out)] = Field(
+        default_factory=LoginShape, description="How callers sign in."
+    )
+    store: StoreShape = Field(
+        default_factory=StoreShape, description="Where the hub keeps what must survive a restart."
+    )
+    network: NetworkShape = Field(default_factory=NetworkShape, description="Where upstreams may be.")
+    defaults: DefaultsShape = Field(default_factory=DefaultsShape, description="What holds for every upstream.")
+    upstreams: dict[Annotated[str, Name()], UpstreamShape] = Field(
+        default={}, description="The MCP servers behind the hub, by name."
+    )

@@ -1,0 +1,105 @@
+"""A configuration as people may see it: every value, and where it was said.
+
+Rule: a secret shows as `***`; of a URL that may hold one, only what cannot be secret shows.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from ipaddress import IPv4Network, IPv6Network
+from typing import Any, Final, cast
+
+from mcp_hub.config.addresses import split_url
+from mcp_hub.config.document import dotted
+from mcp_hub.config.fields import duration_text, size_text
+from mcp_hub.config.model import ApiKey, Config, NoAuth, Origin, Upstream
+from mcp_hub.secret import Secret
+
+DURATIONS: Final = frozenset({"timeout", "list_timeout", "catalog_ttl"})
+SIZES: Final = frozenset({"max_request", "max_result", "max_event"})
+_INHERITED: Final = frozenset({"timeout", "catalog_ttl", "max_result"})
+_PARTS: Final = ("version", "server", "login", "store", "network", "defaults", "upstreams")
+_MASK: Final = "***"
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One value as it is written in the file, or `***`, and where it comes from."""
+
+    path: str
+    value: Any
+    origin: str
+
+
+def effective(config: Config) -> list[Shown]:
+    """Every value of a configuration, in the order of the file's form; upstreams as they were declared."""
+    return [found for name in _PARTS for found in _walk(config, (name,), getattr(config, name))]
+
+
+def _walk(config: Config, path: Path, value: Any) -> Iterator[Shown]:
+    if isinstance(value, NoAuth | ApiKey):
+        yield Shown(dotted((*path, "type")), "none" if isinstance(value, NoAuth) else "api_key", _origin(config, path))
+    if isinstance(value, Mapping) and value:
+        for key, inner in cast("Mapping[str, Any]", value).items():
+            yield from _walk(config, (*path, key), inner)
+    elif is_dataclass(cast("object", value)):
+        for name, inner in _members(value):
+            yield from _walk(config, (*path, name), inner)
+    else:
+        yield Shown(dotted(path), _written(config, path, value), _origin(config, path))
+
+
+def _members(value: Any) -> list[tuple[str, Any]]:
+    # What the loader adds to an upstream is not something the file can say.
+    added = {"name", "source"} if isinstance(value, Upstream) else set[str]()
+    return [(field.name, getattr(value, field.name)) for field in fields(value) if field.name not in added]
+
+
+def _origin(config: Config, path: Path) -> str:
+    said = _said(config, path)
+    if said is not None:
+        place = f"{config.source}, line {said.line}"
+        names = " and ".join(said.variables)
+        return f"environment variable {names} ({place})" if names else place
+    inherited = path[0] == "upstreams" and path[-1] in _INHERITED
+    return "as in defaults" if inherited else "default"
+
+
+def _said(config: Config, path: Path) -> Origin | None:
+    # A type in its short form (`login: none`) was said where its mapping would stand.
+    return config.origins.get(path[:-1] if path[-1] == "type" and path not in config.origins else path)
+
+
+def _written(config: Config, path: Path, value: Any) -> Any:
+    key = path[-1]
+    match value:
+        case Secret():
+            return _MASK
+        case str() if key in {"url", "public_url"}:
+            said = _said(config, path)
+            return _address(value, from_variable=bool(said and said.variables))
+        case float() if key in DURATIONS:
+            return duration_text(value)
+        case int() if key in SIZES:
+            return size_text(value)
+        case IPv4Network() | IPv6Network():
+            return str(value)
+        case tuple():
+            return [_written(config, path, item) for item in cast("tuple[Any, ...]", value)]
+        case Mapping():
+            return {}
+        case _:
+            return value
+
+
+def _address(raw: str, *, from_variable: bool) -> str:
+    """Scheme and host always; path only if it stands in the file itself; a query never."""
+    url = split_url(raw)
+    if url is None:
+        return _MASK if from_variable else raw
+    shown, question, _ = raw.partition("?")
+    if from_variable and url.path not in {None, "", "/"}:
+        origin = "/".join(raw.split("/")[:3]).partition("?")[0]
+        return f"{origin}/{_MASK}"
+    return f"{shown}?{_MASK}" if question else shown

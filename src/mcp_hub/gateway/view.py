@@ -1,0 +1,119 @@
+"""The merged view of all upstreams, built anew whenever one of them changes, and kept as encoded lists.
+
+Rule: a view never changes. A new one is built and the reference swapped, so readers need no lock and a list that
+was asked for twice is encoded once.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, final
+
+from mcp_hub.catalog.access import EVERYTHING
+from mcp_hub.catalog.merge import merge
+from mcp_hub.catalog.notes import META_UPSTREAMS, Absence, absences_meta, cache_scope, instructions, ttl_ms
+from mcp_hub.catalog.parts import Exposure, Kind, Part
+from mcp_hub.catalog.routes import Catalog
+from mcp_hub.upstream.health import State
+from mcp_hub.upstream.upstream import Known, Upstream
+from mcp_hub.wire.eras import META_SERVER_INFO, Era
+from mcp_hub.wire.jsonrpc import Json, encode
+
+_HUB_LINE: Final = (
+    "mcp_hub: several MCP servers behind one address. The part of a name before the two underscores says whose it is."
+)
+
+
+@final
+class View:
+    """What the callers see at one moment."""
+
+    def __init__(
+        self, entries: Sequence[tuple[Exposure, Part]], absences: Sequence[Absence], server_info: Json, default_ttl: int
+    ) -> None:
+        parts = [part for _, part in entries]
+        filtered = any(_filters(exposure) for exposure, _ in entries)
+        self.catalog: Catalog = merge(entries)
+        self.absences = tuple(absences)
+        self.capabilities = _capabilities(parts)
+        self.instructions = instructions(
+            _HUB_LINE, [(exposure.title, part.instructions) for exposure, part in entries], self.absences
+        )
+        self.ttl_ms = ttl_ms(parts, default_ttl)
+        self.cache_scope = cache_scope(parts, filtered=filtered)
+        self._server_info = server_info
+        self._encoded: dict[tuple[Kind, Era], bytes] = {}
+
+    def listing(self, kind: Kind, era: Era) -> bytes:
+        """The whole list of a kind as an encoded result; encoded once, then kept."""
+        key = (kind, era)
+        if key not in self._encoded:
+            self._encoded[key] = self.page(kind, era, self.catalog.items[kind], None)
+        return self._encoded[key]
+
+    def page(self, kind: Kind, era: Era, items: Iterable[Json], cursor: str | None) -> bytes:
+        """A part of a list as an encoded result; `cursor` is where the next part begins."""
+        result: Json = {kind.member: list(items)}
+        if cursor is not None:
+            result["nextCursor"] = cursor
+        meta: Json = {}
+        if era is Era.MODERN:
+            result |= {"ttlMs": self.ttl_ms, "cacheScope": self.cache_scope, "resultType": "complete"}
+            meta[META_SERVER_INFO] = self._server_info
+        if self.absences:
+            meta[META_UPSTREAMS] = absences_meta(self.absences)
+        if meta:
+            result["_meta"] = meta
+        return encode(result)
+
+
+@final
+class Views:
+    """Keeps the current view of a set of upstreams. Given to each upstream as its listener."""
+
+    def __init__(self, exposures: Mapping[str, Exposure], server_info: Json, default_ttl: int) -> None:
+        self._exposures = exposures
+        self._server_info = server_info
+        self._default_ttl = default_ttl
+        self._upstreams: Mapping[str, Upstream] = {}
+        self._view: View | None = None
+
+    def watch(self, upstreams: Mapping[str, Upstream]) -> None:
+        """The upstreams to merge, in declaration order. Called once, before the first `current`."""
+        self._upstreams = upstreams
+        self._view = None
+
+    def current(self) -> View:
+        """The view of this moment: a look-up unless something changed since the last one."""
+        if self._view is None:
+            self._view = self._build()
+        return self._view
+
+    def changed(self, name: str, known: Known, *, new_part: bool) -> None:
+        """An upstream has changed: the next reader gets a new view."""
+        del name, known, new_part
+        self._view = None
+
+    def _build(self) -> View:
+        entries = [
+            (self._exposures[name], upstream.known.part)
+            for name, upstream in self._upstreams.items()
+            if upstream.known.part is not None
+        ]
+        absences = [_absence(each) for each in self._upstreams.values() if each.state is not State.READY]
+        return View(entries, absences, self._server_info, self._default_ttl)
+
+
+def _absence(upstream: Upstream) -> Absence:
+    return Absence(upstream.name, upstream.state.value, upstream.reason, None, stale=upstream.is_stale)
+
+
+def _filters(exposure: Exposure) -> bool:
+    return any(each != EVERYTHING for each in (exposure.tools, exposure.prompts, exposure.resources))
+
+
+def _capabilities(parts: Sequence[Part]) -> Json:
+    # An upstream may come back while a session lasts, so the lists are offered even while they are empty.
+    capabilities: Json = {"tools": {}, "prompts": {}, "resources": {}}
+    for extra in ("completions", "logging"):
+        if any(extra in part.capabilities for part in parts):
+            capabilities[extra] = {}
+    return capabilities

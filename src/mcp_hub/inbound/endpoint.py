@@ -1,0 +1,157 @@
+"""The MCP endpoint: one ASGI callable, one path, both eras.
+
+Rule: nothing of a request is believed before `Host`, `Origin` and the caller are known, and nothing raised below this
+file leaves it, except the cancellation that comes from above.
+
+Which era a POSTed message is of, first row that fits (MCP 2026-07-28 basic/versioning "Backward Compatibility"):
+
+| body `_meta` names a revision | `MCP-Protocol-Version`       | otherwise                   | served as            |
+|-------------------------------|------------------------------|-----------------------------|----------------------|
+| yes                           | any                          | any, even `initialize`      | modern               |
+| no                            | outside the handshake ones   | any, even with a session id | modern: the ladder   |
+|                               |                              |                             | says what is missing |
+| no                            | a handshake revision or none | `initialize`                | legacy, a new session|
+| no                            | a handshake revision or none | a session id                | legacy, that session |
+| no                            | a handshake revision or none | neither                     | legacy: 400          |
+
+The two ambiguous cases are the first and the last row. A session id beside modern metadata is ignored, since the
+metadata says more than a client's left-over header; `initialize` is then a method that revision does not have. A
+message that shows no sign of either era is told to begin with `initialize`, because only old clients leave out both.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from mcp_hub.gateway.ask import Gateway
+from mcp_hub.inbound.asgi import Headers, Receive, Scope, Send
+from mcp_hub.inbound.batch import serve_batch
+from mcp_hub.inbound.body import accepts, is_json, read_body
+from mcp_hub.inbound.errors import settled
+from mcp_hub.inbound.exchange import Exchange
+from mcp_hub.inbound.flight import Phase, Timing
+from mcp_hub.inbound.guard import Guard
+from mcp_hub.inbound.head import ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, SESSION, VERSION, Head, read_head
+from mcp_hub.inbound.incoming import look_into
+from mcp_hub.inbound.legacy import Legacy
+from mcp_hub.inbound.modern import Modern
+from mcp_hub.inbound.outcome import Outcome, Refused
+from mcp_hub.inbound.sessions import Sessions
+from mcp_hub.principal import Principal
+from mcp_hub.wire.eras import LEGACY_REVISIONS, META_VERSION, Era
+from mcp_hub.wire.jsonrpc import INVALID_REQUEST, is_batch, parse
+
+MAX_REQUEST: Final = 4 * 1024 * 1024
+_TIMING: Final = Timing()
+_ALLOW: Final = ((b"allow", b"GET, POST, DELETE"),)
+_ALLOW_POST: Final = ((b"allow", b"POST"),)
+
+
+class Endpoint:
+    """The ASGI callable. Holds no state of a request between calls; sessions are in `sessions`."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        sessions: Sessions,
+        *,
+        identify: Callable[[Headers], Principal],
+        allowed_hosts: Iterable[str],
+        allowed_origins: Iterable[str] = (),
+        max_request: int = MAX_REQUEST,
+        timing: Timing = _TIMING,
+    ) -> None:
+        self._identify = identify
+        self._guard = Guard(allowed_hosts, allowed_origins)
+        self._max_request = max_request
+        self._timing = timing
+        self._modern = Modern(gateway)
+        self._legacy = Legacy(gateway, sessions)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one HTTP request; a WebSocket is refused, anything else is nothing of this endpoint's."""
+        if scope["type"] != "http":
+            await _decline(scope, receive, send)
+            return
+        exchange = Exchange(receive, send, self._timing)
+        try:
+            await self._respond(scope, receive, exchange)
+        except OSError:
+            pass  # how a server may say that the client has gone: nobody is left to tell
+        finally:
+            exchange.flight.land()
+
+    async def _respond(self, scope: Scope, receive: Receive, exchange: Exchange) -> None:
+        try:
+            outcome = await settled(self._serve(scope, receive, exchange), exchange)
+            await exchange.finish(outcome)
+        except asyncio.CancelledError:
+            if not exchange.flight.recover():
+                raise
+            await exchange.abandon()
+
+    async def _serve(self, scope: Scope, receive: Receive, exchange: Exchange) -> Outcome:
+        headers = scope["headers"]
+        head = read_head(headers)
+        self._guard.check(head)
+        caller = self._identify(headers)
+        exchange.accepts = accepts(head.raw(ACCEPT))
+        if scope["method"] == "POST":
+            body = await self._read(receive, exchange, head)
+            return await self._post(exchange, head, caller, body)
+        return await self._other(exchange, head, caller, scope["method"])
+
+    async def _read(self, receive: Receive, exchange: Exchange, head: Head) -> bytes:
+        if not exchange.accepts.json:
+            raise Refused(INVALID_REQUEST, "Accept must name application/json and text/event-stream", status=406)
+        if not is_json(head.raw(CONTENT_TYPE)):
+            raise Refused(INVALID_REQUEST, "Content-Type must be application/json", status=415)
+        body = await read_body(receive, head.raw(CONTENT_LENGTH), self._max_request)
+        exchange.flight.enter(Phase.ANSWERING)
+        return body
+
+    async def _post(self, exchange: Exchange, head: Head, caller: Principal, body: bytes) -> Outcome:
+        if _names_modern(head):
+            exchange.era = Era.MODERN
+        if is_batch(body):
+            return await self._batch(exchange, head, caller, body)
+        message = parse(body)
+        exchange.number = message.id or None
+        exchange.method = message.method
+        incoming = look_into(message)
+        if exchange.era is Era.MODERN or (incoming.meta is not None and META_VERSION in incoming.meta):
+            exchange.era = Era.MODERN
+            exchange.flight.hang_up_ends = True
+            return await self._modern.post(exchange, head, caller, incoming)
+        if message.method == "initialize" and message.is_request:
+            return await self._legacy.initialize(exchange, head, caller, incoming)
+        session = await self._legacy.session(head, caller)
+        return await self._legacy.post(exchange, session, caller, incoming)
+
+    async def _batch(self, exchange: Exchange, head: Head, caller: Principal, body: bytes) -> Outcome:
+        if exchange.era is Era.MODERN:
+            raise Refused(INVALID_REQUEST, "This revision knows no batches; send each message by itself", status=400)
+        session = await self._legacy.session(head, caller)
+        return await serve_batch(self._legacy, exchange, session, caller, body)
+
+    async def _other(self, exchange: Exchange, head: Head, caller: Principal, method: str) -> Outcome:
+        if method not in ("GET", "DELETE"):
+            raise Refused(INVALID_REQUEST, f"{method} means nothing here", status=405, headers=_ALLOW)
+        if head.raw(SESSION) is None or _names_modern(head):
+            message = f"{method} belongs to a session, which initialize opens; without one there is POST only"
+            raise Refused(INVALID_REQUEST, message, status=405, headers=_ALLOW_POST)
+        session = await self._legacy.session(head, caller)
+        if method == "DELETE":
+            return await self._legacy.delete(session)
+        return await self._legacy.listen(exchange, session)
+
+
+def _names_modern(head: Head) -> bool:
+    version = head.text(VERSION)
+    return version is not None and version not in LEGACY_REVISIONS
+
+
+async def _decline(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 1008})

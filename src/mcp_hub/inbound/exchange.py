@@ -1,0 +1,127 @@
+"""One HTTP request and the writing of its response: a JSON body, or an event stream once something comes before it.
+
+Rule: which of the two it becomes is decided as late as possible, so that an answer which is alone gets its HTTP status
+and a length, and only one that is late or preceded by notifications becomes a stream.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from enum import Enum, auto
+from typing import Final
+
+from msgspec import Raw
+
+from mcp_hub.inbound.asgi import Receive, Send
+from mcp_hub.inbound.body import Accepts
+from mcp_hub.inbound.encode import SMALL, STREAM_HEADERS, Part, as_events, as_json
+from mcp_hub.inbound.flight import Ended, Flight, Phase, Timing
+from mcp_hub.inbound.outcome import Empty, Failure, HeaderLines, Outcome, Written
+from mcp_hub.wire.eras import Era
+from mcp_hub.wire.jsonrpc import INVALID_REQUEST
+from mcp_hub.wire.sse import COMMENT, encode_event
+
+_CHUNK: Final = 256 * 1024
+"""Bytes given to the server at once, so that a slow reader holds back the copying and not only the sending."""
+
+_LAST_WORD: Final = {
+    Ended.CANCELLED: Empty(204),
+    Ended.SESSION_OVER: Failure(INVALID_REQUEST, "This session has ended; begin a new one with initialize", status=404),
+    Ended.STALLED: Failure(
+        INVALID_REQUEST, "The request did not arrive in time", status=408, headers=((b"connection", b"close"),)
+    ),
+}
+
+
+class _Stage(Enum):
+    NEW = auto()
+    STREAM = auto()
+    OVER = auto()
+
+
+class Exchange:
+    """Owned by the task of its HTTP request; `emit` and `keep_alive` may also be called from other tasks.
+
+    `era`, `method` and `number` are filled in as the request becomes known; `headers` are added to the response.
+    """
+
+    __slots__ = ("_lock", "_send", "_stage", "accepts", "era", "flight", "headers", "method", "number")
+
+    def __init__(self, receive: Receive, send: Send, timing: Timing) -> None:
+        self._send = send
+        self._lock: asyncio.Lock | None = None
+        self._stage = _Stage.NEW
+        self.accepts = Accepts(json=True, events=False)
+        self.era = Era.LEGACY
+        self.method: str | None = None
+        self.number: Raw | None = None
+        self.headers: HeaderLines = ()
+        self.flight = Flight(receive, timing, self.keep_alive)
+
+    async def emit(self, notification: bytes) -> None:
+        """Put one notification before the answer; dropped if the client takes no stream or the answer is going out."""
+        await self._push(encode_event((notification,)))
+
+    async def keep_alive(self) -> None:
+        """Show the client, and every proxy between, that there is more to come: makes the response a stream."""
+        await self._push(COMMENT)
+
+    async def finish(self, outcome: Outcome) -> None:
+        """Write the rest of the response."""
+        self.flight.enter(Phase.SENDING)
+        if self._lock is None:
+            await self._finish(outcome)
+        else:
+            async with self._lock:
+                await self._finish(outcome)
+
+    async def abandon(self) -> None:
+        """Close the response of a request that was ended, saying no more than its client may still be told."""
+        why = self.flight.ended
+        if why is None or why not in _LAST_WORD:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.flight.timing.write):
+                if why is Ended.CANCELLED:
+                    # 2025-11-25 basic/utilities/cancellation: no response is owed, so a stream that ends without one.
+                    await self.keep_alive()
+                await self.finish(_LAST_WORD[why])
+
+    async def _push(self, event: bytes) -> None:
+        if not self.accepts.events:
+            return
+        if self._lock is None:
+            self._lock = asyncio.Lock()
+        try:
+            async with asyncio.timeout(self.flight.timing.write), self._lock:
+                if self._stage is _Stage.NEW:
+                    await self._start(200, STREAM_HEADERS)
+                    self._stage = _Stage.STREAM
+                if self._stage is _Stage.STREAM:
+                    await self._send({"type": "http.response.body", "body": event, "more_body": True})
+        except TimeoutError:
+            self.flight.end(Ended.NOT_READ)
+
+    async def _finish(self, outcome: Outcome) -> None:
+        stage, self._stage = self._stage, _Stage.OVER
+        if stage is _Stage.STREAM:
+            await self._write(as_events(outcome, self.number))
+        elif stage is _Stage.NEW and not isinstance(outcome, Written):
+            status, headers, parts = as_json(outcome, self.number, self.era)
+            await self._start(status, headers)
+            await self._write(parts)
+
+    async def _start(self, status: int, headers: HeaderLines) -> None:
+        await self._send({"type": "http.response.start", "status": status, "headers": [*headers, *self.headers]})
+
+    async def _write(self, parts: Sequence[Part]) -> None:
+        if len(parts) == 1 and len(parts[0]) <= SMALL:
+            await self._send({"type": "http.response.body", "body": bytes(parts[0])})
+            return
+        for part in parts:
+            view = memoryview(part)
+            for start in range(0, len(view), _CHUNK):
+                self.flight.enter(Phase.SENDING)
+                chunk = bytes(view[start : start + _CHUNK])
+                await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await self._send({"type": "http.response.body", "body": b""})

@@ -1,0 +1,134 @@
+"""One request in the air: what happens to it when it takes long, and how it is ended from outside.
+
+Rule: a request that is done within `late` seconds pays for one timer and nothing else. Only after that does a phase
+get its own limit, or, while the answer is awaited, a companion task that listens for the client hanging up and asks
+for keep-alive comments.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum, StrEnum, auto
+
+from mcp_hub.inbound.asgi import Receive
+
+
+class Ended(StrEnum):
+    """Why a request was ended before it was answered."""
+
+    HUNG_UP = "hung up"
+    CANCELLED = "cancelled by the client"
+    SESSION_OVER = "its session is over"
+    STALLED = "the request did not arrive in time"
+    NOT_READ = "the answer was not read in time"
+
+
+class Phase(Enum):
+    """What the request is doing."""
+
+    READING = auto()
+    ANSWERING = auto()
+    SENDING = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds: until a request counts as late, to read a body, between keep-alives, to get one write taken."""
+
+    late: float = 0.05
+    read: float = 60.0
+    keep_alive: float = 15.0
+    write: float = 30.0
+
+
+class Flight:
+    """Belongs to the task that made it. `end` may be called from anywhere on the loop, any number of times.
+
+    `keep_alive` is awaited when an answer has been awaited for another `Timing.keep_alive` seconds.
+    `hang_up_ends` says that closing the response is how this request is cancelled.
+    """
+
+    __slots__ = (
+        "_companion",
+        "_keep_alive",
+        "_late",
+        "_phase",
+        "_receive",
+        "_task",
+        "_timer",
+        "ended",
+        "hang_up_ends",
+        "timing",
+    )
+
+    def __init__(self, receive: Receive, timing: Timing, keep_alive: Callable[[], Awaitable[None]]) -> None:
+        self.timing = timing
+        self.ended: Ended | None = None
+        self.hang_up_ends = False
+        self._task = asyncio.current_task()
+        self._receive = receive
+        self._keep_alive = keep_alive
+        self._phase = Phase.READING
+        self._late = False
+        self._companion: asyncio.Task[None] | None = None
+        self._timer = asyncio.get_running_loop().call_later(timing.late, self._tick)
+
+    def enter(self, phase: Phase) -> None:
+        """Begin a phase, or begin it again: each write of a long answer has its limit for itself."""
+        self._phase = phase
+        if self._late:
+            self._begin()
+
+    def end(self, why: Ended) -> None:
+        """Cancel the request's task, unless it is over or being ended already."""
+        if self._task is not None and self.ended is None:
+            self.ended = why
+            self._task.cancel()
+
+    def recover(self) -> bool:
+        """Whether the cancellation just caught came from `end`; if so it is taken back, and the task lives on."""
+        if self.ended is None or self._task is None:
+            return False
+        return self._task.uncancel() == 0
+
+    def land(self) -> None:
+        """The request is over: nothing watches it or can end it any more."""
+        self._task = None
+        self._timer.cancel()
+        del self._keep_alive  # a method of the owner's: kept, it would leave a cycle behind for every request
+        if self._companion is not None:
+            self._companion.cancel()
+
+    def _tick(self) -> None:
+        self._late = True
+        self._begin()
+
+    def _begin(self) -> None:
+        self._timer.cancel()
+        loop = asyncio.get_running_loop()
+        match self._phase:
+            case Phase.READING:
+                self._timer = loop.call_later(self.timing.read, self.end, Ended.STALLED)
+            case Phase.ANSWERING:
+                if self._companion is None:
+                    self._companion = loop.create_task(self._accompany())
+            case Phase.SENDING:
+                self._timer = loop.call_later(self.timing.write, self.end, Ended.NOT_READ)
+
+    async def _accompany(self) -> None:
+        keep_alive = self._keep_alive
+        with suppress(OSError):  # how a server may say that the client has gone
+            while not await self._hung_up():
+                await keep_alive()
+        if self.hang_up_ends:
+            self.end(Ended.HUNG_UP)
+
+    async def _hung_up(self) -> bool:
+        try:
+            async with asyncio.timeout(self.timing.keep_alive):
+                while (await self._receive())["type"] != "http.disconnect":
+                    pass
+        except TimeoutError:
+            return False
+        return True

@@ -1,0 +1,185 @@
+"""The legacy era: `initialize` opens a session, and everything after it names that session.
+
+Rule: nothing but `initialize` is served without the caller's own session. Requests that arrive before
+`notifications/initialized` are served, since many clients race it.
+Source: MCP 2025-11-25 basic/transports, basic/lifecycle, basic/utilities; 2025-03-26 basic/transports for batches.
+
+| request                                             | answer                              |
+|-----------------------------------------------------|-------------------------------------|
+| `initialize` without a session id                   | a new session                       |
+| `initialize` in the caller's session                | 400: it is open already             |
+| no session id, other than `initialize`              | 400; GET and DELETE 405             |
+| an id that is unknown, over, or somebody else's     | 404                                 |
+| `MCP-Protocol-Version` absent, or another handshake | served as the session's own         |
+|   revision than the session's                       | revision, which was negotiated      |
+| a batch in a session of 2025-03-26                  | one array of answers                |
+| a batch elsewhere                                   | 400                                 |
+"""
+
+import asyncio
+from typing import Final
+
+from msgspec import Raw
+
+from mcp_hub.errors import BadRequest
+from mcp_hub.gateway.ask import Ask, Client, Gateway, Reply
+from mcp_hub.inbound.exchange import Exchange
+from mcp_hub.inbound.flight import Ended, Phase
+from mcp_hub.inbound.head import SESSION, VERSION, Head
+from mcp_hub.inbound.incoming import Incoming
+from mcp_hub.inbound.outcome import Empty, Outcome, Refused, Written
+from mcp_hub.inbound.sessions import Event, Session, Sessions, Stop
+from mcp_hub.principal import Principal
+from mcp_hub.wire.eras import Era, negotiate
+from mcp_hub.wire.jsonrpc import INVALID_REQUEST, Fields, encode, text, value
+
+LEVELS: Final = frozenset({"debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"})
+STREAMS: Final = 4
+"""GET streams one session may hold open at once."""
+
+_EMPTY: Final = b"{}"
+_BRACE: Final = ord("{")
+
+
+class Legacy:
+    """Serves sessions. What is kept of one is in `sessions`; this holds nothing itself."""
+
+    def __init__(self, gateway: Gateway, sessions: Sessions) -> None:
+        self._gateway = gateway
+        self._sessions = sessions
+
+    async def session(self, head: Head, caller: Principal) -> Session:
+        """The caller's session that the request names.
+
+        Raises:
+            Refused: it names none (400), more than one (400), or one that is not the caller's (404).
+        """
+        if head.repeated and head.repeated & {SESSION, VERSION}:
+            raise Refused(INVALID_REQUEST, "Mcp-Session-Id and MCP-Protocol-Version may stand only once", status=400)
+        named = head.text(SESSION)
+        if named is None:
+            message = "Mcp-Session-Id is missing; send initialize first, then its session id with every request"
+            raise Refused(INVALID_REQUEST, message, status=400)
+        session = await self._sessions.find(named, caller)
+        if session is None:
+            raise Refused(INVALID_REQUEST, "No such session; begin a new one with initialize", status=404)
+        return session
+
+    async def initialize(self, exchange: Exchange, head: Head, caller: Principal, incoming: Incoming) -> Outcome:
+        """Open a session; its id is in the response's `Mcp-Session-Id`.
+
+        Raises:
+            Refused: the request names a session already.
+            HubError: the parameters are not those of `initialize`, or there are too many sessions.
+        """
+        if head.raw(SESSION) is not None:
+            await self.session(head, caller)
+            raise Refused(INVALID_REQUEST, "This session is open already; initialize goes without its id", status=400)
+        client = _client(incoming.params)
+        # The session id travels in a header, so this answer waits rather than becoming a stream beforehand.
+        exchange.accepts = exchange.accepts._replace(events=False)
+        hub = await self._gateway.describe(caller)
+        session = await self._sessions.open(caller, client)
+        exchange.headers = ((SESSION, session.id.encode("ascii")),)
+        result = {
+            "protocolVersion": client.revision,
+            "capabilities": hub.capabilities,
+            "serverInfo": hub.server_info,
+        }
+        return Reply(result=encode(result | {"instructions": hub.instructions} if hub.instructions else result))
+
+    async def post(
+        self, exchange: Exchange, session: Session, caller: Principal, incoming: Incoming, stop: Stop | None = None
+    ) -> Outcome:
+        """Serve one message of a session; `stop` is how its client cancels it, by default with its whole exchange.
+
+        Raises:
+            HubError: as the road sorts it.
+        """
+        if not incoming.message.is_request:
+            _told(session, incoming.message.method, incoming.params)
+            return Empty(202)
+        key = _key(incoming.message.id)
+        session.running[key] = stop = stop or exchange.flight.end
+        try:
+            return await self._answer(exchange, session, caller, incoming)
+        finally:
+            if session.running.get(key) == stop:
+                del session.running[key]
+
+    async def listen(self, exchange: Exchange, session: Session) -> Outcome:
+        """Hold a GET stream open until its client hangs up or the session is over; both end this task.
+
+        Raises:
+            Refused: the client takes no stream (406), or the session holds enough of them (409).
+        """
+        if not exchange.accepts.events:
+            raise Refused(INVALID_REQUEST, "A GET must accept text/event-stream", status=406)
+        if len(session.streams) >= STREAMS:
+            raise Refused(INVALID_REQUEST, f"This session has {STREAMS} streams open; close one first", status=409)
+        stop: Stop = exchange.flight.end
+        session.streams.add(stop)
+        try:
+            exchange.flight.hang_up_ends = True
+            exchange.flight.enter(Phase.ANSWERING)
+            await exchange.keep_alive()
+            await asyncio.get_running_loop().create_future()
+        finally:
+            session.streams.discard(stop)
+        return Written()
+
+    async def delete(self, session: Session) -> Outcome:
+        """End the session at its client's wish."""
+        await self._sessions.end(session, Event.DELETED)
+        return Empty(204)
+
+    async def _answer(self, exchange: Exchange, session: Session, caller: Principal, incoming: Incoming) -> Reply:
+        method, params, meta = incoming.message.method or "", incoming.params, incoming.meta
+        if method == "ping":
+            return Reply(result=_EMPTY)
+        if method == "logging/setLevel":
+            await self._gateway.set_log_level(session.id, _level(params))
+            return Reply(result=_EMPTY)
+        if meta is None and "_meta" in params:
+            raise BadRequest("params._meta must be an object")
+        ask = Ask(caller, session.client, method, params, meta or {}, exchange.emit, session.id)
+        return await self._gateway.answer(ask)
+
+
+def _told(session: Session, method: str | None, params: Fields) -> None:
+    # Responses are dropped: nothing has been asked. So is every notification that means nothing to the hub.
+    if method == "notifications/initialized":
+        session.happen(Event.INITIALIZED)
+    elif method == "notifications/cancelled" and "requestId" in params:
+        stop = session.running.get(_key(params["requestId"]))
+        if stop is not None:
+            stop(Ended.CANCELLED)
+
+
+def _key(number: Raw) -> object:
+    key = value(number)
+    return key if isinstance(key, str | int | float) else None
+
+
+def _client(params: Fields) -> Client:
+    if "protocolVersion" not in params or (offered := text(params["protocolVersion"])) is None:
+        raise BadRequest("initialize needs protocolVersion, a string")
+    info = _object(params, "clientInfo")
+    return Client(Era.LEGACY, negotiate(offered), _object(params, "capabilities") or Raw(_EMPTY), info)
+
+
+def _object(params: Fields, name: str) -> Raw | None:
+    raw = params.get(name)
+    if raw is None:
+        return None
+    if memoryview(raw)[0] != _BRACE:
+        raise BadRequest(f"{name} of initialize must be an object")
+    # A session outlives its first request: kept as a slice, it would keep that request's whole body alive.
+    return Raw(bytes(raw))
+
+
+def _level(params: Fields) -> str:
+    level = text(params.get("level"))
+    if level not in LEVELS:
+        raise BadRequest(f"level must be one of {', '.join(sorted(LEVELS))}")
+    return level

@@ -1,0 +1,163 @@
+"""The modern era: every request stands alone, and says on itself and in its headers what it is.
+
+Rule: the ladder. The first rung that fails decides the answer: metadata there (-32602), headers in agreement with the
+body (-32020), revision served (-32022). Only then does a method count.
+Source: MCP 2026-07-28 basic/index "Per-request protocol fields", basic/transports/streamable-http "Server Validation",
+basic/versioning.
+"""
+
+from typing import Final
+
+from msgspec import Raw
+
+from mcp_hub.errors import UnknownMethod
+from mcp_hub.gateway.ask import Ask, Client, Description, Gateway, Reply
+from mcp_hub.inbound.exchange import Exchange
+from mcp_hub.inbound.head import METHOD, NAME, PARAM, VERSION, Head
+from mcp_hub.inbound.incoming import Incoming
+from mcp_hub.inbound.outcome import Empty, Outcome, Refused
+from mcp_hub.principal import Principal
+from mcp_hub.wire.eras import (
+    META_CLIENT_CAPABILITIES,
+    META_CLIENT_INFO,
+    META_SERVER_INFO,
+    META_VERSION,
+    MODERN_REVISIONS,
+    NAME_BEARING,
+    Era,
+)
+from mcp_hub.wire.headers import decode_value
+from mcp_hub.wire.jsonrpc import (
+    HEADER_MISMATCH,
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    UNSUPPORTED_VERSION,
+    Fields,
+    Json,
+    encode,
+    text,
+)
+
+ROUTING: Final = frozenset({VERSION, METHOD, NAME, PARAM})
+"""Headers that a program in front of the hub may have routed on."""
+
+REMOVED: Final = frozenset(
+    {"initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"},
+)
+"""Methods of the legacy era only."""
+
+_BRACE: Final = ord("{")
+
+
+class Modern:
+    """Serves the modern messages of any caller; keeps nothing between them."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def post(self, exchange: Exchange, head: Head, caller: Principal, incoming: Incoming) -> Outcome:
+        """Serve one POSTed message.
+
+        Raises:
+            Refused: the message is no request or notification, or a rung of the ladder failed.
+            HubError: from the gateway.
+        """
+        message, params, meta = incoming.message, incoming.params, incoming.meta
+        if message.is_response:
+            raise Refused(INVALID_REQUEST, "Clients of this revision send requests and notifications, no responses")
+        if message.is_notification:
+            return _notified(head, meta)
+        method = message.method or ""
+        client = climb(head, method, params, meta)
+        if method == "server/discover":
+            return Reply(result=discovery(await self._gateway.describe(caller)))
+        if method in REMOVED:
+            raise UnknownMethod(f"Revision {client.revision} has no method {method}")
+        ask = Ask(caller, client, method, params, meta or {}, exchange.emit, None, head.params)
+        return await self._gateway.answer(ask)
+
+
+def climb(head: Head, method: str, params: Fields, meta: Fields | None) -> Client:
+    """Who sent the request, if every rung of the ladder holds.
+
+    Raises:
+        Refused: naming the first rung that does not.
+    """
+    if head.repeated and (twice := ROUTING & head.repeated):
+        raise _mismatch(f"{min(twice).decode()} stands more than once")
+    if meta is None:
+        raise _no_meta("params._meta must be an object")
+    for key in (META_VERSION, META_CLIENT_CAPABILITIES):
+        if key not in meta:
+            raise _no_meta(f"params._meta has no {key}")
+    revision = text(meta[META_VERSION])
+    _compare(head, revision, method, params)
+    if revision is None:
+        raise _no_meta(f"{META_VERSION} must be a string")
+    if revision not in MODERN_REVISIONS:
+        raise _unsupported(revision)
+    return Client(
+        Era.MODERN,
+        revision,
+        _object(meta, META_CLIENT_CAPABILITIES),
+        _object(meta, META_CLIENT_INFO) if META_CLIENT_INFO in meta else None,
+    )
+
+
+def discovery(hub: Description) -> bytes:
+    """The `server/discover` result (server/discover "DiscoverResult")."""
+    result: Json = {
+        "resultType": "complete",
+        "supportedVersions": MODERN_REVISIONS,
+        "capabilities": hub.capabilities,
+        "ttlMs": hub.ttl_ms,
+        "cacheScope": hub.cache_scope,
+        "_meta": {META_SERVER_INFO: hub.server_info},
+    }
+    return encode(result | {"instructions": hub.instructions} if hub.instructions else result)
+
+
+def _compare(head: Head, revision: str | None, method: str, params: Fields) -> None:
+    version = head.text(VERSION)
+    if version is None or version != revision:
+        raise _mismatch("MCP-Protocol-Version must repeat the body's protocol version")
+    if head.text(METHOD) != method:
+        raise _mismatch("Mcp-Method must repeat the body's method")
+    member = NAME_BEARING.get(method)
+    if member is not None:
+        named = head.text(NAME)
+        value = params.get(member)
+        if value is None and named is None:
+            return  # the gateway says what a call without a name lacks
+        if (meant := decode_value(named)) is None or meant != text(value):
+            raise _mismatch(f"Mcp-Name must repeat the body's params.{member}")
+
+
+def _object(meta: Fields, key: str) -> Raw:
+    raw = meta[key]
+    if memoryview(raw)[0] != _BRACE:
+        raise _no_meta(f"{key} must be an object")
+    return raw
+
+
+def _notified(head: Head, meta: Fields | None) -> Empty:
+    # This revision knows no client notifications over HTTP: one of a served revision is taken and dropped.
+    said = head.text(VERSION)
+    for revision in (said, text(meta[META_VERSION]) if meta and META_VERSION in meta else said):
+        if revision not in MODERN_REVISIONS and revision is not None:
+            raise _unsupported(revision)
+    return Empty(202)
+
+
+def _no_meta(problem: str) -> Refused:
+    return Refused(INVALID_PARAMS, f"{problem}; every request of this revision carries its metadata there", status=400)
+
+
+def _mismatch(problem: str) -> Refused:
+    return Refused(HEADER_MISMATCH, f"Header mismatch: {problem}", status=400)
+
+
+def _unsupported(revision: str) -> Refused:
+    requested = revision.encode("utf-8", "replace").decode()
+    data = {"supported": MODERN_REVISIONS, "requested": requested}
+    return Refused(UNSUPPORTED_VERSION, "Unsupported protocol version", data, status=400)

@@ -1,0 +1,89 @@
+"""What the hub keeps across restarts, and the one Protocol every engine serves.
+
+Rule: nothing here is asked for while a call is forwarded; everything belongs to a tenant; nothing is ever deleted to
+make a store readable again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+MOST_CALLS: Final = 100_000
+"""How many call records a tenant keeps; the oldest make room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What is known of one upstream: where it was, which era it spoke, and its last good catalog.
+
+    `visibility` is `shared`, or the key of the one principal who may see the catalog. `catalog` is encoded by its
+    owner, and `None` until one was good. `saved_at` (unix seconds) is when the catalog was saved, or the row if it
+    has none.
+    """
+
+    tenant: str
+    upstream: str
+    visibility: str
+    url: str
+    era: str | None
+    catalog: bytes | None
+    saved_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """One call that a caller made: who, from which client, where, how it ended. Neither arguments nor results."""
+
+    at: float
+    tenant: str
+    issuer: str
+    subject: str
+    client: str
+    upstream: str
+    method: str
+    name: str
+    outcome: str
+    milliseconds: float
+
+
+class Store(Protocol):
+    """A store. Every method raises `StoreFailed` and nothing else.
+
+    What a method acknowledged by returning survives the end of the process at any moment. A cancelled method may
+    still take effect, as a whole. Methods may be awaited concurrently, by several processes too.
+    """
+
+    async def remembered(self, tenant: str) -> list[Remembered]:
+        """Everything remembered for a tenant, ordered by upstream and visibility."""
+        ...
+
+    async def remember(self, item: Remembered) -> None:
+        """Insert or replace what is known under (tenant, upstream, visibility).
+
+        An item without a catalog keeps the stored catalog and its `saved_at` as long as the url is the same.
+        """
+        ...
+
+    async def forget(self, tenant: str, upstream: str) -> None:
+        """Drop what is known of an upstream, for every visibility. Nothing known is no error."""
+        ...
+
+    async def append_calls(self, records: Sequence[CallRecord]) -> None:
+        """Add records, all or none, and drop the oldest of each tenant above `MOST_CALLS`."""
+        ...
+
+    async def calls(self, tenant: str, *, limit: int) -> list[CallRecord]:
+        """At most `limit` records of a tenant, the last appended first."""
+        ...
+
+    async def setting(self, key: str) -> bytes | None:
+        """A value of the hub itself, not of a tenant."""
+        ...
+
+    async def keep_setting_if_absent(self, key: str, value: bytes) -> bytes:
+        """Store `value` unless the key has one, and return what is stored: of many writers, the first wins."""
+        ...
+
+    async def aclose(self) -> None:
+        """Finish what was begun and let go of the store; once more is no error."""
+        ...

@@ -1,0 +1,79 @@
+"""The tables, one migration after the other.
+
+Rule: a migration that was released is never edited; every table names a tenant (empty: the hub as a whole).
+"""
+
+from typing import Final
+
+from sqlite_utils.db import Database
+from sqlite_utils.migrations import Migrations
+
+MIGRATIONS: Final = Migrations("mcp_hub")
+_FIRST: Final = "0001-catalogs-calls-settings"
+_KNOWN: Final = frozenset({_FIRST})
+
+
+class ForeignFile(Exception):
+    """Tables, but none of ours."""
+
+
+class NewerSchema(Exception):
+    """Migrations that this version has never heard of."""
+
+
+@MIGRATIONS(name=_FIRST)
+def first(db: Database) -> None:
+    """Remembered upstreams, the call log, settings."""
+    db.conn.execute(
+        """
+        CREATE TABLE remembered (
+            tenant TEXT NOT NULL, upstream TEXT NOT NULL, visibility TEXT NOT NULL,
+            url TEXT NOT NULL, era TEXT, catalog BLOB, saved_at REAL NOT NULL,
+            PRIMARY KEY (tenant, upstream, visibility)
+        )
+        """
+    )
+    # `seq` counts per tenant, so that "the newest N" is a range of the key and pruning never counts rows.
+    db.conn.execute(
+        """
+        CREATE TABLE calls (
+            tenant TEXT NOT NULL, seq INTEGER NOT NULL, at REAL NOT NULL,
+            issuer TEXT NOT NULL, subject TEXT NOT NULL, client TEXT NOT NULL, upstream TEXT NOT NULL,
+            method TEXT NOT NULL, name TEXT NOT NULL, outcome TEXT NOT NULL, milliseconds REAL NOT NULL,
+            PRIMARY KEY (tenant, seq)
+        ) WITHOUT ROWID
+        """
+    )
+    db.conn.execute(
+        """
+        CREATE TABLE settings (
+            tenant TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL,
+            PRIMARY KEY (tenant, key)
+        ) WITHOUT ROWID
+        """
+    )
+
+
+def apply(db: Database) -> None:
+    """Bring the file to this version; of two processes that start at once, one waits for the other.
+
+    Raises:
+        NewerSchema: the file knows migrations that this version does not.
+        ForeignFile: the file belongs to another program.
+    """
+    # One write lock around look and leap: `Migrations.apply` alone would let two processes see the same one pending.
+    db.conn.execute("BEGIN IMMEDIATE")
+    try:
+        _refuse_what_is_not_ours(db)
+        MIGRATIONS.apply(db)
+        db.commit()
+    finally:
+        db.rollback()
+
+
+def _refuse_what_is_not_ours(db: Database) -> None:
+    applied = {migration.name for migration in MIGRATIONS.applied(db)}
+    if not applied and db.table_names():
+        raise ForeignFile
+    if not applied <= _KNOWN:
+        raise NewerSchema

@@ -1,0 +1,38 @@
+"""One request on its way to an upstream, in the upstream's own names and URIs."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from mcp_hub.wire.eras import Client
+from mcp_hub.wire.jsonrpc import Fields
+
+Emit = Callable[[bytes], Awaitable[None]]
+Owner = tuple[str, ...]
+"""Whose legacy session this is: a downstream session's (which is one principal's), or else a principal's own."""
+
+
+@dataclass(slots=True)
+class Call:
+    """A request, and what belongs to it.
+
+    `params` are the members of `params` without `_meta`; `meta` those of `_meta`. `name` is what `Mcp-Name` repeats.
+    `log_level` is the legacy client's last `logging/setLevel`. `repeatable` says that running it twice does no harm:
+    never true for `tools/call`.
+    """
+
+    owner: Owner
+    client: Client
+    method: str
+    params: Fields
+    meta: Fields
+    emit: Emit
+    name: str | None = None
+    param_headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    log_level: str | None = None
+    repeatable: bool = False
+    wait: float | None = None
+
+
+async def nowhere(notification: bytes) -> None:
+    """An `Emit` for requests of the hub's own, whose notifications nobody reads."""
+    del notification

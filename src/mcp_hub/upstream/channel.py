@@ -1,0 +1,121 @@
+"""One upstream's address on HTTP, and its trouble in the hub's words.
+
+Rule: errors of the network become errors of an upstream here, once.
+"""
+
+from dataclasses import dataclass
+from typing import Final, final
+from urllib.parse import urlsplit
+
+from mcp_hub.credentials.credential import Credential
+from mcp_hub.egress import errors as egress
+from mcp_hub.egress.client import HttpClient
+from mcp_hub.egress.origin import Origin
+from mcp_hub.egress.request import HeaderLines, Request, header_lines
+from mcp_hub.egress.response import Response
+from mcp_hub.errors import BrokeProtocol, Busy, TimedOut, Unreachable, UpstreamError
+
+_POST_LINES: Final = header_lines(
+    [(b"content-type", b"application/json"), (b"accept", b"application/json, text/event-stream")]
+)
+_GET_LINES: Final = header_lines([(b"accept", b"text/event-stream")])
+NO_LINES: Final = header_lines([])
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on one answer: bytes of a result, bytes of a notification, seconds without a byte, seconds for lists."""
+
+    result: int
+    event: int
+    first_byte: float
+    listing: float
+
+
+@final
+class Channel:
+    """Sends single HTTP requests to one upstream. Knows nothing of eras and sessions."""
+
+    def __init__(self, name: str, url: str, http: HttpClient, limits: Limits) -> None:
+        self.name = name
+        self.url = url
+        self.limits = limits
+        self._http = http
+        self._origin = Origin.from_url(url)
+        parts = urlsplit(url)
+        self._target = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}".encode("ascii")
+
+    async def post(
+        self,
+        body: bytes,
+        lines: HeaderLines,
+        credential: Credential,
+        *,
+        wait: float | None = None,
+        repeatable: bool = False,
+    ) -> Response:
+        """POST one message. `lines` are encoded header lines of the protocol's.
+
+        `repeatable` says that the upstream may see it twice: never for a tool call. The caller closes the response.
+
+        Raises:
+            Unreachable, TimedOut, Busy, BrokeProtocol: no response began.
+        """
+        return await self._send(b"POST", joined(_POST_LINES, lines), credential, body, wait=wait, repeatable=repeatable)
+
+    async def get(self, lines: HeaderLines, credential: Credential) -> Response:
+        """Open a stream of events. The caller closes the response."""
+        return await self._send(b"GET", joined(_GET_LINES, lines), credential)
+
+    async def delete(self, lines: HeaderLines, credential: Credential) -> Response:
+        """End a session. The caller closes the response."""
+        return await self._send(b"DELETE", lines, credential)
+
+    async def _send(
+        self,
+        method: bytes,
+        lines: HeaderLines,
+        credential: Credential,
+        body: bytes = b"",
+        *,
+        wait: float | None = None,
+        repeatable: bool = True,
+    ) -> Response:
+        request = Request(
+            method=method,
+            origin=self._origin,
+            target=self._target,
+            head=joined(lines, credential.open()),
+            body=body,
+            first_byte=self.limits.first_byte if wait is None else wait,
+            repeatable=repeatable,
+        )
+        try:
+            return await self._http.send(request)
+        except egress.EgressError as error:
+            raise translated(self.name, error) from error
+
+
+def joined(*lines: HeaderLines) -> HeaderLines:
+    """Header lines after header lines, which are header lines again."""
+    return HeaderLines(b"".join(lines))
+
+
+def translated(name: str, error: egress.EgressError) -> UpstreamError:
+    """The same trouble in the words of whoever has to act."""
+    match error:
+        case egress.Refused():
+            return Unreachable(name, f"{name} may not be contacted: {error.public}")
+        case egress.ConnectTimedOut() | egress.ConnectFailed():
+            return Unreachable(name, f"{name} could not be reached: {error.public}")
+        case egress.ResponseTimedOut():
+            return TimedOut(name, f"{name} did not answer in time. The call may have had effects.")
+        case egress.ConnectionLost():
+            effects = " The call may have had effects." if error.sent else ""
+            return Unreachable(name, f"{name} hung up before its answer was complete.{effects}")
+        case egress.PoolFull():
+            return Busy(name, f"Too many calls to {name} are under way. Try again in a moment.")
+        case egress.TooLarge():
+            return BrokeProtocol(name, f"{name} sent more than the hub accepts: {error.public}")
+        case _:
+            return BrokeProtocol(name, f"{name} does not speak HTTP as it should: {error.public}")

@@ -1,0 +1,282 @@
+"""One upstream: what is known of it, and the way to it.
+
+Rule: whatever happens to this upstream, it happens here and to nobody else. It is tried again by itself, its last
+good list stays, and calls to it fail fast while it is down.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Protocol, final
+
+from msgspec import Raw
+
+from mcp_hub.catalog.parts import Part
+from mcp_hub.credentials.credential import Credential
+from mcp_hub.errors import Busy, RefusedCredential, TimedOut, Unreachable, UpstreamError
+from mcp_hub.upstream.answer import NotModern, SessionGone
+from mcp_hub.upstream.call import Call, Owner
+from mcp_hub.upstream.channel import Channel
+from mcp_hub.upstream.fetch import Fetch
+from mcp_hub.upstream.health import UNTRIED, Health, State
+from mcp_hub.upstream.legacy import LegacyWire
+from mcp_hub.upstream.modern import ModernWire
+from mcp_hub.upstream.probe import CATALOG_OWNER, Opening, Wires, probe
+from mcp_hub.upstream.watch import Watch, offers_changes
+from mcp_hub.wire.eras import Era
+from mcp_hub.wire.jsonrpc import Reply
+
+SHORTEST_LIFE: Final = 1.0
+"""Seconds a fetched list is used at least, unless a change of it is announced."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an upstream is told of the configuration. `ttl` and `listing` are seconds."""
+
+    name: str
+    url: str
+    pinned: Era | None
+    ttl: float
+    listing: float
+    credential: Credential
+    info: Raw
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of an upstream. Replaced, never changed. `fetched` is a time of the monotonic clock."""
+
+    health: Health = UNTRIED
+    opening: Opening | None = None
+    era: Era | None = None
+    part: Part | None = None
+    fetched: float | None = None
+    milliseconds: float | None = None
+
+
+class Listener(Protocol):
+    """Told when what is known of an upstream has changed."""
+
+    def changed(self, name: str, known: Known, *, new_part: bool) -> None:
+        """Called in the event loop; must not block."""
+        ...
+
+
+@final
+class Upstream:
+    """The way to one MCP server. `run()` supervises it; everything else may be called with or without that."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        channel: Channel,
+        listeners: Sequence[Listener],
+        *,
+        known: Known | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.name = settings.name
+        self.url = settings.url
+        self.known = known or Known()
+        self._settings = settings
+        self._listeners = listeners
+        self._clock = clock
+        self._wires = Wires(ModernWire(channel), LegacyWire(channel, clock))
+        self._fetch = Fetch(self.name, self._wires, settings.credential, settings.info, settings.listing)
+        self._watch = Watch(
+            self.name, channel, self._wires, settings.credential, settings.info, changed=self.refresh_soon
+        )
+        self._poke = asyncio.Event()
+        self._asked = False
+        self._settled = asyncio.Event()
+        self._refreshed = asyncio.Event()
+
+    # What others ask
+
+    @property
+    def state(self) -> State:
+        """How it stands, in one of the five words."""
+        health = self.known.health
+        if health.refused:
+            return State.NOT_CONNECTED
+        return State.READY if health.tried and not health.failures else State.UNREACHABLE
+
+    @property
+    def reason(self) -> str:
+        """One public sentence while it is not ready; empty while it is."""
+        if self.state is State.READY:
+            return ""
+        return self.known.health.reason or f"The first contact with {self.name} is still under way."
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether there is a list, but from before the trouble or the restart."""
+        return self.known.part is not None and (self.state is not State.READY or self.known.fetched is None)
+
+    async def settled(self) -> None:
+        """Wait for the end of the first contact, whatever came of it; at once if there is a list already."""
+        if self.known.part is None:
+            await self._settled.wait()
+
+    async def send(self, call: Call, credential: Credential) -> Reply:
+        """Send one request in the era this upstream speaks. Nothing is ever sent twice, two proven cases excepted.
+
+        Raises:
+            UpstreamError: what came of it, in a public sentence.
+        """
+        self._require_open()
+        era = self.known.era
+        if era is None:
+            era = await self._found_era()
+        try:
+            wire = self._wires.modern if era is Era.MODERN else self._wires.legacy
+            reply = await wire.send(call, credential)
+        except UpstreamError as error:
+            raise self._noted(error) from error.__cause__
+        if self.known.health.failures:
+            self._learn(replace(self.known, health=self.known.health.succeeded()))
+        return reply
+
+    async def end_sessions(self, owner: Owner) -> None:
+        """The owner is gone: close the legacy session kept for it."""
+        await self._wires.legacy.end(owner)
+
+    def refresh_soon(self) -> None:
+        """Ask for the list to be fetched again; returns at once, and many askings make one fetch."""
+        self._learn(replace(self.known, health=self.known.health.soon(self._clock())))
+        self._refreshed.clear()
+        self._ask()
+
+    async def refreshed(self) -> None:
+        """Wait until a fetch asked for by `refresh_soon` is over, whatever came of it."""
+        await self._refreshed.wait()
+
+    def refresh_if_stale(self) -> None:
+        """Ask for a fetch if the list is older than its upstream or the configuration lets it become."""
+        known = self.known
+        if known.fetched is not None and self._clock() - known.fetched > self._lifetime(known):
+            self._ask()
+
+    # The supervisor
+
+    async def run(self) -> None:
+        """Keep this upstream: first contact, then a fetch whenever one is asked for or a failure's wait is over."""
+        try:
+            while True:
+                await self._refresh()
+                await self._next_reason_to_refresh()
+        finally:
+            self._watch.stop()
+
+    async def aclose(self) -> None:
+        """Close every session at the upstream."""
+        self._watch.stop()
+        await self._wires.legacy.aclose()
+
+    async def _refresh(self) -> None:
+        self._asked = False
+        started = self._clock()
+        try:
+            opening, part = await self._contact()
+        except UpstreamError as error:
+            self._noted(error)
+        else:
+            self._welcome(opening, part, started)
+        finally:
+            self._settled.set()
+            self._refreshed.set()
+
+    async def _contact(self) -> tuple[Opening, Part]:
+        try:
+            async with asyncio.timeout(self._settings.listing):
+                opening = await self._probe()
+        except TimeoutError as error:
+            seconds = f"{self._settings.listing:g} s"
+            raise TimedOut(self.name, f"{self.name} did not introduce itself within {seconds}.") from error
+        return opening, await self._fetch.part(opening)
+
+    async def _probe(self) -> Opening:
+        settings = self._settings
+        return await probe(self.name, self._wires, settings.credential, settings.info, pinned=settings.pinned)
+
+    async def _next_reason_to_refresh(self) -> None:
+        await self._wires.legacy.end_idle(spared=CATALOG_OWNER)
+        while not self._asked:
+            self._poke.clear()
+            health = self.known.health
+            wait = max(0.0, health.retry_at - self._clock()) if health.failures or health.refused else None
+            try:
+                async with asyncio.timeout(wait):
+                    await self._poke.wait()
+            except TimeoutError:
+                return
+
+    def _ask(self) -> None:
+        self._asked = True
+        self._poke.set()
+
+    def _welcome(self, opening: Opening, part: Part, started: float) -> None:
+        now = self._clock()
+        before = self.known.part
+        for warning in part.warnings:
+            log.warning("%s: %s", self.name, warning)
+        if before is not None and any(before.items.values()) and not any(part.items.values()):
+            log.warning("%s: offers nothing any more; before, it did", self.name)
+        self._learn(
+            Known(self.known.health.succeeded(), opening, opening.era, part, now, (now - started) * 1000),
+            new_part=part != before,
+        )
+        if offers_changes(opening):
+            self._watch.start(opening)
+
+    # What failures teach
+
+    def _require_open(self) -> None:
+        health = self.known.health
+        if not health.allows(self._clock()):
+            seconds = max(1, round(health.retry_at - self._clock()))
+            raise Unreachable(self.name, f"{health.reason} The hub tries again in {seconds} s.")
+
+    async def _found_era(self) -> Era:
+        async with asyncio.timeout(self._settings.listing * 2):
+            await self._settled.wait()
+        if self.known.era is None:
+            raise Unreachable(self.name, self.reason)
+        return self.known.era
+
+    def _noted(self, error: UpstreamError) -> UpstreamError:
+        health, now = self.known.health, self._clock()
+        match error:
+            case RefusedCredential():
+                self._learn(replace(self.known, health=health.rejected(error.public, now)))
+            case NotModern() | SessionGone():
+                # The memory of its era may be wrong: find out again, but never repeat what may have run.
+                self.refresh_soon()
+            case Busy() | TimedOut() if health.tried and not health.failures:
+                pass  # slow is not unreachable, and a full queue is ours
+            case _:
+                self._failed(health.failed(error.public, now), error)
+        return error
+
+    def _failed(self, health: Health, error: UpstreamError) -> None:
+        if health.failures == 1 or health.is_open:
+            log.warning("%s: %s", self.name, error.public, exc_info=error.__cause__ if log.isEnabledFor(10) else None)
+        self._learn(replace(self.known, health=health))
+        self._poke.set()  # the supervisor now has a time to try again at
+
+    def _learn(self, known: Known, *, new_part: bool = False) -> None:
+        if known == self.known:
+            return
+        self.known = known
+        for listener in self._listeners:
+            listener.changed(self.name, known, new_part=new_part)
+
+    def _lifetime(self, known: Known) -> float:
+        advertised = known.part.ttl_ms if known.part is not None else None
+        # An upstream that lets its list live for no time at all is still not asked more often than this.
+        return self._settings.ttl if advertised is None else max(SHORTEST_LIFE, advertised / 1000)

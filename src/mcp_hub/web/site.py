@@ -1,0 +1,81 @@
+"""Everything on HTTP that is not the MCP endpoint: health, and the JSON that the command line reads."""
+
+from collections.abc import Mapping
+from typing import final
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from mcp_hub.upstream.health import State
+from mcp_hub.upstream.upstream import Upstream
+from mcp_hub.wire.jsonrpc import Json
+
+
+@final
+class Site:
+    """The pages and the API of one hub. `version` is the hub's; upstreams are in declaration order."""
+
+    def __init__(self, upstreams: Mapping[str, Upstream], disabled: Mapping[str, str], version: str) -> None:
+        self._upstreams = upstreams
+        self._disabled = disabled
+        self._version = version
+
+    def app(self) -> Starlette:
+        """The ASGI app that serves them."""
+        return Starlette(
+            routes=[
+                Route("/", self._index),
+                Route("/healthz", self._alive),
+                Route("/readyz", self._ready),
+                Route("/api/v1/status", self._status),
+                Route("/api/v1/upstreams/{name}/refresh", self._refresh, methods=["POST"]),
+            ]
+        )
+
+    async def _index(self, request: Request) -> Response:
+        return PlainTextResponse(f"mcp_hub {self._version} is running. Point an MCP client at {request.base_url}mcp\n")
+
+    async def _alive(self, request: Request) -> Response:
+        del request
+        return PlainTextResponse("ok\n")
+
+    async def _ready(self, request: Request) -> Response:
+        # Ready as soon as it can answer: an upstream that is down is not the hub's readiness.
+        del request
+        return PlainTextResponse("ready\n")
+
+    async def _status(self, request: Request) -> Response:
+        del request
+        served = [_shown(upstream) for upstream in self._upstreams.values()]
+        absent = [{"name": name, "state": State.DISABLED, "reason": why} for name, why in self._disabled.items()]
+        return JSONResponse({"version": self._version, "upstreams": served + absent})
+
+    async def _refresh(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        upstream = self._upstreams.get(name)
+        if upstream is None:
+            return JSONResponse({"error": f"No upstream is called {name!r} here."}, status_code=404)
+        upstream.refresh_soon()
+        await upstream.refreshed()
+        return JSONResponse(_shown(upstream))
+
+
+def _shown(upstream: Upstream) -> Json:
+    known = upstream.known
+    part = known.part
+    counts = {kind.member: len(items) for kind, items in part.items.items()} if part is not None else {}
+    return {
+        "name": upstream.name,
+        "url": upstream.url.partition("?")[0],
+        "state": upstream.state.value,
+        "reason": upstream.reason,
+        "stale": upstream.is_stale,
+        "era": known.era.value if known.era is not None else None,
+        "revision": known.opening.revision if known.opening is not None else None,
+        "server": known.opening.server_info if known.opening is not None else {},
+        "counts": counts,
+        "milliseconds": round(known.milliseconds) if known.milliseconds is not None else None,
+        "warnings": list(part.warnings) if part is not None else [],
+    }

@@ -1,0 +1,176 @@
+"""The conformance suite against the reference upstream, directly and through the hub: every check the same.
+
+A required scenario must pass directly. It must come out the same through the hub, and so must every other scenario
+that passes directly, except those named in expected-failures.yaml. Exit code: 0 as expected, 1 not, 2 wrong usage.
+"""
+
+import argparse
+import contextlib
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import suite
+import yaml
+from results import CRASHED, Judgement, Scenario, differences, judge
+
+import node_tools
+import processes
+
+EXPECTED = Path(__file__).with_name("expected-failures.yaml")
+HUB_CONFIG = """\
+version: 1
+network:
+  allow_private: [127.0.0.0/8]
+upstreams:
+  ref:
+    url: {url}
+    prefix: false
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    direct: bool
+    through: bool
+    revisions: list[str]
+    era: str
+    keep_going: bool
+
+
+def main() -> int:
+    node_tools.install()
+    options = _options()
+    results = Path(tempfile.mkdtemp(prefix="conformance-"))
+    good = True
+    for revision in options.revisions:
+        try:
+            good = _revision(revision, options, results / revision) and good
+        except processes.DidNotStart as error:
+            print(f"conformance: {error}", file=sys.stderr)
+            good = False
+        if not good and not options.keep_going:
+            break
+    if good:
+        shutil.rmtree(results)
+    else:
+        print(f"\nThe suite's own results are in {results}")
+    return 0 if good else 1
+
+
+def _options() -> Options:
+    parser = argparse.ArgumentParser(prog="conformance", description=__doc__.splitlines()[0])
+    legs = parser.add_mutually_exclusive_group()
+    legs.add_argument("--direct", action="store_true", help="only directly")
+    legs.add_argument("--through", action="store_true", help="only through the hub; the direct result counts as passed")
+    parser.add_argument("--requirements", nargs="+", metavar="REV", choices=suite.revisions())
+    parser.add_argument("--upstream-era", choices=("both", "modern", "legacy"), default="both", dest="era")
+    parser.add_argument("--keep-going", action="store_true", help="run every revision even if one is not as expected")
+    given = parser.parse_args()
+    newest_first = sorted(suite.revisions(), reverse=True)
+    return Options(not given.through, not given.direct, given.requirements or newest_first, given.era, given.keep_going)
+
+
+def _revision(revision: str, options: Options, results: Path) -> bool:
+    """Runs one revision and prints its table. True if everything is as expected."""
+    direct = through = None
+    complaints: list[str] = []
+    if options.direct:
+        with processes.running(processes.reference()) as upstream:
+            direct = suite.run(upstream.url, revision, results / "direct")
+        complaints += [f"The reference upstream: {complaint}" for complaint in upstream.complaints()]
+    if options.through:
+        with _hub(options.era, results) as hub:
+            through = suite.run(hub.url, revision, results / "through")
+        (results / "hub.log").write_text(hub.log, "utf-8")
+        complaints += [f"The hub: {complaint}" for complaint in hub.complaints()]
+    return _report(revision, options.era, direct, through, complaints)
+
+
+@contextlib.contextmanager
+def _hub(era: str, results: Path) -> Iterator[processes.Running]:
+    results.mkdir(parents=True, exist_ok=True)
+    with (
+        processes.running(processes.reference(era)) as upstream,
+        processes.hub(HUB_CONFIG.format(url=upstream.url), results) as hub,
+    ):
+        yield hub
+
+
+def _report(
+    revision: str,
+    era: str,
+    direct: Mapping[str, Scenario] | None,
+    through: Mapping[str, Scenario] | None,
+    complaints: list[str],
+) -> bool:
+    section = revision if era == "both" else f"{revision} over {era}"
+    expected: dict[str, str] = (yaml.safe_load(EXPECTED.read_text("utf-8")) or {}).get(section) or {}
+    asked = suite.requirements(revision)
+    print(f"\n{section:<48}{'direct':<22}through the hub")
+    for name in (*asked.required, *asked.others):
+        row = _Row(name, _outcome(direct, name), _outcome(through, name), required=name in asked.required)
+        print(row.line(expected))
+        complaints += row.complaints(expected)
+    unknown = {key.partition(":")[0] for key in expected} - {*asked.required, *asked.others}
+    complaints += [f"{name}: expected-failures.yaml names it, but {revision} has no such scenario" for name in unknown]
+    for complaint in complaints:
+        print(f"  ✗ {complaint}")
+    print(f"{section}: {'not as expected' if complaints else 'as expected'}")
+    return not complaints
+
+
+def _outcome(run: Mapping[str, Scenario] | None, name: str) -> Scenario | None:
+    """None if that leg was not asked for; a scenario that left no result crashed."""
+    return None if run is None else run.get(name, CRASHED)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One scenario of the table."""
+
+    name: str
+    direct: Scenario | None
+    through: Scenario | None
+    required: bool
+
+    @property
+    def counts(self) -> bool:
+        return self.required or (self.direct is not None and self.direct.passed)
+
+    def judgement(self, expected: Mapping[str, str]) -> Judgement:
+        if self.through is None or not self.counts:
+            return Judgement((), (), ())
+        if self.direct is not None:
+            return judge(self.name, differences(self.direct, self.through), expected)
+        return judge(self.name, differences(_passed(self.through), self.through), expected)
+
+    def line(self, expected: Mapping[str, str]) -> str:
+        judgement = self.judgement(expected)
+        columns = ["-" if leg is None else leg.summary for leg in (self.direct, self.through)]
+        note = "" if self.counts else "not required"
+        mark = "✗" if self.complaints(expected) else " "
+        return f"{mark} {self.name:<46}{columns[0]:<22}{columns[1]:<22}{'; '.join(judgement.excused) or note}".rstrip()
+
+    def complaints(self, expected: Mapping[str, str]) -> list[str]:
+        judgement = self.judgement(expected)
+        found = [f"{self.name}:{difference}" for difference in judgement.unexpected]
+        found += [f"{key}: expected to differ, but does not; remove it from the list" for key in judgement.stale]
+        if self.required and self.direct is not None and self.direct.failed:
+            found.append(f"{self.name}: the reference upstream itself fails: {dict(self.direct.said)}")
+        return found
+
+
+def _passed(scenario: Scenario) -> Scenario:
+    """The same checks, all of them passed."""
+    outcomes = {check: type(count)(SUCCESS=count.total()) for check, count in scenario.outcomes.items()}
+    return Scenario(outcomes)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

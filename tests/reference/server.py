@@ -1,0 +1,107 @@
+"""The reference upstream: a server that passes the conformance suite by itself, in both eras or in one.
+
+    python tests/reference/server.py --port 0 --era both
+
+Prints `Endpoint http://...` as soon as it accepts requests.
+"""
+
+import argparse
+import socket
+import warnings
+from typing import Any
+
+import mcp_types as types
+import plain_tools
+import prompts
+import resources
+import uvicorn
+from asking_tools import asking
+from eras import OneEra
+from events import RecentEvents
+from mcp.server.caching import CacheHint
+from mcp.server.lowlevel.server import NotificationOptions, Server
+from mcp.server.models import InitializationOptions
+from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
+from mcp.shared.exceptions import MCPDeprecationWarning
+from notices import Notices
+from starlette.types import ASGIApp
+from toolbox import Toolbox
+
+NAME = "reference"
+RETRY_MILLISECONDS = 200
+LISTS = CacheHint(ttl_ms=60_000, scope="public")
+READS = CacheHint(ttl_ms=1_000, scope="private")
+
+
+class ReferenceServer(Server[Any]):
+    """Says in the legacy era too that it announces changes of its lists."""
+
+    def create_initialization_options(
+        self, notification_options: NotificationOptions | None = None, *rest: Any, **more: Any
+    ) -> InitializationOptions:
+        announced = notification_options or NotificationOptions(
+            prompts_changed=True, resources_changed=True, tools_changed=True
+        )
+        return super().create_initialization_options(announced, *rest, **more)
+
+
+def build() -> Server[Any]:
+    notices = Notices()
+    tools = Toolbox()
+    for box in (plain_tools.content, plain_tools.noticing(notices), asking):
+        tools.add_all(box)
+    server = ReferenceServer(
+        NAME,
+        version="1.0.0",
+        instructions="Made to be tested against.",
+        cache_hints={
+            "tools/list": LISTS,
+            "prompts/list": LISTS,
+            "resources/list": LISTS,
+            "resources/templates/list": LISTS,
+            "resources/read": READS,
+        },
+        on_list_tools=tools.list,
+        on_call_tool=tools.call,
+        on_list_resources=resources.list_resources,
+        on_list_resource_templates=resources.list_templates,
+        on_read_resource=resources.read,
+        on_subscribe_resource=notices.subscribe,
+        on_unsubscribe_resource=notices.unsubscribe,
+        on_subscriptions_listen=notices.listen(),
+        on_list_prompts=prompts.list_prompts,
+        on_get_prompt=prompts.get,
+        on_completion=prompts.complete,
+        on_set_logging_level=notices.set_level,
+    )
+    server.add_notification_handler("notifications/initialized", types.NotificationParams, notices.initialized)
+    server.middleware.append(RequestStateBoundary(RequestStateSecurity.ephemeral(), default_audience=NAME))
+    return server
+
+
+class Announcing(uvicorn.Server):
+    """Says where it listens once it does."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for bound in sockets or ():
+            host, port = bound.getsockname()[:2]
+            print(f"Endpoint http://{host}:{port}/mcp", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--era", choices=("both", "modern", "legacy"), default="both")
+    options = parser.parse_args()
+    # What the newest revision deprecates is what a server of both eras must still do.
+    warnings.simplefilter("ignore", MCPDeprecationWarning)
+    app: ASGIApp = build().streamable_http_app(event_store=RecentEvents(), retry_interval=RETRY_MILLISECONDS)
+    # h11 trims both ends of a header value, as HTTP wants it; httptools leaves the end as it came.
+    config = uvicorn.Config(OneEra(app, options.era), http="h11", log_level="warning", timeout_graceful_shutdown=1)
+    bound = socket.create_server(("127.0.0.1", options.port), backlog=128)
+    Announcing(config).run(sockets=[bound])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Small honest servers that tests start on loopback."""

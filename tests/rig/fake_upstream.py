@@ -1,0 +1,264 @@
+"""An MCP server of either era in a hundred lines, that remembers what it was asked and can be told to misbehave."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+Json = dict[str, Any]
+MODERN = "2026-07-28"
+LEGACY = "2025-11-25"
+
+
+@dataclass
+class Request:
+    """One HTTP request as it arrived; `message` is its decoded body."""
+
+    verb: str
+    path: str
+    headers: dict[str, str]
+    lines: list[tuple[str, str]]
+    body: bytes
+
+    @property
+    def message(self) -> Json:
+        return json.loads(self.body) if self.body else {}
+
+    @property
+    def method(self) -> str:
+        return str(self.message.get("method", ""))
+
+
+@dataclass
+class Answer:
+    """What goes back: `chunks` of a body, sent one by one, in place of `body`."""
+
+    body: bytes = b""
+    status: int = 200
+    content_type: str = "application/json"
+    headers: dict[str, str] = field(default_factory=dict)
+    chunks: AsyncIterator[bytes] | None = None
+
+
+Handler = Callable[[Request], Awaitable[Answer | None]]
+
+
+class FakeUpstream:
+    """Speaks `eras`; offers `tools`, `prompts`, `resources`, `templates`. `handlers` by method come first.
+
+    A tool answers with its own name, arguments and the headers it saw. `seen` holds every request.
+    """
+
+    def __init__(self, *, eras: str = "modern", tools: list[str] | None = None, name: str = "fake") -> None:
+        self.eras = eras
+        self.name = name
+        self.tools: list[Json] = [tool(each) for each in (tools if tools is not None else ["echo"])]
+        self.prompts: list[Json] = []
+        self.resources: list[Json] = []
+        self.templates: list[Json] = []
+        self.capabilities: Json = {"tools": {}, "prompts": {}, "resources": {}, "completions": {}, "logging": {}}
+        self.instructions = ""
+        self.hints: Json = {"ttlMs": 60_000, "cacheScope": "public"}
+        self.page_size = 0
+        self.handlers: dict[str, Handler] = {}
+        self.before: Handler | None = None
+        self.sessions: dict[str, Json] = {}
+        self.seen: list[Request] = []
+        self.streams: list[asyncio.Queue[bytes]] = []
+        self.port = 0
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    # life
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/mcp"
+
+    async def __aenter__(self) -> "FakeUpstream":
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *failure: object) -> None:
+        await self.stop()
+
+    async def stop(self) -> None:
+        """Close the port and every connection, as a killed process would."""
+        if self._server is not None:
+            self._server.close()
+            for writer in list(self._writers):
+                writer.transport.abort()
+            await self._server.wait_closed()
+            self._server = None
+
+    def asked(self, method: str) -> list[Request]:
+        """The requests for a method, in their order."""
+        return [each for each in self.seen if each.method == method]
+
+    def announce(self, method: str) -> None:
+        """Send a notification on every open stream of change notices."""
+        event = sse({"jsonrpc": "2.0", "method": method})
+        for stream in self.streams:
+            stream.put_nowait(event)
+
+    # HTTP
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            while await self._exchange(reader, writer):
+                pass
+        self._writers.discard(writer)
+        writer.close()
+
+    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        start = (await reader.readline()).decode().split()
+        if not start:
+            return False
+        lines: list[tuple[str, str]] = []
+        while line := (await reader.readline()).decode("latin-1").rstrip("\r\n"):
+            key, _, value = line.partition(":")
+            lines.append((key.lower(), value.strip()))
+        headers = dict(lines)
+        body = await reader.readexactly(int(headers.get("content-length", "0")))
+        request = Request(start[0], start[1], headers, lines, body)
+        self.seen.append(request)
+        await self._send(writer, await self._answer(request))
+        return True
+
+    async def _send(self, writer: asyncio.StreamWriter, answer: Answer) -> None:
+        head = {"content-type": answer.content_type, **answer.headers}
+        head |= {"transfer-encoding": "chunked"} if answer.chunks else {"content-length": str(len(answer.body))}
+        text = f"HTTP/1.1 {answer.status} X\r\n" + "".join(f"{key}: {value}\r\n" for key, value in head.items())
+        writer.write(text.encode() + b"\r\n" + answer.body)
+        if answer.chunks is not None:
+            async for chunk in answer.chunks:
+                writer.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+                await writer.drain()
+            writer.write(b"0\r\n\r\n")
+        await writer.drain()
+
+    # MCP
+
+    async def _answer(self, request: Request) -> Answer:
+        for handler in (self.before, self.handlers.get(request.method)):
+            answer = await handler(request) if handler is not None else None
+            if answer is not None:
+                return answer
+        if request.verb != "POST":
+            return self._stream(request)
+        if "id" not in request.message:
+            return Answer(status=202)
+        modern = request.headers.get("mcp-protocol-version") == MODERN
+        if modern and "modern" not in self.eras:
+            return Answer(b'{"error": "no valid session"}', 400)
+        if not modern and "legacy" not in self.eras:
+            return error(request, -32022, "unsupported", {"supported": [MODERN], "requested": "?"}, status=400)
+        return self._modern(request) if modern else self._legacy(request)
+
+    def _modern(self, request: Request) -> Answer:
+        if request.method == "server/discover":
+            found = {"supportedVersions": [MODERN], "capabilities": self.capabilities, "instructions": self.instructions}
+            return result(request, self._stamped({**found, **self.hints}))
+        if request.method == "subscriptions/listen":
+            return self._open_stream(sse({"jsonrpc": "2.0", "method": "notifications/subscriptions/acknowledged"}))
+        answer = self._served(request)
+        return result(request, self._stamped(answer)) if answer is not None else unknown(request, 404)
+
+    def _legacy(self, request: Request) -> Answer:
+        session = request.headers.get("mcp-session-id")
+        if request.method == "initialize":
+            session = f"session-{len(self.sessions)}"
+            self.sessions[session] = request.message["params"]
+            opened = {
+                "protocolVersion": request.message["params"]["protocolVersion"],
+                "capabilities": self.capabilities,
+                "serverInfo": {"name": self.name, "version": "1"},
+                "instructions": self.instructions,
+            }
+            return result(request, opened, headers={"mcp-session-id": session})
+        if session not in self.sessions:
+            return Answer(b"", 404)
+        answer = {} if request.method in ("ping", "logging/setLevel") else self._served(request)
+        return result(request, answer) if answer is not None else unknown(request, 200)
+
+    def _served(self, request: Request) -> Json | None:
+        params: Json = request.message.get("params", {})
+        lists = {
+            "tools/list": ("tools", self.tools),
+            "prompts/list": ("prompts", self.prompts),
+            "resources/list": ("resources", self.resources),
+            "resources/templates/list": ("resourceTemplates", self.templates),
+        }
+        if request.method in lists:
+            return self._page(*lists[request.method], params.get("cursor"))
+        match request.method:
+            case "tools/call":
+                said = json.dumps({"tool": params["name"], "arguments": params.get("arguments")})
+                return {"content": [{"type": "text", "text": said}], "futureField": {"n": 2**70}}
+            case "prompts/get":
+                return {"messages": [{"role": "user", "content": {"type": "text", "text": params["name"]}}]}
+            case "resources/read":
+                return {"contents": [{"uri": params["uri"], "text": "read"}]}
+            case "completion/complete":
+                return {"completion": {"values": [json.dumps(params["ref"])]}}
+        return None
+
+    def _page(self, member: str, items: list[Json], cursor: str | None) -> Json:
+        start = int(cursor or 0)
+        end = start + self.page_size if self.page_size else len(items)
+        following = {"nextCursor": str(end)} if end < len(items) else {}
+        return {member: items[start:end], **following, **(self.hints if "modern" in self.eras else {})}
+
+    def _stamped(self, answer: Json) -> Json:
+        info = {"io.modelcontextprotocol/serverInfo": {"name": self.name, "version": "1"}}
+        return {"resultType": "complete", **answer, "_meta": info}
+
+    def _stream(self, request: Request) -> Answer:
+        if request.verb == "DELETE":
+            self.sessions.pop(request.headers.get("mcp-session-id", ""), None)
+            return Answer(status=200)
+        if "legacy" not in self.eras:
+            return Answer(status=405)
+        return self._open_stream(b": open\n\n")
+
+    def _open_stream(self, first: bytes) -> Answer:
+        queue = asyncio.Queue[bytes]()
+        queue.put_nowait(first)
+        self.streams.append(queue)
+
+        async def chunks() -> AsyncIterator[bytes]:
+            while True:
+                yield await queue.get()
+
+        return Answer(content_type="text/event-stream", chunks=chunks())
+
+
+def tool(name: str, **more: Any) -> Json:
+    """A tool that takes anything."""
+    return {"name": name, "description": f"does {name}", "inputSchema": {"type": "object"}, **more}
+
+
+def result(request: Request, answer: Json, *, headers: dict[str, str] | None = None) -> Answer:
+    """A response to a request."""
+    body = {"jsonrpc": "2.0", "id": request.message["id"], "result": answer}
+    return Answer(json.dumps(body).encode(), headers=headers or {})
+
+
+def error(request: Request, code: int, message: str, data: Any = None, *, status: int = 200) -> Answer:
+    """An error response to a request."""
+    problem = {"code": code, "message": message} | ({"data": data} if data is not None else {})
+    return Answer(json.dumps({"jsonrpc": "2.0", "id": request.message["id"], "error": problem}).encode(), status)
+
+
+def unknown(request: Request, status: int) -> Answer:
+    """The answer to a method that is not served."""
+    return error(request, -32601, "Method not found", status=status)
+
+
+def sse(*messages: Json) -> bytes:
+    """Messages as events of a stream."""
+    return b"".join(b"data: " + json.dumps(each).encode() + b"\n\n" for each in messages)
