@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 
 from harness.contenders import Lab, Running
-from harness.load import Samples, compare, ratio
+from harness.load import Samples, compare, ratio, warm_up
 from harness.mcp import call
 from harness.outcome import LOAD_COLUMNS, Outcome, Verdict, at_least, load_rows
 from harness.process import Failed
@@ -28,10 +28,12 @@ def run(lab: Lab) -> Outcome:
         present: list[Running] = []
         for name, enter in ways:
             try:
-                present.append(stack.enter_context(enter()))
+                peer = stack.enter_context(enter())
+                warm_up(lab, peer, call(peer.tool))
+                present.append(peer)
             except Failed as problem:
                 remarks.append(f"{name} is missing from this table: {problem}")
-        samples = compare(lab, [(each, call(each.tool)) for each in present], seconds=max(lab.seconds, 1))
+        samples = compare(lab, [(each, call(each.tool)) for each in present])
         return Outcome(LOAD_COLUMNS, load_rows(samples), _verdicts(samples), remarks)
 
 

@@ -6,7 +6,7 @@ Rule: the configuration is split here. A room gets the few values it needs, neve
 import asyncio
 import os
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import AsyncExitStack
 from typing import Any, final
 from urllib.parse import urlsplit
@@ -35,14 +35,20 @@ from mcp_hub.secret import Secret
 from mcp_hub.store.base import CallRecord, Store
 from mcp_hub.store.sqlite import SqliteStore
 from mcp_hub.upstream.channel import Channel, Limits
+from mcp_hub.upstream.check import Verdict, check, url_not_set
+from mcp_hub.upstream.fetch import Fetch
+from mcp_hub.upstream.legacy import LegacyWire
+from mcp_hub.upstream.modern import ModernWire
+from mcp_hub.upstream.probe import Wires
 from mcp_hub.upstream.supervise import supervise
-from mcp_hub.upstream.upstream import Known, Settings, Upstream
+from mcp_hub.upstream.upstream import Settings, Upstream
 from mcp_hub.web.site import Site
 from mcp_hub.wire.eras import Era
 from mcp_hub.wire.jsonrpc import Json, encode
 
 ENDPOINT_PATH = "/mcp"
 _CURSOR_KEY = "cursor-key"
+_SERVER_INFO: Json = {"name": "mcp_hub", "title": "mcp_hub", "version": __version__}
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -109,22 +115,17 @@ class Hub:
         stack.push_async_callback(store.aclose)
         declared = {name: each for name, each in config.upstreams.items() if each.enabled and each.url is not None}
         exposures = {name: _exposure(each, config.defaults) for name, each in declared.items()}
-        server_info: Json = {"name": "mcp_hub", "title": "mcp_hub", "version": __version__}
-        views = Views(exposures, server_info, round(config.defaults.catalog_ttl * 1000))
+        views = Views(exposures, _SERVER_INFO, round(config.defaults.catalog_ttl * 1000))
         memory = Memory(store, LOCAL.tenant, {name: each.url or "" for name, each in declared.items()})
         known = await memory.recall()
         http = HttpClient(Dialer(allow_private=config.network.allow_private))
         stack.push_async_callback(http.aclose)
         credentials = {name: _credential(each) for name, each in declared.items()}
-        info = Raw(encode(server_info))
         upstreams = {
-            name: _upstream(
-                each,
-                config.defaults,
-                http=http,
-                credential=credentials[name],
-                info=info,
-                listeners=(views, memory),
+            name: Upstream(
+                _settings(each, config.defaults, credentials[name], Raw(encode(_SERVER_INFO))),
+                Channel(name, each.url or "", http, _limits(each, config.defaults)),
+                (views, memory),
                 known=known.get(name),
             )
             for name, each in declared.items()
@@ -141,7 +142,7 @@ class Hub:
             page_size=config.defaults.page_size,
             cursor_key=key,
         )
-        road = Road(upstreams, listing, Credentials(credentials), calls, server_info)
+        road = Road(upstreams, listing, Credentials(credentials), calls, _SERVER_INFO)
         self._serve(config.server, road, upstreams, _absent(config.upstreams, declared))
         stack.push_async_callback(memory.flush)
         _keep_running(stack, {"the memory of lists": memory.run, **{name: u.run for name, u in upstreams.items()}})
@@ -195,28 +196,36 @@ def _credential(upstream: model.Upstream) -> Credential:
     return Credential(headers)
 
 
-def _upstream(
-    declared: model.Upstream,
-    defaults: model.Defaults,
-    *,
-    http: HttpClient,
-    credential: Credential,
-    info: Raw,
-    listeners: Sequence[Any],
-    known: Known | None,
-) -> Upstream:
-    pinned = {"auto": None, "legacy": Era.LEGACY}.get(declared.protocol, Era.MODERN)
-    limits = Limits(declared.max_result, defaults.max_event, declared.timeout, defaults.list_timeout)
-    settings = Settings(
+async def check_upstream(config: model.Config, name: str) -> Verdict:
+    """Check one declared upstream from this process; see `upstream.check`."""
+    declared = config.upstreams[name]
+    if declared.url is None:
+        return url_not_set(name)
+    dialer = Dialer(allow_private=config.network.allow_private)
+    http = HttpClient(dialer)
+    settings = _settings(declared, config.defaults, _credential(declared), Raw(encode(_SERVER_INFO)))
+    channel = Channel(name, settings.url, http, _limits(declared, config.defaults))
+    wires = Wires(ModernWire(channel), LegacyWire(channel))
+    try:
+        return await check(settings, dialer, Fetch(name, wires, settings.credential, settings.info, settings.listing))
+    finally:
+        await http.aclose()
+
+
+def _settings(declared: model.Upstream, defaults: model.Defaults, credential: Credential, info: Raw) -> Settings:
+    return Settings(
         name=declared.name,
         url=declared.url or "",
-        pinned=pinned,
+        pinned={"auto": None, "legacy": Era.LEGACY}.get(declared.protocol, Era.MODERN),
         ttl=declared.catalog_ttl,
         listing=defaults.list_timeout,
         credential=credential,
         info=info,
     )
-    return Upstream(settings, Channel(declared.name, settings.url, http, limits), listeners, known=known)
+
+
+def _limits(declared: model.Upstream, defaults: model.Defaults) -> Limits:
+    return Limits(declared.max_result, defaults.max_event, declared.timeout, defaults.list_timeout)
 
 
 def _absent(all_declared: Mapping[str, model.Upstream], served: Mapping[str, model.Upstream]) -> dict[str, str]:

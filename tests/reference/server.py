@@ -6,7 +6,9 @@ Prints `Endpoint http://...` as soon as it accepts requests.
 """
 
 import argparse
+import signal
 import socket
+import sys
 import warnings
 from typing import Any
 
@@ -100,6 +102,8 @@ def main() -> None:
     # h11 trims both ends of a header value, as HTTP wants it; httptools leaves the end as it came.
     config = uvicorn.Config(OneEra(app, options.era), http="h11", log_level="warning", timeout_graceful_shutdown=1)
     bound = socket.create_server(("127.0.0.1", options.port), backlog=128)
+    # uvicorn raises the signal again once it has drained; by then there is nothing left to do but to end well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     Announcing(config).run(sockets=[bound])
 
 

@@ -110,9 +110,7 @@ class Catalog:
 
 
 def _chosen(sources: Sequence[Source], uri: str) -> Route | None:
-    """The only source, else the first with a template that fits; never another because the filter of this one says no."""
-    if len(sources) == 1:
-        chosen = sources[0]
-    else:
-        chosen = next((source for source in sources if source.expands(uri)), None)
+    """The only source, else the first with a template that fits. If its filter says no, nobody else is asked."""
+    fitting = sources if len(sources) == 1 else (source for source in sources if source.expands(uri))
+    chosen = next(iter(fitting), None)
     return Route(chosen.upstream, uri) if chosen is not None and chosen.permits(uri) else None

@@ -1,8 +1,8 @@
 """Whether a URI can be an expansion of a URI template (RFC 6570, levels 1 to 3).
 
-Rule: time is linear in the URI for a given template, and bounded for many of them: matching keeps the set of all places it may have reached, as
-spans, instead of guessing one and going back. It says yes a little too often (variables are not told apart within an
-expression) and never no to a real expansion.
+Rule: time is linear in the URI for a given template, and bounded for many of them. Matching keeps the set of all
+places it may have reached, as spans, instead of guessing one and going back. It says yes a little too often (variables
+are not told apart within an expression) and never no to a real expansion.
 """
 
 import re

@@ -1,16 +1,50 @@
-"""`mcp-hub serve`: run the hub."""
+"""`mcp-hub serve`: run the hub until it is told to stop."""
 
-import asyncio
-import socket
-import sys
-from collections.abc import Callable
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from mcp_hub import __version__
-from mcp_hub.cli.output import USAGE, echo_error, load_config
+from mcp_hub.cli.config_commands import file_option, named_or_found
+from mcp_hub.cli.output import problem_lines
 from mcp_hub.config.model import Config
-from mcp_hub.config.places import data_dir
+from mcp_hub.config.places import store_path
 
-_DRAIN_SECONDS = 10
+
+@click.command()
+@file_option
+@click.option("--host", help="Listen on this address of this computer instead of the configured one.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Listen on this port instead; 0 takes a free one.")
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="warning")
+@click.option("--log-json", is_flag=True, help="Write the log as JSON lines.")
+def serve(file: Path | None, host: str | None, port: int | None, log_level: str, *, log_json: bool) -> None:
+    """Run the hub until Ctrl-C or SIGTERM, which lets calls under way finish."""
+    found = named_or_found(file)
+    config = _listening(found or Config(), host, port)
+    _introduce(config, is_private=found is None)
+    from mcp_hub.cli.server import run  # noqa: PLC0415 - the first lines are out before the server loads
+
+    run(config, log_level=log_level, log_json=log_json)
+
+
+def _listening(config: Config, host: str | None, port: int | None) -> Config:
+    server = config.server
+    if host is not None and host not in ("127.0.0.1", "localhost", "::1"):
+        raise click.BadParameter("Without a login the hub listens on this computer only: 127.0.0.1, ::1 or localhost.")
+    changed = replace(server, host=host or server.host, port=server.port if port is None else port)
+    return replace(config, server=changed)
+
+
+def _introduce(config: Config, *, is_private: bool) -> None:
+    click.echo(f"mcp_hub {__version__}\n")
+    if is_private:
+        click.echo("  No hub.yaml here, so this is a private hub for you on this computer, without upstreams.")
+        click.echo("  Write one:    mcp-hub init\n")
+    else:
+        enabled = sum(each.enabled for each in config.upstreams.values())
+        click.echo(f"  Configured    {config.source}, {enabled} upstream{'' if enabled == 1 else 's'}")
+    click.echo(f"  Data          {store_path(config.store, os.environ)}")
+    for warning in config.warnings:
+        click.echo("\n".join(problem_lines(config.source, warning)), err=True)

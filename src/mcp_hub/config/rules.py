@@ -70,13 +70,27 @@ def judge_address(scheme: str, host: str, allowed: tuple[IPNetwork, ...]) -> tup
     if address is not None and any(address in network for network in allowed):
         return "", ""
     if address is not None and not address.is_global:
-        span = "127.0.0.0/8" if address.version == 4 and address.is_loopback else str(address)  # noqa: PLR2004
-        return "this address is not public", f"if it may be used, write  network: {{allow_private: [{span}]}}"
+        return (
+            "this address is not public",
+            f"if it may be used, write  network: {{allow_private: [{_range(address)}]}}",
+        )
     if scheme == "http" and address is not None:
         return "a public address needs https", "plain http is for ranges in network.allow_private only"
     if scheme == "http" and not allowed:
         return "plain http is for private networks, and none is allowed", "use https, or set network.allow_private"
     return "", ""
+
+
+def private_range(host: str) -> IPNetwork | None:
+    """What `network.allow_private` needs for an upstream at `host`; `None` for a public address or a name."""
+    address = _address(host)
+    return None if address is None or address.is_global else _range(address)
+
+
+def _range(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> IPNetwork:
+    if isinstance(address, ipaddress.IPv4Address) and address.is_loopback:
+        return ipaddress.IPv4Network("127.0.0.0/8")
+    return ipaddress.ip_network(address)
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

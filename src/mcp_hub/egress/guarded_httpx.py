@@ -5,7 +5,7 @@ dialed in one step; TLS still checks the certificate against the name.
 """
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, cast
 
 import httpcore2
 import httpx2
@@ -48,7 +48,7 @@ class _Backend(httpcore2.AsyncNetworkBackend):
     def __init__(self, dialer: Dialer, scheme: Scheme) -> None:
         self._dialer = dialer
         self._scheme = scheme
-        self._tcp = httpcore2.AnyIOBackend()
+        self._tcp = cast("httpcore2.AsyncNetworkBackend", httpcore2.AnyIOBackend())
 
     async def connect_tcp(
         self,

@@ -18,7 +18,7 @@ _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE: Final = re.compile(rb"[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?|")
 _TARGET: Final = re.compile(rb"/[\x21\x22\x24-\x7e]*")
 _KNOWN_METHODS: Final = frozenset({b"GET", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"})
-_OURS: Final = frozenset(
+OURS: Final = frozenset(
     {
         b"accept-encoding",
         b"connection",
@@ -34,6 +34,7 @@ _OURS: Final = frozenset(
         b"upgrade",
     }
 )
+"""Fields that route or delimit a message, lower-case: never a caller's."""
 
 
 def header_lines(headers: Iterable[tuple[bytes, bytes]]) -> HeaderLines:
@@ -49,7 +50,7 @@ def header_lines(headers: Iterable[tuple[bytes, bytes]]) -> HeaderLines:
 def _line(name: bytes, value: bytes) -> bytes:
     if not _TOKEN.fullmatch(name):
         raise ValueError(f"{name!r} is not a valid header name")
-    if name.lower() in _OURS:
+    if name.lower() in OURS:
         raise ValueError(f"the header {name.decode()} is written by the hub itself and cannot be set")
     if not _VALUE.fullmatch(value):
         raise ValueError(f"the value of the header {name.decode()} contains a character that no header can carry")

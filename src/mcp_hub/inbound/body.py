@@ -7,7 +7,7 @@ dropped at the first byte over, so a request never holds more than the limit.
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from mcp_hub.inbound.asgi import Receive
+from mcp_hub.inbound.asgi import Event, Receive
 from mcp_hub.inbound.outcome import Gone, Refused
 from mcp_hub.wire.jsonrpc import INVALID_REQUEST
 
@@ -59,29 +59,26 @@ async def read_body(receive: Receive, declared: bytes | None, limit: int) -> byt
     """
     if declared is not None and declared.isdigit() and (len(declared) > _DIGITS or int(declared) > limit):
         raise _too_large(limit)
-    body, more = await _part(receive)
-    if len(body) > limit:
-        raise _too_large(limit)
-    if not more:
+    event = await receive()
+    if event["type"] == "http.request" and not event.get("more_body", False):
+        body: bytes = event.get("body", b"")
+        if len(body) > limit:
+            raise _too_large(limit)
         return body
-    return await _rest(receive, bytearray(body), limit)
+    return await _gather(event, receive, limit)
 
 
-async def _rest(receive: Receive, body: bytearray, limit: int) -> bytes:
-    more = True
-    while more:
-        part, more = await _part(receive)
+async def _gather(event: Event, receive: Receive, limit: int) -> bytes:
+    body = bytearray()
+    while event["type"] == "http.request":
+        part = event.get("body", b"")
         if len(body) + len(part) > limit:
             raise _too_large(limit)
         body += part
-    return bytes(body)
-
-
-async def _part(receive: Receive) -> tuple[bytes, bool]:
-    event = await receive()
-    if event["type"] != "http.request":
-        raise Gone
-    return event.get("body", b""), event.get("more_body", False)
+        if not event.get("more_body", False):
+            return bytes(body)
+        event = await receive()
+    raise Gone
 
 
 def _too_large(limit: int) -> Refused:

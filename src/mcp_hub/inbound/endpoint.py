@@ -21,6 +21,7 @@ message that shows no sign of either era is told to begin with `initialize`, bec
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Final
 
 from mcp_hub.gateway.ask import Gateway
@@ -29,9 +30,9 @@ from mcp_hub.inbound.batch import serve_batch
 from mcp_hub.inbound.body import accepts, is_json, read_body
 from mcp_hub.inbound.errors import settled
 from mcp_hub.inbound.exchange import Exchange
-from mcp_hub.inbound.flight import Phase, Timing
+from mcp_hub.inbound.flight import Patrol, Phase, Timing
 from mcp_hub.inbound.guard import Guard
-from mcp_hub.inbound.head import ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, SESSION, VERSION, Head, read_head
+from mcp_hub.inbound.head import ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, SESSION, Head, read_head
 from mcp_hub.inbound.incoming import look_into
 from mcp_hub.inbound.legacy import Legacy
 from mcp_hub.inbound.modern import Modern
@@ -43,6 +44,8 @@ from mcp_hub.wire.jsonrpc import INVALID_REQUEST, is_batch, parse
 
 MAX_REQUEST: Final = 4 * 1024 * 1024
 _TIMING: Final = Timing()
+_MODERN: Final = Era.MODERN
+_ANSWERING: Final = Phase.ANSWERING
 _ALLOW: Final = ((b"allow", b"GET, POST, DELETE"),)
 _ALLOW_POST: Final = ((b"allow", b"POST"),)
 
@@ -65,6 +68,7 @@ class Endpoint:
         self._guard = Guard(allowed_hosts, allowed_origins)
         self._max_request = max_request
         self._timing = timing
+        self._patrol = Patrol(timing.late)
         self._modern = Modern(gateway)
         self._legacy = Legacy(gateway, sessions)
 
@@ -73,22 +77,18 @@ class Endpoint:
         if scope["type"] != "http":
             await _decline(scope, receive, send)
             return
-        exchange = Exchange(receive, send, self._timing)
+        exchange = Exchange(receive, send, self._timing, self._patrol)
         try:
-            await self._respond(scope, receive, exchange)
+            await exchange.finish(await settled(self._serve(scope, receive, exchange), exchange))
+        except asyncio.CancelledError:
+            if not exchange.flight.recover():
+                raise
+            with suppress(OSError):
+                await exchange.abandon()
         except OSError:
             pass  # how a server may say that the client has gone: nobody is left to tell
         finally:
             exchange.flight.land()
-
-    async def _respond(self, scope: Scope, receive: Receive, exchange: Exchange) -> None:
-        try:
-            outcome = await settled(self._serve(scope, receive, exchange), exchange)
-            await exchange.finish(outcome)
-        except asyncio.CancelledError:
-            if not exchange.flight.recover():
-                raise
-            await exchange.abandon()
 
     async def _serve(self, scope: Scope, receive: Receive, exchange: Exchange) -> Outcome:
         headers = scope["headers"]
@@ -97,30 +97,23 @@ class Endpoint:
         caller = self._identify(headers)
         exchange.accepts = accepts(head.raw(ACCEPT))
         if scope["method"] == "POST":
-            body = await self._read(receive, exchange, head)
+            _check_media(exchange, head)
+            body = await read_body(receive, head.raw(CONTENT_LENGTH), self._max_request)
+            exchange.flight.enter(_ANSWERING)
             return await self._post(exchange, head, caller, body)
         return await self._other(exchange, head, caller, scope["method"])
 
-    async def _read(self, receive: Receive, exchange: Exchange, head: Head) -> bytes:
-        if not exchange.accepts.json:
-            raise Refused(INVALID_REQUEST, "Accept must name application/json and text/event-stream", status=406)
-        if not is_json(head.raw(CONTENT_TYPE)):
-            raise Refused(INVALID_REQUEST, "Content-Type must be application/json", status=415)
-        body = await read_body(receive, head.raw(CONTENT_LENGTH), self._max_request)
-        exchange.flight.enter(Phase.ANSWERING)
-        return body
-
     async def _post(self, exchange: Exchange, head: Head, caller: Principal, body: bytes) -> Outcome:
         if _names_modern(head):
-            exchange.era = Era.MODERN
+            exchange.era = _MODERN
         if is_batch(body):
             return await self._batch(exchange, head, caller, body)
         message = parse(body)
         exchange.number = message.id or None
         exchange.method = message.method
         incoming = look_into(message)
-        if exchange.era is Era.MODERN or (incoming.meta is not None and META_VERSION in incoming.meta):
-            exchange.era = Era.MODERN
+        if exchange.era is _MODERN or (incoming.meta is not None and META_VERSION in incoming.meta):
+            exchange.era = _MODERN
             exchange.flight.hang_up_ends = True
             return await self._modern.post(exchange, head, caller, incoming)
         if message.method == "initialize" and message.is_request:
@@ -129,7 +122,7 @@ class Endpoint:
         return await self._legacy.post(exchange, session, caller, incoming)
 
     async def _batch(self, exchange: Exchange, head: Head, caller: Principal, body: bytes) -> Outcome:
-        if exchange.era is Era.MODERN:
+        if exchange.era is _MODERN:
             raise Refused(INVALID_REQUEST, "This revision knows no batches; send each message by itself", status=400)
         session = await self._legacy.session(head, caller)
         return await serve_batch(self._legacy, exchange, session, caller, body)
@@ -147,8 +140,14 @@ class Endpoint:
 
 
 def _names_modern(head: Head) -> bool:
-    version = head.text(VERSION)
-    return version is not None and version not in LEGACY_REVISIONS
+    return head.version is not None and head.version not in LEGACY_REVISIONS
+
+
+def _check_media(exchange: Exchange, head: Head) -> None:
+    if not exchange.accepts.json:
+        raise Refused(INVALID_REQUEST, "Accept must name application/json and text/event-stream", status=406)
+    if not is_json(head.raw(CONTENT_TYPE)):
+        raise Refused(INVALID_REQUEST, "Content-Type must be application/json", status=415)
 
 
 async def _decline(scope: Scope, receive: Receive, send: Send) -> None:

@@ -15,7 +15,7 @@ from msgspec import Raw
 from mcp_hub.inbound.asgi import Receive, Send
 from mcp_hub.inbound.body import Accepts
 from mcp_hub.inbound.encode import SMALL, STREAM_HEADERS, Part, as_events, as_json
-from mcp_hub.inbound.flight import Ended, Flight, Phase, Timing
+from mcp_hub.inbound.flight import Ended, Flight, Patrol, Phase, Timing
 from mcp_hub.inbound.outcome import Empty, Failure, HeaderLines, Outcome, Written
 from mcp_hub.wire.eras import Era
 from mcp_hub.wire.jsonrpc import INVALID_REQUEST
@@ -39,6 +39,14 @@ class _Stage(Enum):
     OVER = auto()
 
 
+# Once each, since Python 3.11 takes its time to find a member of an enumeration.
+_NEW: Final = _Stage.NEW
+_STREAM: Final = _Stage.STREAM
+_OVER: Final = _Stage.OVER
+_SENDING: Final = Phase.SENDING
+_LEGACY: Final = Era.LEGACY
+
+
 class Exchange:
     """Owned by the task of its HTTP request; `emit` and `keep_alive` may also be called from other tasks.
 
@@ -47,16 +55,16 @@ class Exchange:
 
     __slots__ = ("_lock", "_send", "_stage", "accepts", "era", "flight", "headers", "method", "number")
 
-    def __init__(self, receive: Receive, send: Send, timing: Timing) -> None:
+    def __init__(self, receive: Receive, send: Send, timing: Timing, patrol: Patrol) -> None:
         self._send = send
         self._lock: asyncio.Lock | None = None
-        self._stage = _Stage.NEW
+        self._stage = _NEW
         self.accepts = Accepts(json=True, events=False)
-        self.era = Era.LEGACY
+        self.era = _LEGACY
         self.method: str | None = None
         self.number: Raw | None = None
         self.headers: HeaderLines = ()
-        self.flight = Flight(receive, timing, self.keep_alive)
+        self.flight = Flight(receive, timing, patrol, self.keep_alive)
 
     async def emit(self, notification: bytes) -> None:
         """Put one notification before the answer; dropped if the client takes no stream or the answer is going out."""
@@ -68,7 +76,7 @@ class Exchange:
 
     async def finish(self, outcome: Outcome) -> None:
         """Write the rest of the response."""
-        self.flight.enter(Phase.SENDING)
+        self.flight.enter(_SENDING)
         if self._lock is None:
             await self._finish(outcome)
         else:
@@ -94,19 +102,19 @@ class Exchange:
             self._lock = asyncio.Lock()
         try:
             async with asyncio.timeout(self.flight.timing.write), self._lock:
-                if self._stage is _Stage.NEW:
+                if self._stage is _NEW:
                     await self._start(200, STREAM_HEADERS)
-                    self._stage = _Stage.STREAM
-                if self._stage is _Stage.STREAM:
+                    self._stage = _STREAM
+                if self._stage is _STREAM:
                     await self._send({"type": "http.response.body", "body": event, "more_body": True})
         except TimeoutError:
             self.flight.end(Ended.NOT_READ)
 
     async def _finish(self, outcome: Outcome) -> None:
-        stage, self._stage = self._stage, _Stage.OVER
-        if stage is _Stage.STREAM:
+        stage, self._stage = self._stage, _OVER
+        if stage is _STREAM:
             await self._write(as_events(outcome, self.number))
-        elif stage is _Stage.NEW and not isinstance(outcome, Written):
+        elif stage is _NEW and not isinstance(outcome, Written):
             status, headers, parts = as_json(outcome, self.number, self.era)
             await self._start(status, headers)
             await self._write(parts)
@@ -121,7 +129,7 @@ class Exchange:
         for part in parts:
             view = memoryview(part)
             for start in range(0, len(view), _CHUNK):
-                self.flight.enter(Phase.SENDING)
+                self.flight.enter(_SENDING)
                 chunk = bytes(view[start : start + _CHUNK])
                 await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
         await self._send({"type": "http.response.body", "body": b""})

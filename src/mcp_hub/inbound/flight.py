@@ -1,8 +1,8 @@
 """One request in the air: what happens to it when it takes long, and how it is ended from outside.
 
-Rule: a request that is done within `late` seconds pays for one timer and nothing else. Only after that does a phase
-get its own limit, or, while the answer is awaited, a companion task that listens for the client hanging up and asks
-for keep-alive comments.
+Rule: a request that is done soon pays for its place on a list and nothing else. Only one that is late gets a limit for
+what it is doing, or, while its answer is awaited, a companion task that listens for the client hanging up and asks for
+keep-alive comments.
 """
 
 import asyncio
@@ -10,8 +10,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
+from typing import Final
 
 from mcp_hub.inbound.asgi import Receive
+
+KeepAlive = Callable[[], Awaitable[None]]
 
 
 class Ended(StrEnum):
@@ -32,14 +35,50 @@ class Phase(Enum):
     SENDING = auto()
 
 
+_READING: Final = Phase.READING  # once, since Python 3.11 takes its time to find a member of an enumeration
+
+
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds: until a request counts as late, to read a body, between keep-alives, to get one write taken."""
+    """Seconds: until a request counts as late, to read a body, between keep-alives, to get one write taken.
+
+    A request counts as late between once and twice `late` after it began.
+    """
 
     late: float = 0.05
     read: float = 60.0
     keep_alive: float = 15.0
     write: float = 30.0
+
+
+class Patrol:
+    """One timer for all requests of an endpoint: tells each of them that it is late, if it is still there by then."""
+
+    def __init__(self, late: float) -> None:
+        self._late = late
+        self._fresh: dict[Flight, None] = {}
+        self._older: dict[Flight, None] = {}
+        self._resting = True
+
+    def watch(self, flight: "Flight") -> None:
+        """Put a request on the list."""
+        self._fresh[flight] = None
+        if self._resting:
+            self._resting = False
+            asyncio.get_running_loop().call_later(self._late, self._round)
+
+    def leave(self, flight: "Flight") -> None:
+        """Take a request off the list, if it still stands there."""
+        if self._fresh.pop(flight, self) is self:
+            self._older.pop(flight, None)
+
+    def _round(self) -> None:
+        late, self._older, self._fresh = self._older, self._fresh, {}
+        for flight in late:
+            flight.be_late()
+        self._resting = not self._older
+        if not self._resting:
+            asyncio.get_running_loop().call_later(self._late, self._round)
 
 
 class Flight:
@@ -53,6 +92,7 @@ class Flight:
         "_companion",
         "_keep_alive",
         "_late",
+        "_patrol",
         "_phase",
         "_receive",
         "_task",
@@ -62,17 +102,19 @@ class Flight:
         "timing",
     )
 
-    def __init__(self, receive: Receive, timing: Timing, keep_alive: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, receive: Receive, timing: Timing, patrol: Patrol, keep_alive: KeepAlive) -> None:
         self.timing = timing
         self.ended: Ended | None = None
         self.hang_up_ends = False
         self._task = asyncio.current_task()
         self._receive = receive
         self._keep_alive = keep_alive
-        self._phase = Phase.READING
+        self._phase = _READING
         self._late = False
         self._companion: asyncio.Task[None] | None = None
-        self._timer = asyncio.get_running_loop().call_later(timing.late, self._tick)
+        self._timer: asyncio.TimerHandle | None = None
+        self._patrol = patrol
+        patrol.watch(self)
 
     def enter(self, phase: Phase) -> None:
         """Begin a phase, or begin it again: each write of a long answer has its limit for itself."""
@@ -95,17 +137,26 @@ class Flight:
     def land(self) -> None:
         """The request is over: nothing watches it or can end it any more."""
         self._task = None
-        self._timer.cancel()
+        if self._late:
+            self._disarm()
+        else:
+            self._patrol.leave(self)
         del self._keep_alive  # a method of the owner's: kept, it would leave a cycle behind for every request
         if self._companion is not None:
             self._companion.cancel()
 
-    def _tick(self) -> None:
+    def be_late(self) -> None:
+        """From now on every phase has its limit, the present one included."""
         self._late = True
         self._begin()
 
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
     def _begin(self) -> None:
-        self._timer.cancel()
+        self._disarm()
         loop = asyncio.get_running_loop()
         match self._phase:
             case Phase.READING:

@@ -24,14 +24,18 @@ _NOTHING: Final = frozenset[bytes]()
 
 
 class Head:
-    """What one request's headers say. `params` holds the `Mcp-Param-*` lines under their full lower-case names."""
+    """What one request's headers say. `params` holds the `Mcp-Param-*` lines under their full lower-case names.
 
-    __slots__ = ("_values", "params", "repeated")
+    `version` is the text of `MCP-Protocol-Version`.
+    """
+
+    __slots__ = ("_values", "params", "repeated", "version")
 
     def __init__(self, values: dict[bytes, bytes], repeated: frozenset[bytes], params: dict[str, str]) -> None:
         self._values = values
         self.repeated = repeated
         self.params = params
+        self.version = self.text(VERSION)
 
     def raw(self, name: bytes) -> bytes | None:
         """The value as it came, or `None`; repeated lines are joined by commas, as RFC 9110 section 5.3 reads them."""
@@ -43,7 +47,7 @@ class Head:
         Bytes outside ASCII become lone surrogates, which no decoded JSON string holds, and so equal none.
         """
         value = self._values.get(name)
-        return None if value is None else value.strip(b" \t").decode("ascii", "surrogateescape")
+        return None if value is None else value.decode("ascii", "surrogateescape").strip(" \t")
 
 
 def read_head(headers: Headers) -> Head:

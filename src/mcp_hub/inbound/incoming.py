@@ -1,12 +1,11 @@
 """One received message, decoded as far as this room looks into it."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from mcp_hub.wire.jsonrpc import Fields, Malformed, Message, fields
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(NamedTuple):
     """`meta` is `params["_meta"]`, and `None` where there is none or it is no object."""
 
     message: Message

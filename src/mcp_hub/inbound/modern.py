@@ -46,6 +46,7 @@ REMOVED: Final = frozenset(
 )
 """Methods of the legacy era only."""
 
+_MODERN: Final = Era.MODERN
 _BRACE: Final = ord("{")
 
 
@@ -97,7 +98,7 @@ def climb(head: Head, method: str, params: Fields, meta: Fields | None) -> Clien
     if revision not in MODERN_REVISIONS:
         raise _unsupported(revision)
     return Client(
-        Era.MODERN,
+        _MODERN,
         revision,
         _object(meta, META_CLIENT_CAPABILITIES),
         _object(meta, META_CLIENT_INFO) if META_CLIENT_INFO in meta else None,
@@ -118,8 +119,7 @@ def discovery(hub: Description) -> bytes:
 
 
 def _compare(head: Head, revision: str | None, method: str, params: Fields) -> None:
-    version = head.text(VERSION)
-    if version is None or version != revision:
+    if head.version is None or head.version != revision:
         raise _mismatch("MCP-Protocol-Version must repeat the body's protocol version")
     if head.text(METHOD) != method:
         raise _mismatch("Mcp-Method must repeat the body's method")
@@ -142,7 +142,7 @@ def _object(meta: Fields, key: str) -> Raw:
 
 def _notified(head: Head, meta: Fields | None) -> Empty:
     # This revision knows no client notifications over HTTP: one of a served revision is taken and dropped.
-    said = head.text(VERSION)
+    said = head.version
     for revision in (said, text(meta[META_VERSION]) if meta and META_VERSION in meta else said):
         if revision not in MODERN_REVISIONS and revision is not None:
             raise _unsupported(revision)

@@ -20,7 +20,7 @@ from mcp_hub.upstream.answer import NotModern, SessionGone
 from mcp_hub.upstream.call import Call, Owner
 from mcp_hub.upstream.channel import Channel
 from mcp_hub.upstream.fetch import Fetch
-from mcp_hub.upstream.health import UNTRIED, Health, State
+from mcp_hub.upstream.health import OPENS_AFTER, UNTRIED, Health, State
 from mcp_hub.upstream.legacy import LegacyWire
 from mcp_hub.upstream.modern import ModernWire
 from mcp_hub.upstream.probe import CATALOG_OWNER, Opening, Wires, probe
@@ -264,8 +264,8 @@ class Upstream:
         return error
 
     def _failed(self, health: Health, error: UpstreamError) -> None:
-        if health.failures == 1 or health.is_open:
-            log.warning("%s: %s", self.name, error.public, exc_info=error.__cause__ if log.isEnabledFor(10) else None)
+        if health.failures in (1, OPENS_AFTER):
+            log.warning("%s", error.public, exc_info=error.__cause__ if log.isEnabledFor(logging.DEBUG) else None)
         self._learn(replace(self.known, health=health))
         self._poke.set()  # the supervisor now has a time to try again at
 

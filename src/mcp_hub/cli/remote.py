@@ -1,0 +1,106 @@
+"""How commands speak to a hub that runs: its JSON, and its MCP endpoint as any client would."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from ipaddress import ip_network
+from typing import Any, Final, final
+
+import msgspec
+from msgspec import Raw
+
+from mcp_hub import __version__
+from mcp_hub.config.model import Config
+from mcp_hub.credentials.credential import NOTHING
+from mcp_hub.egress.client import HttpClient, Request
+from mcp_hub.egress.dial import Dialer
+from mcp_hub.egress.errors import EgressError
+from mcp_hub.egress.origin import Origin
+from mcp_hub.errors import BadRequest, BrokeProtocol, Unreachable
+from mcp_hub.upstream.channel import Channel, Limits
+from mcp_hub.upstream.modern import ModernWire, own_client
+from mcp_hub.upstream.probe import own_call
+from mcp_hub.wire.jsonrpc import Json, Reply, encode
+
+_ANYWHERE: Final = (ip_network("0.0.0.0/0"), ip_network("::/0"))
+"""Whoever types a hub's address means it; the rules about addresses are for what upstreams and clients send."""
+_LIMITS: Final = Limits(result=64 * 2**20, event=2**20, first_byte=120.0, listing=30.0)
+_STATUS_LIMIT: Final = 2**24
+
+
+@final
+class RemoteHub:
+    """A hub at `base_url`, as the command line sees it. Made by `remote_hub`."""
+
+    def __init__(self, base_url: str, http: HttpClient) -> None:
+        self._origin = Origin.from_url(base_url)
+        self._base = base_url
+        self._http = http
+        self._wire = ModernWire(Channel("the hub", f"{base_url}/mcp", http, _LIMITS))
+
+    async def ask(self, method: str, params: Json, name: str | None = None) -> Json:
+        """One MCP request; `name` is what the header `Mcp-Name` repeats.
+
+        Raises:
+            UpstreamError: the hub cannot be reached.
+            BadRequest: it answered with an error; the sentence is the hub's.
+        """
+        client = own_client(Raw(encode({"name": "mcp-hub", "version": __version__})))
+        call = own_call(client, method, **{key: Raw(encode(each)) for key, each in params.items()})
+        call.name = name
+        call.repeatable = method != "tools/call"
+        return _result(await self._wire.send(call, NOTHING))
+
+    async def read(self, path: str, *, post: bool = False) -> Any:
+        """One document of the hub's own API.
+
+        Raises:
+            Unreachable: no hub answers there.
+            BadRequest: it answered with an error.
+        """
+        request = Request(
+            method=b"POST" if post else b"GET", origin=self._origin, target=path.encode("ascii"), repeatable=not post
+        )
+        try:
+            response = await self._http.send(request)
+            body = await response.read(_STATUS_LIMIT)
+        except EgressError as error:
+            raise Unreachable("hub", f"No hub answers at {self._base}: {error.public}") from error
+        return _document(self._base, response.status, body)
+
+
+@asynccontextmanager
+async def remote_hub(base_url: str) -> AsyncGenerator[RemoteHub, None]:
+    """A hub to speak to while the context lasts. `base_url` may be its MCP endpoint or what stands before `/mcp`.
+
+    Raises:
+        BadRequest: not an address.
+    """
+    http = HttpClient(Dialer(allow_private=_ANYWHERE))
+    try:
+        yield RemoteHub(base_url.rstrip("/").removesuffix("/mcp"), http)
+    except ValueError as error:
+        raise BadRequest(f"This is not the address of a hub: {error}") from error
+    finally:
+        await http.aclose()
+
+
+def address(url: str | None, config: Config | None) -> str:
+    """Where the hub is: as said, else as configured."""
+    return url or (config or Config()).server.base_url
+
+
+def _result(reply: Reply) -> Json:
+    if reply.result is not None:
+        return msgspec.json.decode(reply.result)
+    error = msgspec.json.decode(reply.error or b"{}")
+    raise BadRequest(str(error.get("message", "The hub answered with an error.")))
+
+
+def _document(base: str, status: int, body: bytes) -> Any:
+    try:
+        found = msgspec.json.decode(body)
+    except msgspec.DecodeError as error:
+        raise BrokeProtocol("hub", f"What answers at {base} is not a hub.") from error
+    if status >= 400:  # noqa: PLR2004
+        raise BadRequest(str(found.get("error", f"The hub answered HTTP {status}.")))
+    return found

@@ -1,0 +1,92 @@
+"""The process around the hub: its socket, its signals, its server. Loaded only by commands that serve."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Sequence
+from types import FrameType
+
+import click
+import uvicorn
+
+from mcp_hub.app import ENDPOINT_PATH, create_app
+from mcp_hub.audit.logs import configure
+from mcp_hub.config.model import Config, Server
+from mcp_hub.errors import ConfigError, Problem
+
+_DRAIN_SECONDS = 5
+_BACKLOG = 2048
+
+
+def run(config: Config, *, log_level: str, log_json: bool) -> None:
+    """Serve until SIGINT or SIGTERM; what is under way gets a few seconds to finish.
+
+    Raises:
+        ConfigError: the address cannot be listened on.
+        StoreFailed: the store cannot be opened.
+    """
+    configure(json=log_json, level=log_level.upper())
+    listener = _listen(config.server)
+    # uvicorn repeats a signal once it has stopped, so that whoever started it learns of it; ending is no failure here.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _ended)
+    with asyncio.Runner(loop_factory=_new_loop) as runner:
+        runner.run(_serve(config, listener))
+
+
+def _ended(number: int, frame: FrameType | None) -> None:
+    del number, frame
+
+
+async def _serve(config: Config, listener: socket.socket) -> None:
+    async with create_app(config) as hub:
+        settings = uvicorn.Config(
+            hub,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=_DRAIN_SECONDS,
+        )
+        await _Announcing(settings, _endpoint(config.server, listener)).serve(sockets=[listener])
+
+
+class _Announcing(uvicorn.Server):
+    """Says where the hub is as soon as the socket accepts."""
+
+    def __init__(self, config: uvicorn.Config, endpoint: str) -> None:
+        super().__init__(config)
+        self._endpoint = endpoint
+
+    async def startup(self, sockets: Sequence[socket.socket] | None = None) -> None:
+        await super().startup(list(sockets or ()))
+        click.echo(f"  Endpoint      {self._endpoint}\n")
+        click.echo(f"  Add it to a client:\n    claude mcp add --transport http hub {self._endpoint}")
+
+
+def _listen(server: Server) -> socket.socket:
+    family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
+    try:
+        return socket.create_server((server.host, server.port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        reason = f"cannot listen on {server.host} port {server.port}: {error.strerror}"
+        hint = "stop the program that uses it, or choose another with --port"
+        raise ConfigError("mcp-hub serve", [Problem(0, 0, "server.port", reason, hint)]) from error
+
+
+def _endpoint(server: Server, listener: socket.socket) -> str:
+    if server.public_url:
+        return server.public_url.rstrip("/") + ENDPOINT_PATH
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}{ENDPOINT_PATH}"
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop  # noqa: PLC0415 - not there on Windows
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()

@@ -1,0 +1,234 @@
+"""Small honest servers on loopback, and the door's own client in front of them. Everything runs on both event loops."""
+
+import asyncio
+import datetime as dt
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from mcp_hub.egress.client import HttpClient
+from mcp_hub.egress.dial import Dialer
+from mcp_hub.egress.origin import Origin
+
+LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+
+
+@pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
+def anyio_backend(request):
+    return "asyncio", {"use_uvloop": request.param}
+
+
+@pytest.fixture
+def loopback():
+    return LOOPBACK
+
+
+@dataclass(frozen=True)
+class Heard:
+    """One request as it arrived."""
+
+    line: bytes
+    headers: dict[bytes, bytes]
+    body: bytes
+
+
+@dataclass
+class Peer:
+    """One accepted connection, seen from the server."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    number: int
+    server: "Server"
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def hear(self) -> Heard | None:
+        """The next request, or None when the client has closed."""
+        try:
+            head = await self.reader.readuntil(b"\r\n\r\n")
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return None
+        line, *rest = head[:-4].split(b"\r\n")
+        headers = {name.lower(): value.strip() for name, _, value in (each.partition(b":") for each in rest)}
+        body = await self.reader.readexactly(int(headers.get(b"content-length", 0)))
+        heard = Heard(line, headers, body)
+        self.server.heard.append(heard)
+        return heard
+
+    async def say(self, data: bytes) -> None:
+        self.writer.write(data)
+        with suppress(ConnectionError):
+            await self.writer.drain()
+
+    async def answer(self, body: bytes = b"ok", headers: bytes = b"", status: bytes = b"200 OK") -> None:
+        await self.say(b"HTTP/1.1 %b\r\n%bContent-Length: %d\r\n\r\n%b" % (status, headers, len(body), body))
+
+    async def until_closed(self) -> None:
+        """Returns when the client has closed the connection."""
+        with suppress(ConnectionError):
+            while await self.reader.read(65536):
+                pass
+
+
+Behaviour = Callable[[Peer], Awaitable[None]]
+
+
+async def answer_all(peer: Peer) -> None:
+    while await peer.hear():
+        await peer.answer()
+
+
+@dataclass
+class Server:
+    """Behaves as it is told on each connection; remembers what it saw."""
+
+    port: int = 0
+    connections: int = 0
+    heard: list[Heard] = field(default_factory=list)
+    peers: list[Peer] = field(default_factory=list)
+    tasks: set[asyncio.Task] = field(default_factory=set)
+
+    def origin(self, host: str = "127.0.0.1", scheme: str = "http") -> Origin:
+        return Origin(scheme, host, self.port)
+
+
+async def _run(peer: Peer, behaviour: Behaviour) -> None:
+    try:
+        await behaviour(peer)
+    finally:
+        peer.ended.set()
+        peer.writer.close()
+        with suppress(ConnectionError, ssl.SSLError, TimeoutError):
+            await peer.writer.wait_closed()
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Callable[..., Awaitable[Server]]]:
+    listeners, servers = [], []
+
+    async def start(behaviour: Behaviour = answer_all, *, host="127.0.0.1", port=0, tls=None) -> Server:
+        server = Server()
+
+        async def accept(reader, writer):
+            server.connections += 1
+            peer = Peer(reader, writer, server.connections, server)
+            server.peers.append(peer)
+            task = asyncio.current_task()
+            server.tasks.add(task)
+            task.add_done_callback(server.tasks.discard)
+            await _run(peer, behaviour)
+
+        listener = await asyncio.start_server(accept, host, port, ssl=tls)
+        server.port = listener.sockets[0].getsockname()[1]
+        listeners.append(listener)
+        servers.append(server)
+        return server
+
+    yield start
+    for listener in listeners:
+        listener.close()
+    for server in servers:
+        for peer in server.peers:
+            peer.writer.transport.abort()
+        for task in list(server.tasks):
+            task.cancel()
+        await asyncio.gather(*server.tasks, return_exceptions=True)
+
+
+@pytest.fixture
+async def connect(loopback) -> AsyncIterator[Callable[..., HttpClient]]:
+    clients: list[HttpClient] = []
+
+    def make(*, dialer: Dialer | None = None, **options) -> HttpClient:
+        clients.append(HttpClient(dialer or Dialer(allow_private=loopback, connect_timeout=5), **options))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        await client.aclose()
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], object]], Awaitable[None]]:
+    """Waits, turn by turn of the event loop, for something that no event announces."""
+
+    async def wait(condition: Callable[[], object]) -> None:
+        async with asyncio.timeout(5):
+            while not condition():  # noqa: ASYNC110 - a turn of the loop is what is waited for
+                await asyncio.sleep(0)
+
+    return wait
+
+
+@dataclass
+class Authority:
+    """A certificate authority that only these tests trust."""
+
+    folder: Path
+    key: ec.EllipticCurvePrivateKey
+    certificate: x509.Certificate
+
+    def server(self, name: str) -> ssl.SSLContext:
+        key = ec.generate_private_key(ec.SECP256R1())
+        leaf = _sign(name, key, self.certificate.subject, self.key, ca=False)
+        path = self.folder / f"{name}.pem"
+        path.write_bytes(_pem(leaf, key))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(path)
+        return context
+
+    def client(self) -> ssl.SSLContext:
+        text = self.certificate.public_bytes(serialization.Encoding.PEM).decode()
+        return ssl.create_default_context(cadata=text)
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory) -> Authority:
+    key = ec.generate_private_key(ec.SECP256R1())
+    issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
+    return Authority(tmp_path_factory.mktemp("tls"), key, _sign("test authority", key, issuer, key, ca=True))
+
+
+def _sign(name, key, issuer, issuer_key, *, ca):
+    now = dt.datetime.now(dt.UTC)
+    usage = x509.KeyUsage(
+        digital_signature=True,
+        key_cert_sign=ca,
+        crl_sign=ca,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    return (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(hours=1))
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name.replace(" ", "-"))]), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
+        .sign(issuer_key, hashes.SHA256())
+    )
+
+
+def _pem(certificate, key) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.PEM) + key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
