@@ -21,7 +21,7 @@ end
 
 function done(summary, latency)
   local errors = summary.errors
-  print(("RESULT requests=%d us=%d bytes=%d p50=%d p99=%d refused=%d broken=%d"):format(
+  print(("RESULT requests=%d us=%d bytes=%d p50=%d p99=%d refused=%d connect=%d read=%d write=%d timeout=%d"):format(
     summary.requests, summary.duration, summary.bytes, latency:percentile(50), latency:percentile(99),
-    errors.status, errors.connect + errors.read + errors.write + errors.timeout))
+    errors.status, errors.connect, errors.read, errors.write, errors.timeout))
 end

@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -95,8 +96,7 @@ class Lab:
         """The same, as soon as it says that it listens."""
         if not Path(self.hub_command).exists():
             raise Failed(f"there is no {self.hub_command}: install the hub first (python -m pip install -e .)")
-        data = self.home / f"data-{upstreams.ports[0]}"
-        data.mkdir(exist_ok=True)
+        data = Path(tempfile.mkdtemp(prefix="hub-", dir=self.home))
         config = data / "hub.yaml"
         config.write_text(json.dumps(_hub_config(upstreams.urls)))  # JSON is YAML
         words = [self.hub_command, "serve", "-c", str(config), "--port", "0"]

@@ -73,9 +73,7 @@ def _turn(lab: Lab, running: Running, question: Question, connections: int, seco
     time.sleep(_SETTLE)
     cpu = _cpu(running) - cpu
     after = _posts(running)
-    if found["refused"] or found["broken"]:
-        kinds = f"{found['refused']} refused, {found['broken']} broken of {found['requests']}"
-        raise Failed(f"{running.name} did not answer every request: {kinds}")
+    _check_answers(running, found)
     calls = _check_arrivals(running, question, found["requests"], before, after)
     if not calls:
         raise Failed(f"{running.name} answered nothing in {seconds:.1f} s")
@@ -88,6 +86,17 @@ def _turn(lab: Lab, running: Running, question: Question, connections: int, seco
         bytes_per_second=found["bytes"] / took,
         upstream_posts=after["posts"] - before["posts"],
     )
+
+
+def _check_answers(running: Running, found: dict[str, int]) -> None:
+    """Raises: Failed if anything but success came back, or nothing at all."""
+    kinds = ("refused", "connect", "read", "write", "timeout")
+    if troubles := [f"{kind} {found[kind]}" for kind in kinds if found[kind]]:
+        if running.process:
+            running.process.check_alive()
+        last = f"; it said last: {running.process.last_words()}" if running.process else ""
+        said = f"{', '.join(troubles)} beside {found['requests']} answers"
+        raise Failed(f"{running.name} did not answer every request: {said}{last}")
 
 
 def _check_arrivals(

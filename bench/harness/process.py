@@ -44,15 +44,15 @@ class Process:
             if found := re.search(pattern, self.said(), re.MULTILINE):
                 return found
             if ended:
-                raise Failed(f"{self._name} ended with code {self._child.returncode}: {self._last_words()}")
+                raise Failed(f"{self._name} ended with code {self._child.returncode}: {self.last_words()}")
             if time.monotonic() > until:
-                raise Failed(f"{self._name} was not ready after {seconds:.0f} s: {self._last_words()}")
+                raise Failed(f"{self._name} was not ready after {seconds:.0f} s: {self.last_words()}")
             time.sleep(0.002)
 
     def check_alive(self) -> None:
         """Raises: Failed if it has ended by itself."""
         if self._child.poll() is not None:
-            raise Failed(f"{self._name} ended with code {self._child.returncode}: {self._last_words()}")
+            raise Failed(f"{self._name} ended with code {self._child.returncode}: {self.last_words()}")
 
     def interrupt(self) -> None:
         """What Ctrl-C does to it."""
@@ -83,7 +83,8 @@ class Process:
         words = self._child.args
         return Path(words[0] if isinstance(words, list) else str(words)).name
 
-    def _last_words(self) -> str:
+    def last_words(self) -> str:
+        """The end of what it printed, on one line."""
         lines = [line.strip() for line in self.said().splitlines() if line.strip()]
         return " / ".join(lines[-3:])[-400:] or "it printed nothing"
 

@@ -50,6 +50,8 @@ PLANS = {"reference": REFERENCE, "everything": EVERYTHING}
 
 # Says something of the way a result came, not of what it says.
 OF_THE_WAY = frozenset({"_meta", "ttlMs", "cacheScope", "resultType"})
+# `execution` left the list of tools with revision 2026-07-28.
+OF_ONE_ERA = frozenset({"execution"})
 URI_KEYS = frozenset({"uri", "uriTemplate"})
 LISTS = {"tools": "name", "prompts": "name", "resources": "uri", "templates": "uriTemplate"}
 
@@ -73,6 +75,12 @@ def without_way(outcome: dict[str, Any]) -> dict[str, Any]:
     for kind in ("called", "read", "got", "completed"):
         plain[kind] = [{k: v for k, v in result.items() if k not in OF_THE_WAY} for result in plain[kind]]
     return plain
+
+
+def without_other_era(outcome: dict[str, Any]) -> dict[str, Any]:
+    """The outcome without the fields of tools that only one era knows; some clients drop them in the other."""
+    tools = [{key: value for key, value in tool.items() if key not in OF_ONE_ERA} for tool in outcome["tools"]]
+    return {**outcome, "tools": tools}
 
 
 def as_if_direct(outcome: dict[str, Any], upstream: str) -> dict[str, Any]:

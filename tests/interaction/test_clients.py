@@ -108,8 +108,10 @@ async def test_a_client_gets_through_the_hub_what_it_gets_directly(
     visit = VISITS[client]
     at_hub = await visit(both_through_hub, plans.through_hub(plan, upstream))
     assert at_hub["revision"] == (MODERN if client in SPEAKS_MODERN else LEGACY)
-    expected = plans.without_way(await visit(direct, plan))
-    assert plans.without_way(plans.as_if_direct(at_hub, upstream)) == expected
+    directly = await visit(direct, plan)
+    if at_hub["revision"] != directly["revision"]:
+        at_hub, directly = plans.without_other_era(at_hub), plans.without_other_era(directly)
+    assert plans.without_way(plans.as_if_direct(at_hub, upstream)) == plans.without_way(directly)
 
 
 INSPECTED = (

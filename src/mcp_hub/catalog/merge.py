@@ -117,7 +117,8 @@ def _spellings(kind: Kind, offer: _Offer) -> Sequence[str]:
     """The names a definition can have, the wished one first."""
     exposure, original = offer.exposure, offer.original
     if kind in _BY_URI:
-        return exposed_uri(exposure.namespace, original), exposed_uri(exposure.name, original)
+        own = exposed_uri(exposure.name, original)
+        return exposed_uri(exposure.namespace, original), own, exposed_uri(exposure.name, own)
     shown, limit = exposure.rename.get(original), exposure.name_limit
     return (
         exposed_name(exposure.name, exposure.namespace, original, limit, shown),

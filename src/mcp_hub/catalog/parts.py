@@ -27,6 +27,8 @@ MAX_DEPTH: Final = 64
 """Objects and arrays inside each other, within one member of a definition."""
 MAX_NODES: Final = 10_000
 """Objects and arrays in one definition: what a client's validator may have to walk for every call."""
+MAX_FAULT: Final = 200
+"""Bytes of a reason that may quote the upstream's own words."""
 MAX_WARNINGS: Final = 20
 """How many are kept of one list; an upstream may send a hundred thousand broken definitions."""
 
@@ -222,5 +224,6 @@ def _tool_fault(raw: bytes, item: Json) -> str | None:
     if not isinstance(item.get("outputSchema", {}), dict):
         return "its outputSchema is not a JSON Schema object"
     if ANNOTATION.encode() in raw or b"\\u00" in raw:
-        return invalid_annotation(cast("Json", schema))
+        fault = invalid_annotation(cast("Json", schema))
+        return None if fault is None else label(fault, MAX_FAULT)
     return None

@@ -22,7 +22,8 @@ _MAX_CHARACTERS: Final = 1024 * 1024
 def import_(file: TextIO) -> None:
     """Turn the server list in FILE into configuration.
 
-    FILE holds 'mcpServers' (Claude, Cursor and others) or 'servers' (VS Code). Prints YAML; '-' reads from the terminal or a pipe. Secrets become variables, which are listed.
+    FILE holds 'mcpServers' (Claude, Cursor and others) or 'servers' (VS Code); '-' is standard input. Prints YAML.
+    Secrets become variables, which are listed.
     """
     try:
         servers = read_servers(file.read(_MAX_CHARACTERS))

@@ -127,7 +127,7 @@ class Prefix(Reader):
             return raw == "true"
         if raw.lower() in {"yes", "no", "on", "off", "true", "false"}:
             raise wrong("must be true or false, in these words, or a name")
-        return require_name(raw)
+        return _require_name(raw, guess="")
 
     def schema(self) -> Json:
         return {"anyOf": [{"type": "boolean"}, {"type": "string", "pattern": rf"^{NAME.pattern}$"}, VARIABLE]}
@@ -140,7 +140,8 @@ class Name(Reader):
     takes = "a name of lower-case letters, digits and hyphens"
 
     def read(self, raw: str) -> str:
-        return require_name(raw)
+        # A key is no secret, so the nearest name to it may be said.
+        return _require_name(raw, guess=slug(raw))
 
     def schema(self) -> Json:
         return {"type": "string", "pattern": rf"^{NAME.pattern}$"}
@@ -264,17 +265,11 @@ class NewName(Reader):
         return {"anyOf": [{"type": "string", "pattern": "^[A-Za-z0-9_-]{1,60}$"}, VARIABLE]}
 
 
-def require_name(raw: str) -> str:
-    """`raw` if an upstream may be called that.
-
-    Raises:
-        PydanticCustomError: by `wrong`.
-    """
+def _require_name(raw: str, guess: str) -> str:
     if raw in RESERVED_NAMES:
         raise wrong("this name belongs to the hub's own tools", "choose another name")
     if not NAME.fullmatch(raw):
-        hint = slug(raw)
-        better = f"did you mean '{hint}'?" if hint and hint not in RESERVED_NAMES else ""
+        better = f"did you mean '{guess}'?" if guess and guess not in RESERVED_NAMES else ""
         raise wrong("must be 1 to 32 lower-case letters, digits and hyphens, starting with a letter", better)
     return raw
 
@@ -290,7 +285,7 @@ def duration_text(seconds: float) -> str:
     for unit in ("d", "h", "m", "s"):
         if seconds and seconds % _SECONDS[unit] == 0 and (unit != "m" or seconds > _SECONDS[unit]):
             return f"{int(seconds / _SECONDS[unit])}{unit}"
-    return f"{seconds * 1000:g}ms" if seconds else "0"
+    return f"{seconds * 1000:.3f}".rstrip("0").rstrip(".") + "ms" if seconds else "0"
 
 
 def size_text(size: int) -> str:

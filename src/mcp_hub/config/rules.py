@@ -147,9 +147,7 @@ def _headers_decide(config: Config) -> Iterator[Finding]:
     for name, upstream in config.upstreams.items():
         path: Path = ("upstreams", name, "headers")
         if upstream.headers and upstream.auth is None:
-            message = (
-                "the same for all callers; because a credential is given here, signing in (OAuth) is not looked for"
-            )
+            message = "sent for all callers alike; with a credential given here, no sign-in (OAuth) is looked for"
             yield Finding(path, message, at_key=True)
         elif upstream.headers and isinstance(upstream.auth, NoAuth):
             message = "sent although 'auth' is none, which has no effect on headers"

@@ -32,8 +32,11 @@ _SENTENCES: Final = (
     ("expected '<document start>'", "something stands after the end of the document"),
     ("unexpected end of stream", "a quote is opened and never closed"),
     ("unexpected document separator", "a quote is opened and never closed"),
-    ("expected ',' or ']'", "a [ is opened and never closed, or a comma is missing"),
-    ("expected ',' or '}'", "a { is opened and never closed, or a comma is missing"),
+    (
+        "expected ',' or ']'",
+        "a [ is opened and never closed, or a comma is missing; inside brackets ${VAR} needs quotes",
+    ),
+    ("expected ',' or '}'", "a { is opened and never closed, or a comma is missing; inside braces ${VAR} needs quotes"),
     ("directive", "lines that start with % are not supported"),
     ("tag", "tags (!name) are not supported; put the value in quotes"),
 )

@@ -122,7 +122,7 @@ class Link(asyncio.Protocol):
             if len(wire) <= SLICE:
                 transport.write(wire)
             else:
-                await self._push(transport, wire, body, head)
+                await self._push(transport, wire, head)
             response = await head
         except asyncio.CancelledError:
             if self._body is body:
@@ -160,9 +160,7 @@ class Link(asyncio.Protocol):
         self._answered = self._complete = self._has_head = self._unsent = False
         return body
 
-    async def _push(
-        self, transport: asyncio.Transport, wire: bytes, body: Body, head: "asyncio.Future[Response | None]"
-    ) -> None:
+    async def _push(self, transport: asyncio.Transport, wire: bytes, head: "asyncio.Future[Response | None]") -> None:
         """Write in slices, as fast as they are taken; stops when the answer is there and is not a success."""
         self._unsent = True
         view = memoryview(wire)
@@ -171,7 +169,8 @@ class Link(asyncio.Protocol):
                 self._drained = self._loop.create_future()
                 await self._drained
             early = head.result() if head.done() else None
-            if body.error is not None or self._complete or (early is not None and early.status >= _REDIRECT):
+            refused = early is not None and early.status >= _REDIRECT
+            if refused or self._complete or self.closed or transport.is_closing():
                 return
             transport.write(view[start : start + SLICE])
         self._unsent = False

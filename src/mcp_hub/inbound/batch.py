@@ -9,7 +9,6 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
-from mcp_hub.gateway.ask import Reply
 from mcp_hub.inbound.encode import as_message
 from mcp_hub.inbound.errors import settled
 from mcp_hub.inbound.exchange import Exchange
@@ -20,7 +19,7 @@ from mcp_hub.inbound.outcome import Empty, Failure, Outcome, Refused, Several
 from mcp_hub.inbound.sessions import Session, Stop
 from mcp_hub.principal import Principal
 from mcp_hub.wire.eras import BATCH_REVISION, Era
-from mcp_hub.wire.jsonrpc import INVALID_REQUEST, Malformed, Message, parse, parse_batch
+from mcp_hub.wire.jsonrpc import INVALID_REQUEST, Malformed, Message, Reply, parse, parse_batch
 
 MOST: Final = 50
 """Messages in one batch."""

@@ -9,11 +9,10 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from mcp_hub.gateway.ask import Reply
 from mcp_hub.inbound.errors import http_status
 from mcp_hub.inbound.outcome import Empty, Failure, HeaderLines, Outcome, Several, Written
 from mcp_hub.wire.eras import Era
-from mcp_hub.wire.jsonrpc import INTERNAL_ERROR, NULL, error_object, error_response, result_parts
+from mcp_hub.wire.jsonrpc import INTERNAL_ERROR, NULL, Reply, error_object, error_response, result_parts
 from mcp_hub.wire.sse import encode_event
 
 SMALL: Final = 64 * 1024

@@ -16,6 +16,7 @@ from mcp_hub.errors import (
     BrokeProtocol,
     Busy,
     Forbidden,
+    HeaderMismatch,
     HubError,
     RefusedCredential,
     TimedOut,
@@ -25,7 +26,6 @@ from mcp_hub.errors import (
     Unreachable,
     UpstreamError,
 )
-from mcp_hub.gateway.ask import Reply
 from mcp_hub.inbound.outcome import Failure, Gone, HeaderLines, Outcome, Refused, Written
 from mcp_hub.wire.eras import Era
 from mcp_hub.wire.jsonrpc import (
@@ -40,6 +40,7 @@ from mcp_hub.wire.jsonrpc import (
     UNSUPPORTED_VERSION,
     Json,
     Malformed,
+    Reply,
     encode,
 )
 
@@ -59,6 +60,7 @@ TABLE: Final[dict[type[HubError], Row]] = {
     Unauthenticated: Row(INVALID_REQUEST, 401, ((b"www-authenticate", b"Bearer"),)),
     Forbidden: Row(INVALID_REQUEST, 403),
     BadRequest: Row(INVALID_PARAMS),
+    HeaderMismatch: Row(HEADER_MISMATCH),
     UnknownMethod: Row(METHOD_NOT_FOUND),
     UnknownName: Row(INVALID_PARAMS),
     UpstreamError: Row(INTERNAL_ERROR),

@@ -22,7 +22,7 @@ from typing import Final
 from msgspec import Raw
 
 from mcp_hub.errors import BadRequest
-from mcp_hub.gateway.ask import Ask, Client, Gateway, Reply
+from mcp_hub.gateway.ask import Ask, Gateway
 from mcp_hub.inbound.exchange import Exchange
 from mcp_hub.inbound.flight import Ended, Phase
 from mcp_hub.inbound.head import SESSION, VERSION, Head
@@ -30,8 +30,8 @@ from mcp_hub.inbound.incoming import Incoming
 from mcp_hub.inbound.outcome import Empty, Outcome, Refused, Written
 from mcp_hub.inbound.sessions import Event, Session, Sessions, Stop
 from mcp_hub.principal import Principal
-from mcp_hub.wire.eras import Era, negotiate
-from mcp_hub.wire.jsonrpc import INVALID_REQUEST, Fields, encode, text, value
+from mcp_hub.wire.eras import Client, Era, negotiate
+from mcp_hub.wire.jsonrpc import INVALID_REQUEST, Fields, Reply, encode, text, value
 
 LEVELS: Final = frozenset({"debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"})
 STREAMS: Final = 4

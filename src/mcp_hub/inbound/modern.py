@@ -11,7 +11,7 @@ from typing import Final
 from msgspec import Raw
 
 from mcp_hub.errors import UnknownMethod
-from mcp_hub.gateway.ask import Ask, Client, Description, Gateway, Reply
+from mcp_hub.gateway.ask import Ask, Description, Gateway
 from mcp_hub.inbound.exchange import Exchange
 from mcp_hub.inbound.head import METHOD, NAME, PARAM, VERSION, Head
 from mcp_hub.inbound.incoming import Incoming
@@ -24,6 +24,7 @@ from mcp_hub.wire.eras import (
     META_VERSION,
     MODERN_REVISIONS,
     NAME_BEARING,
+    Client,
     Era,
 )
 from mcp_hub.wire.headers import decode_value
@@ -34,6 +35,7 @@ from mcp_hub.wire.jsonrpc import (
     UNSUPPORTED_VERSION,
     Fields,
     Json,
+    Reply,
     encode,
     text,
 )

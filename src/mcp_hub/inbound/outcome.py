@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mcp_hub.gateway.ask import Reply
+from mcp_hub.wire.jsonrpc import Reply
 
 HeaderLines = Sequence[tuple[bytes, bytes]]
 

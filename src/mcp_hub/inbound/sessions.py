@@ -15,10 +15,10 @@ from enum import StrEnum
 from typing import Any, Final, Protocol
 
 from mcp_hub.errors import Forbidden
-from mcp_hub.gateway.ask import Client
 from mcp_hub.inbound.errors import contained
 from mcp_hub.inbound.flight import Ended
 from mcp_hub.principal import Principal
+from mcp_hub.wire.eras import Client
 
 _ID_BYTES: Final = 32
 

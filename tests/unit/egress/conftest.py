@@ -65,9 +65,10 @@ class Peer:
         return heard
 
     async def say(self, data: bytes) -> None:
-        self.writer.write(data)
-        with suppress(ConnectionError):
-            await self.writer.drain()
+        if not self.writer.is_closing():
+            self.writer.write(data)
+            with suppress(ConnectionError):
+                await self.writer.drain()
 
     async def answer(self, body: bytes = b"ok", headers: bytes = b"", status: bytes = b"200 OK") -> None:
         await self.say(b"HTTP/1.1 %b\r\n%bContent-Length: %d\r\n\r\n%b" % (status, headers, len(body), body))
@@ -96,6 +97,13 @@ class Server:
     heard: list[Heard] = field(default_factory=list)
     peers: list[Peer] = field(default_factory=list)
     tasks: set[asyncio.Task] = field(default_factory=set)
+    accepted: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def until_left(self) -> None:
+        """Returns when the first connection has ended."""
+        async with asyncio.timeout(5):
+            await self.accepted.wait()
+            await self.peers[0].ended.wait()
 
     def origin(self, host: str = "127.0.0.1", scheme: str = "http") -> Origin:
         return Origin(scheme, host, self.port)
@@ -122,6 +130,7 @@ async def serve() -> AsyncIterator[Callable[..., Awaitable[Server]]]:
             server.connections += 1
             peer = Peer(reader, writer, server.connections, server)
             server.peers.append(peer)
+            server.accepted.set()
             task = asyncio.current_task()
             server.tasks.add(task)
             task.add_done_callback(server.tasks.discard)

@@ -142,8 +142,7 @@ async def test_a_handshake_that_hangs_is_given_up_and_closed(serve, loopback):
     dialer = Dialer(allow_private=loopback, connect_timeout=0.1)
     with pytest.raises(DialTimedOut):
         await dialer.dial(server.origin(scheme="https"), asyncio.Protocol)
-    async with asyncio.timeout(5):
-        await server.peers[0].ended.wait()
+    await server.until_left()
 
 
 @pytest.mark.promise("A8")
@@ -197,5 +196,4 @@ async def test_cancelling_a_dial_closes_what_was_opened(serve, loopback, until):
     dial.cancel()
     with pytest.raises(asyncio.CancelledError):
         await dial
-    async with asyncio.timeout(5):
-        await server.peers[0].ended.wait()
+    await server.until_left()

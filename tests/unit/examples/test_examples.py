@@ -30,6 +30,7 @@ def urls() -> Iterator[dict[str, str]]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield dict(process.stdout.readline().split() for _ in range(4))
+        assert process.poll() is None, "the examples ended before they were told to"
         process.terminate()
         assert process.wait(30) == 0
 

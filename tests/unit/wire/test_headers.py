@@ -101,6 +101,33 @@ def test_annotations_are_refused_exactly_where_the_sdk_refuses_them(schema):
     assert (invalid_annotation(schema) is None) == (inbound.find_invalid_x_mcp_header(schema) is None)
 
 
+@pytest.mark.promise("A7")
+@pytest.mark.parametrize(
+    ("schema", "reason"),
+    [
+        ({"x-mcp-header": "A", "type": "string"}, "stands where no chain of plain properties leads"),
+        ({"items": {"x-mcp-header": "A", "type": "string"}}, "stands where no chain of plain properties leads"),
+        ({"properties": {"a": {"x-mcp-header": "a b", "type": "string"}}}, "of property 'a' is not an HTTP token"),
+        ({"properties": {"a": {"x-mcp-header": 10**5000, "type": "string"}}}, "of property 'a' is not an HTTP token"),
+        ({"properties": {"a": {"x-mcp-header": "A", "type": "number"}}}, "needs the type string, integer or boolean"),
+        ({"properties": {"a": {"x-mcp-header": "A", "type": ["string"]}}}, "needs the type string, integer or boolean"),
+        (
+            {"properties": {name: {"x-mcp-header": name, "type": "string"} for name in ("a", "A")}},
+            "is used by two properties",
+        ),
+    ],
+)
+def test_an_invalid_annotation_is_refused_with_its_reason(schema, reason):
+    assert reason in (invalid_annotation(schema) or "")
+    assert inbound.find_invalid_x_mcp_header(schema) is not None
+    assert header_map(schema) == {}
+
+
+def test_a_property_may_be_called_like_the_annotation():
+    schema = {"properties": {"x-mcp-header": {"type": "string"}}, "default": {"x-mcp-header": 3}}
+    assert invalid_annotation(schema) is None
+
+
 @SETTINGS
 @given(st.one_of(schemas(), valid_schemas()))
 def test_the_mirrored_arguments_are_the_sdks_and_none_for_a_schema_that_is_refused(schema):
