@@ -67,6 +67,8 @@ def listen(name: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(("127.0.0.1", port))
+        # At once: with SO_REUSEADDR a port that is only bound can still be bound by somebody else.
+        listener.listen()
     except OSError as taken:
         listener.close()
         raise OSError(f"{name}: port {port} of 127.0.0.1 is taken; stop what uses it or choose another port") from taken

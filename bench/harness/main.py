@@ -22,6 +22,8 @@ PAGE = ROOT / "docs" / "speed.md"
 BEGIN, END = "<!-- written by bench/run: begin -->", "<!-- written by bench/run: end -->"
 MISSING = "-"
 BUSY = 0.1
+WHOLE, QUICK = (3, 3.0), (2, 0.5)
+"""Rounds, and seconds per turn."""
 HUB = ROOT / ".venv" / "bin" / "mcp-hub"
 
 
@@ -76,7 +78,7 @@ def _run(options: argparse.Namespace, programs: setup.Programs) -> list[tuple[st
 def _case(case: ModuleType, options: argparse.Namespace, programs: setup.Programs) -> Outcome:
     """Its outcome, or one that says why there is none: the other cases go on."""
     with tempfile.TemporaryDirectory(prefix="mcp-hub-bench-") as home:
-        lab = Lab(programs, Path(home), options.hub, rounds=3, seconds=0.5 if options.quick else 3)
+        lab = Lab(programs, Path(home), options.hub, *(QUICK if options.quick else WHOLE))
         try:
             return case.run(lab)
         except Failed as problem:

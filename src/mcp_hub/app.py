@@ -6,7 +6,7 @@ Rule: the configuration is split here. A room gets the few values it needs, neve
 import asyncio
 import os
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, final
 from urllib.parse import urlsplit
@@ -23,12 +23,15 @@ from mcp_hub.credentials.credential import Credential
 from mcp_hub.credentials.resolve import Credentials
 from mcp_hub.egress.client import HttpClient
 from mcp_hub.egress.dial import Dialer
+from mcp_hub.errors import HubError
 from mcp_hub.gateway.listing import Listing
 from mcp_hub.gateway.memory import Memory
 from mcp_hub.gateway.road import Road
 from mcp_hub.gateway.view import Views
 from mcp_hub.inbound.endpoint import Endpoint
-from mcp_hub.inbound.guard import LOOPBACK
+from mcp_hub.inbound.guard import LOOPBACK, Guard
+from mcp_hub.inbound.head import read_head
+from mcp_hub.inbound.outcome import Refused
 from mcp_hub.inbound.sessions import MemorySessions
 from mcp_hub.principal import LOCAL, Principal
 from mcp_hub.secret import Secret
@@ -42,7 +45,7 @@ from mcp_hub.upstream.modern import ModernWire
 from mcp_hub.upstream.probe import Wires
 from mcp_hub.upstream.supervise import supervise
 from mcp_hub.upstream.upstream import Settings, Upstream
-from mcp_hub.web.site import Site
+from mcp_hub.web.site import PROBES, Site
 from mcp_hub.wire.eras import Era
 from mcp_hub.wire.jsonrpc import Json, encode
 
@@ -80,7 +83,7 @@ class Hub:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         elif scope["type"] == "http":
-            serve = self._endpoint if scope["path"] == ENDPOINT_PATH else self._site
+            serve = self._endpoint if _path(scope) == ENDPOINT_PATH else self._site
             if serve is None:
                 raise RuntimeError("the hub's lifespan has not started")
             await serve(scope, receive, send)
@@ -103,7 +106,11 @@ class Hub:
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
-        await self.__aenter__()
+        try:
+            await self.__aenter__()
+        except HubError as error:
+            await send({"type": "lifespan.startup.failed", "message": error.public})
+            return
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self.__aexit__()
@@ -145,21 +152,48 @@ class Hub:
         road = Road(upstreams, listing, Credentials(credentials), calls, _SERVER_INFO)
         self._serve(config.server, road, upstreams, _absent(config.upstreams, declared))
         stack.push_async_callback(memory.flush)
+        stack.push_async_callback(_close_all, list(upstreams.values()))
         _keep_running(stack, {"the memory of lists": memory.run, **{name: u.run for name, u in upstreams.items()}})
-        for upstream in upstreams.values():
-            stack.push_async_callback(upstream.aclose)
 
     def _serve(
         self, server: model.Server, road: Road, upstreams: Mapping[str, Upstream], absent: Mapping[str, str]
     ) -> None:
+        hosts = _hosts(server)
         self._endpoint = Endpoint(
             road,
             MemorySessions(road.end_session),
             identify=_anybody,
-            allowed_hosts=_hosts(server),
+            allowed_hosts=hosts,
             max_request=server.max_request,
         )
-        self._site = Site(upstreams, absent, __version__).app()
+        self._site = _guarded(Site(upstreams, absent, __version__).app(), Guard(hosts, ()))
+
+
+def _path(scope: Scope) -> str:
+    # Below another app's mount, `path` still begins with where that is (ASGI, "HTTP connection scope").
+    path, root = scope["path"], scope.get("root_path", "")
+    return path.removeprefix(root) if path.startswith(f"{root}/") else path
+
+
+def _guarded(site: App, guard: Guard) -> App:
+    """The site for those whom the endpoint would serve; probes ask by address and learn nothing but that it runs."""
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            if _path(scope) not in PROBES:
+                guard.check(read_head(scope["headers"]))
+        except Refused as refused:
+            status = refused.failure.status
+            await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"text/plain")]})
+            await send({"type": "http.response.body", "body": refused.failure.message.encode()})
+        else:
+            await site(scope, receive, send)
+
+    return serve
+
+
+async def _close_all(upstreams: Sequence[Upstream]) -> None:
+    await asyncio.gather(*(each.aclose() for each in upstreams))
 
 
 def _anybody(headers: object) -> Principal:

@@ -5,7 +5,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 Json = dict[str, Any]
 MODERN = "2026-07-28"
@@ -21,10 +21,16 @@ class Request:
     headers: dict[str, str]
     lines: list[tuple[str, str]]
     body: bytes
+    reader: asyncio.StreamReader
 
     @property
     def message(self) -> Json:
         return json.loads(self.body) if self.body else {}
+
+    async def until_hung_up(self) -> None:
+        """Return when the caller has closed the connection; it sends nothing else while it waits for an answer."""
+        with contextlib.suppress(ConnectionError):
+            await self.reader.read()
 
     @property
     def method(self) -> str:
@@ -33,13 +39,18 @@ class Request:
 
 @dataclass
 class Answer:
-    """What goes back: `chunks` of a body, sent one by one, in place of `body`."""
+    """What goes back: `chunks` of a body, sent one by one, in place of `body`; or `raw`, the bytes of it all.
+
+    With `hangs_up` the connection is closed behind it.
+    """
 
     body: bytes = b""
     status: int = 200
     content_type: str = "application/json"
     headers: dict[str, str] = field(default_factory=dict)
     chunks: AsyncIterator[bytes] | None = None
+    raw: bytes | None = None
+    hangs_up: bool = False
 
 
 Handler = Callable[[Request], Awaitable[Answer | None]]
@@ -48,7 +59,8 @@ Handler = Callable[[Request], Awaitable[Answer | None]]
 class FakeUpstream:
     """Speaks `eras`; offers `tools`, `prompts`, `resources`, `templates`. `handlers` by method come first.
 
-    A tool answers with its own name, arguments and the headers it saw. `seen` holds every request.
+    `gone` is the body of the 404 for an unknown session. A tool answers with its own name and its arguments. `seen`
+    holds every request.
     """
 
     def __init__(self, *, eras: str = "modern", tools: list[str] | None = None, name: str = "fake") -> None:
@@ -61,6 +73,7 @@ class FakeUpstream:
         self.capabilities: Json = {"tools": {}, "prompts": {}, "resources": {}, "completions": {}, "logging": {}}
         self.instructions = ""
         self.hints: Json = {"ttlMs": 60_000, "cacheScope": "public"}
+        self.gone = b""
         self.page_size = 0
         self.handlers: dict[str, Handler] = {}
         self.before: Handler | None = None
@@ -70,6 +83,7 @@ class FakeUpstream:
         self.port = 0
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self._heard = asyncio.Condition()
 
     # life
 
@@ -77,7 +91,7 @@ class FakeUpstream:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/mcp"
 
-    async def __aenter__(self) -> "FakeUpstream":
+    async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
@@ -100,9 +114,22 @@ class FakeUpstream:
 
     def announce(self, method: str) -> None:
         """Send a notification on every open stream of change notices."""
-        event = sse({"jsonrpc": "2.0", "method": method})
         for stream in self.streams:
-            stream.put_nowait(event)
+            stream.put_nowait(sse({"jsonrpc": "2.0", "method": method}))
+
+    def cut_streams(self) -> None:
+        """End every open stream of change notices."""
+        for stream in self.streams:
+            stream.put_nowait(b"")
+        self.streams.clear()
+
+    async def until(self, method: str, times: int = 1) -> None:
+        """Wait until a method has been asked for so many times; the verb counts as the method of what has none."""
+        async with asyncio.timeout(5), self._heard:
+            await self._heard.wait_for(lambda: self._times(method) >= times)
+
+    def _times(self, method: str) -> int:
+        return sum(method in (each.method, each.verb) for each in self.seen)
 
     # HTTP
 
@@ -124,12 +151,19 @@ class FakeUpstream:
             lines.append((key.lower(), value.strip()))
         headers = dict(lines)
         body = await reader.readexactly(int(headers.get("content-length", "0")))
-        request = Request(start[0], start[1], headers, lines, body)
+        request = Request(start[0], start[1], headers, lines, body, reader)
         self.seen.append(request)
-        await self._send(writer, await self._answer(request))
-        return True
+        async with self._heard:
+            self._heard.notify_all()
+        answer = await self._answer(request)
+        await self._send(writer, answer)
+        return not answer.hangs_up
 
     async def _send(self, writer: asyncio.StreamWriter, answer: Answer) -> None:
+        if answer.raw is not None:
+            writer.write(answer.raw)
+            await writer.drain()
+            return
         head = {"content-type": answer.content_type, **answer.headers}
         head |= {"transfer-encoding": "chunked"} if answer.chunks else {"content-length": str(len(answer.body))}
         text = f"HTTP/1.1 {answer.status} X\r\n" + "".join(f"{key}: {value}\r\n" for key, value in head.items())
@@ -161,7 +195,11 @@ class FakeUpstream:
 
     def _modern(self, request: Request) -> Answer:
         if request.method == "server/discover":
-            found = {"supportedVersions": [MODERN], "capabilities": self.capabilities, "instructions": self.instructions}
+            found = {
+                "supportedVersions": [MODERN],
+                "capabilities": self.capabilities,
+                "instructions": self.instructions,
+            }
             return result(request, self._stamped({**found, **self.hints}))
         if request.method == "subscriptions/listen":
             return self._open_stream(sse({"jsonrpc": "2.0", "method": "notifications/subscriptions/acknowledged"}))
@@ -181,7 +219,7 @@ class FakeUpstream:
             }
             return result(request, opened, headers={"mcp-session-id": session})
         if session not in self.sessions:
-            return Answer(b"", 404)
+            return Answer(self.gone, 404)
         answer = {} if request.method in ("ping", "logging/setLevel") else self._served(request)
         return result(request, answer) if answer is not None else unknown(request, 200)
 
@@ -231,8 +269,8 @@ class FakeUpstream:
         self.streams.append(queue)
 
         async def chunks() -> AsyncIterator[bytes]:
-            while True:
-                yield await queue.get()
+            while chunk := await queue.get():
+                yield chunk
 
         return Answer(content_type="text/event-stream", chunks=chunks())
 

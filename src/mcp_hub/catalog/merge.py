@@ -37,7 +37,7 @@ def merge(entries: Entries) -> Catalog:
     An upstream whose catalog is not known yet belongs here with an empty `Part`: its namespace stays its own.
     """
     warnings = {exposure.name: list(part.warnings) for exposure, part in entries}
-    spaces = {exposure.namespace for exposure, _ in entries if exposure.namespace is not None} | {HUB}
+    spaces = {HUB, *(space for exposure, _ in entries for space in (exposure.name, exposure.namespace) if space)}
     names = {kind: _Claims(kind, entries, spaces).settle(warnings) for kind in Kind}
     links = {(offer.exposure.name, offer.original): uri for uri, offer in names[Kind.RESOURCE].items()}
     items = {
@@ -105,8 +105,9 @@ class _Claims:
         return exposed not in self._taken and exposed != CONNECTIONS_TOOL
 
     def _foreign(self, exposed: str, exposure: Exposure) -> bool:
-        """Whether an unprefixed name reads like one of somebody who has a namespace."""
-        return exposure.namespace is None and _space(self._kind, exposed) in self._spaces
+        """Whether an unprefixed name reads like one of another upstream's, or would if that fell back to its prefix."""
+        space = _space(self._kind, exposed)
+        return exposure.namespace is None and space != exposure.name and space in self._spaces
 
     def _owner(self, exposed: str) -> str:
         number = self._taken.get(exposed)

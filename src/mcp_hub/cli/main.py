@@ -90,10 +90,6 @@ def _run() -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("Stopped.", err=True)
         return Exit.UNEXPECTED
-    except BrokenPipeError:
-        # Whoever read our output has enough; what is still buffered must not fail again while Python exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.DONE
     except Exception as error:  # noqa: BLE001 - the one place where nothing is left to hand it to
         _unexpected(error)
         return Exit.UNEXPECTED

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-_TEXT: Final = r'(?P<text>"(?:[^"\\]|\\.)*(?:"|\Z))'
+_TEXT: Final = r'(?P<text>"(?:[^"\\]|\\.)*(?:"|\\?\Z))'
 _COMMENT: Final = re.compile(_TEXT + r"|//[^\r\n]*|/\*(?:.*?\*/|.*\Z)", re.DOTALL)
 _LAST_COMMA: Final = re.compile(_TEXT + r"|,(?=\s*[\]}])", re.DOTALL)
 _NOT_A_BREAK: Final = re.compile(r"[^\r\n]")

@@ -1,6 +1,7 @@
 """What goes on one request. Rule: a credential is header lines ready to send, and shows to nobody else."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import final
 
 from mcp_hub.egress.request import HeaderLines, header_lines
@@ -21,7 +22,7 @@ class Credential:
         self.names = tuple(headers)
         """The header names, which are not secret."""
         self._lines = header_lines(
-            [(name.encode("ascii"), each.open().encode("latin-1")) for name, each in headers.items()]
+            [(_encoded(name, name), _encoded(name, each.open())) for name, each in headers.items()]
         )
 
     def open(self) -> HeaderLines:
@@ -30,6 +31,13 @@ class Credential:
 
     def __repr__(self) -> str:
         return f"Credential({', '.join(self.names)})" if self.names else "Credential()"
+
+
+def _encoded(name: str, text: str) -> bytes:
+    with suppress(UnicodeEncodeError):
+        return text.encode("latin-1")
+    # Raised here and not there, because the codec's error carries the whole text and `repr` shows it.
+    raise ValueError(f"the header {name!r} or its value has a character that no header can carry")
 
 
 NOTHING = Credential({})

@@ -75,7 +75,3 @@ class _Backend(httpcore2.AsyncNetworkBackend):
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
                 failed = error
         raise failed or httpcore2.ConnectError("no address to connect to")
-
-    async def sleep(self, seconds: float) -> None:
-        """As httpcore2 asks for between retries."""
-        await self._tcp.sleep(seconds)

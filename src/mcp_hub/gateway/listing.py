@@ -80,6 +80,8 @@ class Listing:
             upstream.refresh_if_stale()
         kind = _KINDS[ask.method]
         cursor = ask.params.get("cursor")
+        if cursor is not None and bytes(cursor) == b"null":
+            cursor = None  # so do clients write a member that they leave empty
         if self._page_size == 0 and cursor is None:
             return view.listing(kind, ask.client.era)
         return self._page(view, kind, ask, cursor)
@@ -95,11 +97,13 @@ class Listing:
 
     async def _first_contacts(self) -> None:
         waiting = [asyncio.ensure_future(each.settled()) for each in self._upstreams.values()]
-        if waiting:
-            _, late = await asyncio.wait(waiting, timeout=self._deadline)
-            for task in late:
+        try:
+            if waiting:
+                await asyncio.wait(waiting, timeout=self._deadline)
+            self._settled = True
+        finally:
+            for task in waiting:
                 task.cancel()
-        self._settled = True
 
     def _nobody(self, kind: str, name: str) -> Route:
         shown = name[:100]

@@ -61,11 +61,13 @@ class Memory:
     async def flush(self) -> None:
         """Write what is due now."""
         while self._due:
-            name, known = self._due.popitem()
+            name, known = next(iter(self._due.items()))
             try:
                 await self._store.remember(self._row(name, known))
             except StoreFailed as error:
                 log.warning("the list of %s could not be stored: %s", name, error.public)
+            if self._due.get(name) is known:  # nothing newer has come, and the writing was not cancelled
+                del self._due[name]
 
     def _row(self, name: str, known: Known) -> Remembered:
         catalog = encode_part(known.part) if known.part is not None else None

@@ -3,6 +3,7 @@
 Rule: this is the one screen on which the way of a call can be read. Everything else is a room along the road.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
 from time import perf_counter
@@ -36,6 +37,8 @@ from mcp_hub.wire.headers import check_param_headers, param_headers
 from mcp_hub.wire.jsonrpc import Fields, Json, Malformed, Reply, encode, fields, text, value
 
 _NOTHING: Final = Raw(b"{}")
+_LONGEST_KEPT: Final = 1024
+"""Bytes of a client's description of itself whose name is remembered."""
 
 
 @final
@@ -99,11 +102,11 @@ class Road:
         credential = self._credentials.for_call(ask.caller, route.upstream)
         call = self._call(ask, route, params, mirrored)
         started = perf_counter()
-        outcome: Outcome = "cancelled"
+        outcome: Outcome = "error"
         try:
-            reply = await upstream.send(call, credential)
+            reply = self._homeward(ask, route, upstream, await upstream.send(call, credential))
             outcome = _outcome(reply)
-        except UpstreamError as error:
+        except (UpstreamError, asyncio.CancelledError) as error:
             outcome = _failure(error)
             raise
         finally:
@@ -116,7 +119,7 @@ class Road:
                 outcome=outcome,
                 milliseconds=(perf_counter() - started) * 1000,
             )
-        return self._homeward(ask, route, upstream, reply)
+        return reply
 
     def _call(self, ask: Ask, route: Route, params: Fields, mirrored: Mapping[str, str] | None) -> Call:
         params.pop("_meta", None)
@@ -155,8 +158,7 @@ class Road:
     async def end_session(self, session: str) -> None:
         """Close the upstream sessions that were opened for a downstream session."""
         self._levels.pop(session, None)
-        for upstream in self._upstreams.values():
-            await upstream.end_sessions(("session", session))
+        await asyncio.gather(*(each.end_sessions(("session", session)) for each in self._upstreams.values()))
 
 
 def owner(caller: Principal, session: str | None) -> Owner:
@@ -184,13 +186,22 @@ def _param_headers(ask: Ask, route: Route) -> dict[str, str]:
 def _outcome(reply: Reply) -> Outcome:
     if reply.result is None:
         return "error"
-    if b'"isError"' in bytes(reply.result) and bytes(fields(reply.result).get("isError", b"")) == b"true":
+    if b'"isError"' in bytes(reply.result) and _says_error(reply.result):
         return "tool_error"
     return "ok"
 
 
-def _failure(error: UpstreamError) -> Outcome:
+def _says_error(result: Raw | bytes) -> bool:
+    try:
+        return bytes(fields(result).get("isError", b"")) == b"true"
+    except Malformed:
+        return False  # it is passed on as it came, whatever it says
+
+
+def _failure(error: BaseException) -> Outcome:
     match error:
+        case asyncio.CancelledError():
+            return "cancelled"
         case RefusedCredential():
             return "refused"
         case TimedOut():
@@ -201,7 +212,6 @@ def _failure(error: UpstreamError) -> Outcome:
             return "error"
 
 
-@lru_cache(maxsize=256)
 def _named(info: bytes) -> str:
     try:
         return text(fields(info).get("name")) or ""
@@ -209,5 +219,11 @@ def _named(info: bytes) -> str:
         return ""
 
 
+_kept_name: Final = lru_cache(maxsize=256)(_named)
+
+
 def _client_name(info: Raw | None) -> str:
-    return "" if info is None else _named(bytes(info))
+    if info is None:
+        return ""
+    # What a client says of itself may be as long as a request, and 256 of those are not kept.
+    return (_kept_name if len(bytes(info)) <= _LONGEST_KEPT else _named)(bytes(info))

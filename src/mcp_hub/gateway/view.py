@@ -27,15 +27,21 @@ class View:
     """What the callers see at one moment."""
 
     def __init__(
-        self, entries: Sequence[tuple[Exposure, Part]], absences: Sequence[Absence], server_info: Json, default_ttl: int
+        self,
+        entries: Sequence[tuple[Exposure, Part | None]],
+        absences: Sequence[Absence],
+        server_info: Json,
+        default_ttl: int,
     ) -> None:
-        parts = [part for _, part in entries]
-        filtered = any(_filters(exposure) for exposure, _ in entries)
-        self.catalog: Catalog = merge(entries)
+        known = [(exposure, part) for exposure, part in entries if part is not None]
+        parts = [part for _, part in known]
+        filtered = any(_filters(exposure) for exposure, _ in known)
+        # Who is not known yet takes part without definitions, so that nobody else gets its names meanwhile.
+        self.catalog: Catalog = merge([(exposure, part or Part()) for exposure, part in entries])
         self.absences = tuple(absences)
         self.capabilities = _capabilities(parts)
         self.instructions = instructions(
-            _HUB_LINE, [(exposure.title, part.instructions) for exposure, part in entries], self.absences
+            _HUB_LINE, [(exposure.title, part.instructions) for exposure, part in known], self.absences
         )
         self.ttl_ms = ttl_ms(parts, default_ttl)
         self.cache_scope = cache_scope(parts, filtered=filtered)
@@ -74,6 +80,7 @@ class Views:
         self._server_info = server_info
         self._default_ttl = default_ttl
         self._upstreams: Mapping[str, Upstream] = {}
+        self._absences: dict[str, Absence | None] = {}
         self._view: View | None = None
 
     def watch(self, upstreams: Mapping[str, Upstream]) -> None:
@@ -88,21 +95,21 @@ class Views:
         return self._view
 
     def changed(self, name: str, known: Known, *, new_part: bool) -> None:
-        """An upstream has changed: the next reader gets a new view."""
-        del name, known, new_part
-        self._view = None
+        """An upstream has changed: if callers can see it, the next reader gets a new view."""
+        del known
+        if new_part or self._absences.get(name) != _absence(self._upstreams[name]):
+            self._view = None
 
     def _build(self) -> View:
-        entries = [
-            (self._exposures[name], upstream.known.part)
-            for name, upstream in self._upstreams.items()
-            if upstream.known.part is not None
-        ]
-        absences = [_absence(each) for each in self._upstreams.values() if each.state is not State.READY]
+        entries = [(self._exposures[name], upstream.known.part) for name, upstream in self._upstreams.items()]
+        self._absences = {name: _absence(upstream) for name, upstream in self._upstreams.items()}
+        absences = [absence for absence in self._absences.values() if absence is not None]
         return View(entries, absences, self._server_info, self._default_ttl)
 
 
-def _absence(upstream: Upstream) -> Absence:
+def _absence(upstream: Upstream) -> Absence | None:
+    if upstream.state is State.READY:
+        return None
     return Absence(upstream.name, upstream.state.value, upstream.reason, None, stale=upstream.is_stale)
 
 

@@ -41,7 +41,7 @@ def as_json(outcome: Outcome, number: Raw | None, era: Era) -> Response:
         case Reply(error=None):
             return _json(200, _result(outcome, number))
         case Reply():
-            return _json(http_status(_code_of(outcome), era), [as_message(outcome, number)])
+            return _json(http_status(_code_of(outcome), era), (as_message(outcome, number),))
         case Failure():
             status = outcome.status or http_status(outcome.code, era)
             return _json(status, [as_message(outcome, number)], outcome.headers)
@@ -81,7 +81,7 @@ def as_message(outcome: Reply | Failure, number: Raw | None) -> bytes:
 
 def _json(status: int, parts: Sequence[Part], headers: HeaderLines = ()) -> Response:
     size = sum(map(len, parts))
-    if size <= SMALL and len(parts) > 1:
+    if size <= SMALL:
         parts = (b"".join(parts),)
     return status, (_JSON_TYPE, (b"content-length", b"%d" % size), *headers), parts
 

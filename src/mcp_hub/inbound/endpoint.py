@@ -20,7 +20,7 @@ message that shows no sign of either era is told to begin with `initialize`, bec
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import Final
 
@@ -33,7 +33,7 @@ from mcp_hub.inbound.exchange import Exchange
 from mcp_hub.inbound.flight import Patrol, Phase, Timing
 from mcp_hub.inbound.guard import Guard
 from mcp_hub.inbound.head import ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, SESSION, Head, read_head
-from mcp_hub.inbound.incoming import look_into
+from mcp_hub.inbound.incoming import Incoming, look_into
 from mcp_hub.inbound.legacy import Legacy
 from mcp_hub.inbound.modern import Modern
 from mcp_hub.inbound.outcome import Outcome, Refused
@@ -46,6 +46,7 @@ MAX_REQUEST: Final = 4 * 1024 * 1024
 _TIMING: Final = Timing()
 _MODERN: Final = Era.MODERN
 _ANSWERING: Final = Phase.ANSWERING
+_HANDSHAKE: Final = frozenset(LEGACY_REVISIONS)
 _ALLOW: Final = ((b"allow", b"GET, POST, DELETE"),)
 _ALLOW_POST: Final = ((b"allow", b"POST"),)
 
@@ -103,11 +104,11 @@ class Endpoint:
             return await self._post(exchange, head, caller, body)
         return await self._other(exchange, head, caller, scope["method"])
 
-    async def _post(self, exchange: Exchange, head: Head, caller: Principal, body: bytes) -> Outcome:
+    def _post(self, exchange: Exchange, head: Head, caller: Principal, body: bytes) -> Awaitable[Outcome]:
         if _names_modern(head):
             exchange.era = _MODERN
         if is_batch(body):
-            return await self._batch(exchange, head, caller, body)
+            return self._batch(exchange, head, caller, body)
         message = parse(body)
         exchange.number = message.id or None
         exchange.method = message.method
@@ -115,9 +116,12 @@ class Endpoint:
         if exchange.era is _MODERN or (incoming.meta is not None and META_VERSION in incoming.meta):
             exchange.era = _MODERN
             exchange.flight.hang_up_ends = True
-            return await self._modern.post(exchange, head, caller, incoming)
+            return self._modern.post(exchange, head, caller, incoming)
         if message.method == "initialize" and message.is_request:
-            return await self._legacy.initialize(exchange, head, caller, incoming)
+            return self._legacy.initialize(exchange, head, caller, incoming)
+        return self._in_session(exchange, head, caller, incoming)
+
+    async def _in_session(self, exchange: Exchange, head: Head, caller: Principal, incoming: Incoming) -> Outcome:
         session = await self._legacy.session(head, caller)
         return await self._legacy.post(exchange, session, caller, incoming)
 
@@ -140,7 +144,7 @@ class Endpoint:
 
 
 def _names_modern(head: Head) -> bool:
-    return head.version is not None and head.version not in LEGACY_REVISIONS
+    return head.version is not None and head.version not in _HANDSHAKE
 
 
 def _check_media(exchange: Exchange, head: Head) -> None:

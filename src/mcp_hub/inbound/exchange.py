@@ -5,7 +5,7 @@ and a length, and only one that is late or preceded by notifications becomes a s
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from enum import Enum, auto
 from typing import Final
@@ -21,7 +21,7 @@ from mcp_hub.wire.eras import Era
 from mcp_hub.wire.jsonrpc import INVALID_REQUEST
 from mcp_hub.wire.sse import COMMENT, encode_event
 
-_CHUNK: Final = 256 * 1024
+_CHUNK: Final = 128 * 1024
 """Bytes given to the server at once, so that a slow reader holds back the copying and not only the sending."""
 
 _LAST_WORD: Final = {
@@ -46,6 +46,8 @@ _OVER: Final = _Stage.OVER
 _SENDING: Final = Phase.SENDING
 _LEGACY: Final = Era.LEGACY
 
+_JSON_ONLY: Final = Accepts(json=True, events=False)
+
 
 class Exchange:
     """Owned by the task of its HTTP request; `emit` and `keep_alive` may also be called from other tasks.
@@ -59,7 +61,7 @@ class Exchange:
         self._send = send
         self._lock: asyncio.Lock | None = None
         self._stage = _NEW
-        self.accepts = Accepts(json=True, events=False)
+        self.accepts = _JSON_ONLY
         self.era = _LEGACY
         self.method: str | None = None
         self.number: Raw | None = None
@@ -74,14 +76,10 @@ class Exchange:
         """Show the client, and every proxy between, that there is more to come: makes the response a stream."""
         await self._push(COMMENT)
 
-    async def finish(self, outcome: Outcome) -> None:
+    def finish(self, outcome: Outcome) -> Awaitable[None]:
         """Write the rest of the response."""
         self.flight.enter(_SENDING)
-        if self._lock is None:
-            await self._finish(outcome)
-        else:
-            async with self._lock:
-                await self._finish(outcome)
+        return self._finish(outcome) if self._lock is None else self._finish_in_turn(self._lock, outcome)
 
     async def abandon(self) -> None:
         """Close the response of a request that was ended, saying no more than its client may still be told."""
@@ -103,12 +101,17 @@ class Exchange:
         try:
             async with asyncio.timeout(self.flight.timing.write), self._lock:
                 if self._stage is _NEW:
-                    await self._start(200, STREAM_HEADERS)
+                    start = {"type": "http.response.start", "status": 200}
+                    await self._send({**start, "headers": [*STREAM_HEADERS, *self.headers]})
                     self._stage = _STREAM
                 if self._stage is _STREAM:
                     await self._send({"type": "http.response.body", "body": event, "more_body": True})
         except TimeoutError:
             self.flight.end(Ended.NOT_READ)
+
+    async def _finish_in_turn(self, lock: asyncio.Lock, outcome: Outcome) -> None:
+        async with lock:
+            await self._finish(outcome)
 
     async def _finish(self, outcome: Outcome) -> None:
         stage, self._stage = self._stage, _OVER
@@ -116,16 +119,13 @@ class Exchange:
             await self._write(as_events(outcome, self.number))
         elif stage is _NEW and not isinstance(outcome, Written):
             status, headers, parts = as_json(outcome, self.number, self.era)
-            await self._start(status, headers)
-            await self._write(parts)
-
-    async def _start(self, status: int, headers: HeaderLines) -> None:
-        await self._send({"type": "http.response.start", "status": status, "headers": [*headers, *self.headers]})
+            await self._send({"type": "http.response.start", "status": status, "headers": [*headers, *self.headers]})
+            if len(parts) == 1 and len(parts[0]) <= SMALL:
+                await self._send({"type": "http.response.body", "body": bytes(parts[0])})
+            else:
+                await self._write(parts)
 
     async def _write(self, parts: Sequence[Part]) -> None:
-        if len(parts) == 1 and len(parts[0]) <= SMALL:
-            await self._send({"type": "http.response.body", "body": bytes(parts[0])})
-            return
         for part in parts:
             view = memoryview(part)
             for start in range(0, len(view), _CHUNK):

@@ -175,7 +175,7 @@ def _object(params: Fields, name: str) -> Raw | None:
     if memoryview(raw)[0] != _BRACE:
         raise BadRequest(f"{name} of initialize must be an object")
     # A session outlives its first request: kept as a slice, it would keep that request's whole body alive.
-    return Raw(bytes(raw))
+    return raw.copy()
 
 
 def _level(params: Fields) -> str:

@@ -4,6 +4,7 @@ Rule: an upstream that lies about ids, lengths, types or encodings spoils only t
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from typing import Final, cast
 
 from msgspec import Raw
@@ -40,17 +41,18 @@ async def read_answer(name: str, response: Response, number: int, limits: Limits
         SessionGone: 404 without a JSON-RPC answer.
         NotModern: any other 4xx without a JSON-RPC answer.
         Busy: 429 or 503.
-        BrokeProtocol, Unreachable, TimedOut: as their names say.
+        Unreachable: 5xx, or the answer broke off.
+        BrokeProtocol, TimedOut: as their names say.
     """
     try:
         kind = content_type(response)
         if response.status != _OK:
-            return await _read_refusal(name, response, number, kind)
+            return await _read_refusal(name, response, number, limits.first_byte)
         if kind == _EVENTS:
             return await _read_events(name, response, number, limits, on_message)
         if kind != _JSON:
             raise BrokeProtocol(name, f"{name} answered with {_shown(kind)} instead of an MCP message.")
-        return await _read_json(name, await response.read(limits.result), number, on_message)
+        return await _read_json(name, await response.read(limits.result, limits.first_byte), number, on_message)
     except EgressError as error:
         raise translated(name, error) from error
     except Malformed as error:
@@ -82,24 +84,28 @@ async def _read_json(name: str, body: bytes, number: int, on_message: OnMessage)
 
 async def _read_events(name: str, response: Response, number: int, limits: Limits, on_message: OnMessage) -> Reply:
     parser = EventParser(limits.result)
-    async for chunk in response.chunks(limits.first_byte):
-        for event in fed(name, parser, chunk, limits.result):
-            message = _parsed(name, event.data)
-            if message.method is None:
-                return _checked(name, message, number)
-            if len(event.data) > limits.event:
-                raise BrokeProtocol(name, f"{name} sent a notification of more than {limits.event} bytes.")
-            await on_message(message, event.data)
+    async with aclosing(response.chunks(limits.first_byte)) as chunks:
+        async for chunk in chunks:
+            for event in fed(name, parser, chunk, limits.result):
+                message = _parsed(name, event.data)
+                if message.method is None:
+                    return _checked(name, message, number)
+                if len(event.data) > limits.event:
+                    raise BrokeProtocol(name, f"{name} sent a notification of more than {limits.event} bytes.")
+                await on_message(message, event.data)
     raise Unreachable(name, f"{name} ended its answer before it was complete. The call may have had effects.")
 
 
-async def _read_refusal(name: str, response: Response, number: int, kind: bytes) -> Reply:
+async def _read_refusal(name: str, response: Response, number: int, wait: float) -> Reply:
     status = response.status
     if status in (401, 403):
         raise RefusedCredential(name, f"{name} rejected the credential (HTTP {status}). Ask whoever runs this hub.")
     if status in (429, 503):
         raise Busy(name, f"{name} is too busy (HTTP {status}). Try again later.")
-    body = await response.read(_REFUSAL_LIMIT) if kind == _JSON else b""
+    if status >= 500:  # noqa: PLR2004
+        effects = "The call may have had effects."
+        raise Unreachable(name, f"{name} failed (HTTP {status}). Its operator has to act. {effects}")
+    body = await response.read(_REFUSAL_LIMIT, wait) if content_type(response) == _JSON else b""
     reply = _refusal_reply(body, number)
     if reply is not None:
         return reply
@@ -107,9 +113,7 @@ async def _read_refusal(name: str, response: Response, number: int, kind: bytes)
         raise SessionGone(name, f"{name} answered HTTP 404. Check its URL.")
     if status < 400:  # noqa: PLR2004
         raise BrokeProtocol(name, f"{name} answered HTTP {status} to a request. Redirects are not followed.")
-    if status < 500:  # noqa: PLR2004
-        raise NotModern(name, f"{name} refused the request (HTTP {status}).")
-    raise Unreachable(name, f"{name} failed (HTTP {status}). Its operator has to act. The call may have had effects.")
+    raise NotModern(name, f"{name} refused the request (HTTP {status}).")
 
 
 def _refusal_reply(body: bytes, number: int) -> Reply | None:

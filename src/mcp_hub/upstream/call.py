@@ -2,9 +2,15 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
+
+from msgspec import Raw
 
 from mcp_hub.wire.eras import Client
-from mcp_hub.wire.jsonrpc import Fields
+from mcp_hub.wire.jsonrpc import Fields, Message, fields, value
+
+PROGRESS: Final = "notifications/progress"
+PROGRESS_TOKEN: Final = "progressToken"  # noqa: S105
 
 Emit = Callable[[bytes], Awaitable[None]]
 Owner = tuple[str, ...]
@@ -31,6 +37,16 @@ class Call:
     log_level: str | None = None
     repeatable: bool = False
     wait: float | None = None
+
+
+def is_progress_of(message: Message, token: Raw | None) -> bool:
+    """Whether a progress notification is about the request that was sent with `token`, and not about somebody else's.
+
+    Raises:
+        Malformed: its params are not what JSON-RPC calls params.
+    """
+    told = fields(message.params).get(PROGRESS_TOKEN)
+    return token is not None and told is not None and value(told) == value(token)
 
 
 async def nowhere(notification: bytes) -> None:

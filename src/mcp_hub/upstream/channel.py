@@ -69,7 +69,7 @@ class Channel:
 
     async def delete(self, lines: HeaderLines, credential: Credential) -> Response:
         """End a session. The caller closes the response."""
-        return await self._send(b"DELETE", lines, credential)
+        return await self._send(b"DELETE", lines, credential, wait=self.limits.listing)
 
     async def _send(
         self,

@@ -61,18 +61,17 @@ async def check(settings: Settings, dialer: Dialer, fetch: Fetch) -> Verdict:
     """
     steps = _Steps(settings.name)
     try:
-        await _reach(steps, settings, dialer)
+        await _reach(steps, Origin.from_url(settings.url), dialer)
         opening = await steps.take("mcp", _opening(settings, fetch), _introduced)
         part = await steps.take("lists", fetch.part(opening), _counted)
-    except (UpstreamError, EgressError, ValueError) as error:
+    except (UpstreamError, EgressError) as error:
         return Verdict(settings.name, _status(error), steps.done)
     finally:
         await fetch.wires.legacy.aclose()
     return Verdict(settings.name, Status.OK, steps.done, part)
 
 
-async def _reach(steps: "_Steps", settings: Settings, dialer: Dialer) -> None:
-    origin = Origin.from_url(settings.url)
+async def _reach(steps: "_Steps", origin: Origin, dialer: Dialer) -> None:
     await steps.take("dns", dialer.resolve_judged(origin), lambda found: ", ".join(map(str, found)))
     secured = "tcp and tls" if origin.scheme == "https" else "tcp"
     transport, _ = await steps.take(secured, dialer.dial(origin, asyncio.Protocol), lambda _: "connected")

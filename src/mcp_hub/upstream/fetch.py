@@ -43,6 +43,8 @@ class Fetch:
     credential: Credential
     info: Raw
     deadline: float
+    most_pages: int = MOST_PAGES
+    most_items: int = MOST_ITEMS
 
     async def part(self, opening: Opening) -> Part:
         """Everything the upstream offers, all kinds at once.
@@ -67,7 +69,7 @@ class Fetch:
         return {kind: task.result() for kind, task in zip(kinds, tasks, strict=True)}
 
     async def _list(self, kind: Kind, opening: Opening) -> _Listing:
-        walk = _Walk(self.name, kind)
+        walk = _Walk(self.name, kind, self.most_pages, self.most_items)
         try:
             while not walk.is_over:
                 page = await self._page(kind, opening, walk.cursor)
@@ -97,9 +99,11 @@ class Fetch:
 class _Walk:
     """One list, page by page. Ends at the last page, at a bound, or where the upstream walks in a circle."""
 
-    def __init__(self, name: str, kind: Kind) -> None:
+    def __init__(self, name: str, kind: Kind, most_pages: int, most_items: int) -> None:
         self._name = name
         self._kind = kind
+        self._most_pages = most_pages
+        self._most_items = most_items
         self._raws: list[Raw] = []
         self._seen: set[bytes] = set()
         self._warnings: list[str] = []
@@ -117,7 +121,7 @@ class _Walk:
         self._follow(page.get("nextCursor"))
 
     def listing(self) -> _Listing:
-        items, warnings = read_items(self._kind, self._raws[:MOST_ITEMS])
+        items, warnings = read_items(self._kind, self._raws[: self._most_items])
         ttl = min(self._ttls, default=None)
         return _Listing(items, (*self._warnings, *warnings), ttl, self._public and bool(self._ttls))
 
@@ -135,7 +139,7 @@ class _Walk:
             self.is_over = True
         elif bytes(cursor) in self._seen:
             self._stop(f"{self._name} repeats a cursor of {self._kind.method}; the list ends there.")
-        elif len(self._seen) + 1 >= MOST_PAGES or len(self._raws) >= MOST_ITEMS:
+        elif len(self._seen) + 1 >= self._most_pages or len(self._raws) >= self._most_items:
             self._stop(f"{self._name} has more {self._kind.member} than the hub follows; the list is cut.")
         else:
             self._seen.add(bytes(cursor))

@@ -2,7 +2,9 @@
 
     state   success   failure                     when it may be tried
     closed  closed    closed, open at the third   always
-    open    closed    open, waiting longer        once, when its time has come
+    open    closed    open, waiting longer        when its time has come
+
+What fails while the circuit is open and waiting was sent before it opened: it says nothing new and lengthens nothing.
 
 Time is a value that is passed in; nothing here waits.
 """
@@ -49,6 +51,11 @@ class Health:
         """Whether calls are answered at once with the reason, instead of being sent."""
         return self.failures >= OPENS_AFTER
 
+    @property
+    def is_well(self) -> bool:
+        """Whether nothing is known against it."""
+        return not self.failures and not self.refused
+
     def allows(self, now: float) -> bool:
         """Whether a call may be sent at `now`."""
         return not self.is_open or now >= self.retry_at
@@ -59,13 +66,16 @@ class Health:
 
     def failed(self, reason: str, now: float, jitter: Callable[[], float] = random.random) -> "Health":
         """It could not be reached, or did not speak MCP. The wait doubles from 1 s to 60 s, half of it random."""
+        if self.is_open and now < self.retry_at:
+            return self
         failures = self.failures + 1
         wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(failures - 1, 10))
         return Health(failures, now + wait * (0.5 + jitter() / 2), reason, tried=True)
 
     def rejected(self, reason: str, now: float) -> "Health":
         """It was reached and rejected the credential: no reason to stop sending, nothing to gain by hurrying."""
-        return Health(0, now + LONGEST_WAIT, reason, refused=True, tried=True)
+        waiting = self.refused and self.retry_at > now
+        return Health(0, self.retry_at if waiting else now + LONGEST_WAIT, reason, refused=True, tried=True)
 
     def soon(self, now: float) -> "Health":
         """Somebody asked for another try: it may happen now."""

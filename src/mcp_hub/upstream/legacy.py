@@ -16,8 +16,8 @@ from msgspec import Raw
 from mcp_hub.credentials.credential import Credential
 from mcp_hub.egress.request import HeaderLines, header_lines
 from mcp_hub.errors import BrokeProtocol, UpstreamError
-from mcp_hub.upstream.answer import SessionGone, decoded, read_answer
-from mcp_hub.upstream.call import Call, Owner, nowhere
+from mcp_hub.upstream.answer import OnMessage, SessionGone, decoded, read_answer
+from mcp_hub.upstream.call import PROGRESS, PROGRESS_TOKEN, Call, Owner, is_progress_of, nowhere
 from mcp_hub.upstream.channel import NO_LINES, Channel
 from mcp_hub.upstream.single_flight import SingleFlight
 from mcp_hub.wire.eras import (
@@ -49,15 +49,18 @@ from mcp_hub.wire.jsonrpc import (
 IDLE: Final = 300.0
 """Seconds without a request until a session is closed."""
 MOST: Final = 500
-"""Sessions kept per upstream; the one longest unused makes room."""
+"""Sessions kept per upstream; the one longest unused makes room, unless all are in use."""
 _MODERN_META: Final = frozenset({META_VERSION, META_CLIENT_INFO, META_CLIENT_CAPABILITIES, META_LOG_LEVEL})
-_PROGRESS_TOKEN: Final = "progressToken"  # noqa: S105
-_PROGRESS: Final = "notifications/progress"
+_SUSPECT: Final = 400
+_GONE: Final = 404
 
 
 @dataclass(slots=True)
 class Session:
-    """One session at the upstream. `lines` are the header lines that every request in it carries."""
+    """One session at the upstream. `lines` are the header lines that every request in it carries.
+
+    `busy` counts the requests under way in it; `credential` is the one its owner used last.
+    """
 
     owner: Owner
     lines: HeaderLines
@@ -65,6 +68,12 @@ class Session:
     credential: Credential
     used: float
     log_level: str | None = None
+    busy: int = 0
+
+    @property
+    def has_id(self) -> bool:
+        """Whether the upstream tells this session from others; one without an id cannot be gone or ended."""
+        return b"mcp-session-id" in self.lines
 
     @property
     def can_log(self) -> bool:
@@ -77,8 +86,9 @@ class Session:
 class LegacyWire:
     """Sends legacy requests over one channel, opening, reopening and closing sessions as needed."""
 
-    def __init__(self, channel: Channel, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, channel: Channel, clock: Callable[[], float] = time.monotonic, most: int = MOST) -> None:
         self._channel = channel
+        self._most = most
         self._clock = clock
         self._numbers = count(1)
         self._sessions: dict[Owner, Session] = {}
@@ -105,7 +115,17 @@ class LegacyWire:
         if session is None:
             session = await self._opening.run(owner, lambda: self._open(owner, client, credential))
         session.used = self._clock()
+        session.credential = credential
         return session
+
+    async def answer(self, session: Session, asked: Message) -> None:
+        """Answer a request of the upstream's: nobody behind this hub can, but the upstream must not wait for it."""
+        if asked.method == "ping":
+            answer = b"".join(result_parts(asked.id, b"{}"))
+        else:
+            message = "The client behind this hub cannot be asked from here"
+            answer = error_response(asked.id, error_object(METHOD_NOT_FOUND, message))
+        await self._tell(session, answer)
 
     async def end(self, owner: Owner) -> None:
         """Close the owner's session, telling the upstream; trouble on the way is of no interest."""
@@ -116,9 +136,8 @@ class LegacyWire:
     async def end_idle(self, spared: Owner) -> None:
         """Close the sessions that nobody used for `IDLE` seconds, except the one of `spared`."""
         oldest = self._clock() - IDLE
-        idle = [each.owner for each in self._sessions.values() if each.used < oldest and each.owner != spared]
-        for owner in idle:
-            await self.end(owner)
+        idle = [each for each in self._sessions.values() if each.used < oldest and not each.busy]
+        await asyncio.gather(*(self.end(each.owner) for each in idle if each.owner != spared))
 
     async def aclose(self) -> None:
         """Close every session."""
@@ -138,7 +157,7 @@ class LegacyWire:
         lines = self._lines(revision, session_id)
         session = Session(owner, lines, opened, credential, self._clock())
         await self._tell(session, notification("notifications/initialized"))
-        self._make_room()
+        await self._make_room()
         self._sessions[owner] = session
         return session
 
@@ -160,46 +179,66 @@ class LegacyWire:
         return opened
 
     async def _send_in(self, session: Session, call: Call) -> Reply:
-        await self._set_level(session, call)
+        session.busy += 1
+        try:
+            await self._set_level(session, call)
+            return await self._call(session, call)
+        finally:
+            session.busy -= 1
+            session.used = self._clock()
+
+    async def _call(self, session: Session, call: Call) -> Reply:
         number = next(self._numbers)
         params, token = _params(call, number)
-        body = request(number, call.method, params)
-        response = await self._channel.post(
-            body, session.lines, session.credential, wait=call.wait, repeatable=call.repeatable
-        )
 
         async def on_message(message: Message, data: bytes) -> None:
             if message.is_request:
-                await self._refuse(session, message)
+                await self.answer(session, message)
+            elif message.method == PROGRESS:
+                # On a stream of its own, and yet possibly about another request: that one's caller is not told here.
+                if token is not None and is_progress_of(message, Raw(b"%d" % number)):
+                    await call.emit(_restored(message, token))
             elif message.method != "notifications/message" or _wants_logs(call):
-                await call.emit(_restored(message, data, token))
+                await call.emit(data)
 
-        return await read_answer(self._channel.name, response, number, self._channel.limits, on_message)
+        body = request(number, call.method, params)
+        return await self._ask(session, number, body, on_message, wait=call.wait, repeatable=call.repeatable)
+
+    async def _ask(
+        self,
+        session: Session,
+        number: int,
+        body: bytes,
+        on_message: OnMessage,
+        *,
+        wait: float | None = None,
+        repeatable: bool = True,
+    ) -> Reply:
+        name = self._channel.name
+        response = await self._channel.post(body, session.lines, session.credential, wait=wait, repeatable=repeatable)
+        if response.status == _GONE and session.has_id:
+            response.close()  # whatever its body says (basic/transports, "Session Management")
+            raise SessionGone(name, f"{name} does not know its own session any more (HTTP 404).")
+        if response.status == _SUSPECT:
+            # So do servers answer that have forgotten the session but do not say it with 404. It may be something
+            # else, so nothing is repeated; but the next request begins a new one.
+            self._drop(session)
+        return await read_answer(name, response, number, self._channel.limits, on_message)
 
     async def _set_level(self, session: Session, call: Call) -> None:
         level = call.log_level or text(call.meta.get(META_LOG_LEVEL))
         if level is None or level == session.log_level or not session.can_log:
             return
-        session.log_level = level
         number = next(self._numbers)
-        body = request(number, "logging/setLevel", {"level": level})
-        response = await self._channel.post(body, session.lines, session.credential, repeatable=True)
-        await read_answer(self._channel.name, response, number, self._channel.limits, _ignore)
-
-    async def _refuse(self, session: Session, asked: Message) -> None:
-        if asked.method == "ping":
-            answer = b"".join(result_parts(asked.id, b"{}"))
-        else:
-            message = "The client behind this hub cannot be asked from here"
-            answer = error_response(asked.id, error_object(METHOD_NOT_FOUND, message))
-        await self._tell(session, answer)
+        await self._ask(session, number, request(number, "logging/setLevel", {"level": level}), _ignore)
+        session.log_level = level
 
     async def _tell(self, session: Session, body: bytes) -> None:
         response = await self._channel.post(body, session.lines, session.credential, repeatable=True)
         response.close()
 
     async def _delete(self, session: Session) -> None:
-        if b"mcp-session-id" not in session.lines:
+        if not session.has_id:
             return
         try:
             response = await self._channel.delete(session.lines, session.credential)
@@ -207,9 +246,10 @@ class LegacyWire:
         except UpstreamError:
             return  # it will end it by itself
 
-    def _make_room(self) -> None:
-        while len(self._sessions) >= MOST:
-            self._drop(min(self._sessions.values(), key=lambda session: session.used))
+    async def _make_room(self) -> None:
+        surplus = len(self._sessions) - self._most + 1
+        idle = sorted((each for each in self._sessions.values() if not each.busy), key=lambda each: each.used)
+        await asyncio.gather(*(self.end(each.owner) for each in idle[: max(0, surplus)]))
 
     def _drop(self, session: Session) -> None:
         if self._sessions.get(session.owner) is session:
@@ -229,16 +269,14 @@ def _opening_params(client: Client) -> Fields:
 def _params(call: Call, number: int) -> tuple[Fields, Raw | None]:
     """The request's params, and the progress token they replace by `number`, which is unique in the session."""
     meta = {key: raw for key, raw in call.meta.items() if key not in _MODERN_META}
-    token = meta.get(_PROGRESS_TOKEN)
+    token = meta.get(PROGRESS_TOKEN)
     if token is not None:
-        meta[_PROGRESS_TOKEN] = Raw(b"%d" % number)
+        meta[PROGRESS_TOKEN] = Raw(b"%d" % number)
     return ({**call.params, "_meta": Raw(encode(meta))} if meta else call.params), token
 
 
-def _restored(message: Message, data: bytes, token: Raw | None) -> bytes:
-    if message.method != _PROGRESS or token is None:
-        return data
-    return notification(_PROGRESS, {**fields(message.params), _PROGRESS_TOKEN: token})
+def _restored(message: Message, token: Raw) -> bytes:
+    return notification(PROGRESS, {**fields(message.params), PROGRESS_TOKEN: token})
 
 
 def _wants_logs(call: Call) -> bool:

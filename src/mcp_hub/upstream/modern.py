@@ -13,7 +13,7 @@ from msgspec import Raw
 from mcp_hub.credentials.credential import Credential
 from mcp_hub.egress.request import HeaderLines, header_lines
 from mcp_hub.upstream.answer import read_answer
-from mcp_hub.upstream.call import Call
+from mcp_hub.upstream.call import PROGRESS, PROGRESS_TOKEN, Call, is_progress_of
 from mcp_hub.upstream.channel import Channel, joined
 from mcp_hub.wire.eras import (
     LATEST_MODERN,
@@ -30,6 +30,8 @@ from mcp_hub.wire.jsonrpc import Fields, Message, Reply, encode, request
 _VERSION_LINE: Final = (b"mcp-protocol-version", LATEST_MODERN.encode("ascii"))
 _VERSION: Final = Raw(encode(LATEST_MODERN))
 _NO_CAPABILITIES: Final = Raw(b"{}")
+_LONGEST_KEPT: Final = 256
+"""Characters of a name whose header lines are kept; URIs of callers may be as long as a request."""
 
 
 @final
@@ -55,7 +57,9 @@ class ModernWire:
 
         async def on_message(message: Message, data: bytes) -> None:
             # "The server MUST NOT send independent JSON-RPC requests on this stream": one that does is not heard.
-            if message.is_notification:
+            if not message.is_notification:
+                return
+            if message.method != PROGRESS or is_progress_of(message, call.meta.get(PROGRESS_TOKEN)):
                 await call.emit(data)
 
         return await read_answer(self._channel.name, response, number, self._channel.limits, on_message)
@@ -81,7 +85,7 @@ def envelope(call: Call) -> Fields:
 
 def head_lines(method: str, name: str | None, param_headers: Mapping[str, str]) -> HeaderLines:
     """The header lines that repeat the body, each value encoded so that it cannot end its line."""
-    lines = _routing_lines(method, name)
+    lines = (_kept_lines if name is None or len(name) <= _LONGEST_KEPT else _routing_lines)(method, name)
     if not param_headers:
         return lines
     return joined(
@@ -89,10 +93,12 @@ def head_lines(method: str, name: str | None, param_headers: Mapping[str, str]) 
     )
 
 
-@lru_cache(maxsize=4096)
 def _routing_lines(method: str, name: str | None) -> HeaderLines:
     named = [] if name is None else [(b"mcp-name", encode_value(name).encode("ascii"))]
     return header_lines([_VERSION_LINE, (b"mcp-method", encode_value(method).encode("ascii")), *named])
+
+
+_kept_lines: Final = lru_cache(maxsize=4096)(_routing_lines)
 
 
 def own_client(info: Raw) -> Client:

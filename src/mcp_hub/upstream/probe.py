@@ -58,7 +58,7 @@ class Wires:
 
 
 async def probe(name: str, wires: Wires, credential: Credential, info: Raw, *, pinned: Era | None) -> Opening:
-    """Find out the era and the upstream's description of itself.
+    """Find out the era and the upstream's description of itself; a legacy one opens the catalog's session with it.
 
     Raises:
         UpstreamError: nothing was found out.
@@ -90,7 +90,6 @@ async def _try_modern(name: str, wire: ModernWire, credential: Credential, info:
 
 async def _open_legacy(name: str, wire: LegacyWire, credential: Credential, info: Raw) -> Opening:
     client = Client(Era.LEGACY, "2025-11-25", Raw(b"{}"), info)
-    await wire.end(CATALOG_OWNER)
     try:
         session = await wire.session(CATALOG_OWNER, client, credential)
     except (NotModern, SessionGone) as error:

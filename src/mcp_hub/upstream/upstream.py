@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final, Protocol, final
 
@@ -24,12 +25,14 @@ from mcp_hub.upstream.health import OPENS_AFTER, UNTRIED, Health, State
 from mcp_hub.upstream.legacy import LegacyWire
 from mcp_hub.upstream.modern import ModernWire
 from mcp_hub.upstream.probe import CATALOG_OWNER, Opening, Wires, probe
-from mcp_hub.upstream.watch import Watch, offers_changes
+from mcp_hub.upstream.watch import Watch
 from mcp_hub.wire.eras import Era
 from mcp_hub.wire.jsonrpc import Reply
 
 SHORTEST_LIFE: Final = 1.0
 """Seconds a fetched list is used at least, unless a change of it is announced."""
+SWEEP: Final = 30.0
+"""Seconds between two looks for sessions that nobody uses."""
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +82,7 @@ class Upstream:
         *,
         known: Known | None = None,
         clock: Callable[[], float] = time.monotonic,
+        sweep: float = SWEEP,
     ) -> None:
         self.name = settings.name
         self.url = settings.url
@@ -86,6 +90,7 @@ class Upstream:
         self._settings = settings
         self._listeners = listeners
         self._clock = clock
+        self._sweep = sweep
         self._wires = Wires(ModernWire(channel), LegacyWire(channel, clock))
         self._fetch = Fetch(self.name, self._wires, settings.credential, settings.info, settings.listing)
         self._watch = Watch(
@@ -133,12 +138,13 @@ class Upstream:
         era = self.known.era
         if era is None:
             era = await self._found_era()
+        wire = self._wires.modern if era is Era.MODERN else self._wires.legacy
         try:
-            wire = self._wires.modern if era is Era.MODERN else self._wires.legacy
             reply = await wire.send(call, credential)
         except UpstreamError as error:
-            raise self._noted(error) from error.__cause__
-        if self.known.health.failures:
+            self._note(error)
+            raise
+        if not self.known.health.is_well:
             self._learn(replace(self.known, health=self.known.health.succeeded()))
         return reply
 
@@ -153,12 +159,14 @@ class Upstream:
         self._ask()
 
     async def refreshed(self) -> None:
-        """Wait until a fetch asked for by `refresh_soon` is over, whatever came of it."""
+        """Wait until a fetch that began after the last `refresh_soon` is over, whatever came of it."""
         await self._refreshed.wait()
 
     def refresh_if_stale(self) -> None:
         """Ask for a fetch if the list is older than its upstream or the configuration lets it become."""
         known = self.known
+        if not known.health.is_well:
+            return  # it is tried again when its time has come, and no earlier because somebody lists
         if known.fetched is not None and self._clock() - known.fetched > self._lifetime(known):
             self._ask()
 
@@ -174,8 +182,8 @@ class Upstream:
             self._watch.stop()
 
     async def aclose(self) -> None:
-        """Close every session at the upstream."""
-        self._watch.stop()
+        """Close every session at the upstream. Whoever runs `run` ends that first."""
+        await self._watch.aclose()
         await self._wires.legacy.aclose()
 
     async def _refresh(self) -> None:
@@ -183,21 +191,30 @@ class Upstream:
         started = self._clock()
         try:
             opening, part = await self._contact()
+        except RefusedCredential as error:
+            self._note(error)
         except UpstreamError as error:
-            self._noted(error)
+            self._fail(error)  # whatever it is: without its lists it is of no use, and hurrying would not help
         else:
             self._welcome(opening, part, started)
         finally:
             self._settled.set()
-            self._refreshed.set()
+            if not self._asked:  # else somebody waits for a fetch that has not begun yet
+                self._refreshed.set()
 
     async def _contact(self) -> tuple[Opening, Part]:
+        if not self.known.health.is_well:
+            # It may not be the process it was. While all is well the session stays: some servers announce a change
+            # in every new one, and would have their lists fetched without end.
+            self._watch.stop()
+            await self._wires.legacy.end(CATALOG_OWNER)
         try:
             async with asyncio.timeout(self._settings.listing):
                 opening = await self._probe()
         except TimeoutError as error:
             seconds = f"{self._settings.listing:g} s"
             raise TimedOut(self.name, f"{self.name} did not introduce itself within {seconds}.") from error
+        self._watch.start(opening)  # before the lists, so that no change falls between them and the listening
         return opening, await self._fetch.part(opening)
 
     async def _probe(self) -> Opening:
@@ -205,16 +222,17 @@ class Upstream:
         return await probe(self.name, self._wires, settings.credential, settings.info, pinned=settings.pinned)
 
     async def _next_reason_to_refresh(self) -> None:
-        await self._wires.legacy.end_idle(spared=CATALOG_OWNER)
         while not self._asked:
             self._poke.clear()
             health = self.known.health
-            wait = max(0.0, health.retry_at - self._clock()) if health.failures or health.refused else None
-            try:
-                async with asyncio.timeout(wait):
+            wait = self._sweep if health.is_well else min(self._sweep, health.retry_at - self._clock())
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, wait)):
                     await self._poke.wait()
-            except TimeoutError:
+            health = self.known.health
+            if not health.is_well and health.retry_at <= self._clock():
                 return
+            await self._wires.legacy.end_idle(spared=CATALOG_OWNER)
 
     def _ask(self) -> None:
         self._asked = True
@@ -231,8 +249,6 @@ class Upstream:
             Known(self.known.health.succeeded(), opening, opening.era, part, now, (now - started) * 1000),
             new_part=part != before,
         )
-        if offers_changes(opening):
-            self._watch.start(opening)
 
     # What failures teach
 
@@ -243,29 +259,33 @@ class Upstream:
             raise Unreachable(self.name, f"{health.reason} The hub tries again in {seconds} s.")
 
     async def _found_era(self) -> Era:
-        async with asyncio.timeout(self._settings.listing * 2):
-            await self._settled.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.listing * 2):
+                await self._settled.wait()
         if self.known.era is None:
             raise Unreachable(self.name, self.reason)
         return self.known.era
 
-    def _noted(self, error: UpstreamError) -> UpstreamError:
-        health, now = self.known.health, self._clock()
+    def _note(self, error: UpstreamError) -> None:
         match error:
             case RefusedCredential():
-                self._learn(replace(self.known, health=health.rejected(error.public, now)))
+                self._plan(self.known.health.rejected(error.public, self._clock()))
             case NotModern() | SessionGone():
                 # The memory of its era may be wrong: find out again, but never repeat what may have run.
                 self.refresh_soon()
-            case Busy() | TimedOut() if health.tried and not health.failures:
+            case Busy() | TimedOut():
                 pass  # slow is not unreachable, and a full queue is ours
             case _:
-                self._failed(health.failed(error.public, now), error)
-        return error
+                self._fail(error)
 
-    def _failed(self, health: Health, error: UpstreamError) -> None:
-        if health.failures in (1, OPENS_AFTER):
+    def _fail(self, error: UpstreamError) -> None:
+        before = self.known.health
+        health = before.failed(error.public, self._clock())
+        if health is not before and health.failures in (1, OPENS_AFTER):
             log.warning("%s", error.public, exc_info=error.__cause__ if log.isEnabledFor(logging.DEBUG) else None)
+        self._plan(health)
+
+    def _plan(self, health: Health) -> None:
         self._learn(replace(self.known, health=health))
         self._poke.set()  # the supervisor now has a time to try again at
 

@@ -1,16 +1,19 @@
 """Everything on HTTP that is not the MCP endpoint: health, and the JSON that the command line reads."""
 
 from collections.abc import Mapping
-from typing import final
+from typing import Final, final
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from mcp_hub.upstream.health import State
 from mcp_hub.upstream.upstream import Upstream
-from mcp_hub.wire.jsonrpc import Json
+from mcp_hub.wire.jsonrpc import Json, encode
+
+PROBES: Final = frozenset({"/healthz", "/readyz"})
+"""Paths that a supervisor asks by whatever address it knows."""
 
 
 @final
@@ -50,16 +53,21 @@ class Site:
         del request
         served = [_shown(upstream) for upstream in self._upstreams.values()]
         absent = [{"name": name, "state": State.DISABLED, "reason": why} for name, why in self._disabled.items()]
-        return JSONResponse({"version": self._version, "upstreams": served + absent})
+        return _json({"version": self._version, "upstreams": served + absent})
 
     async def _refresh(self, request: Request) -> Response:
         name = request.path_params["name"]
         upstream = self._upstreams.get(name)
         if upstream is None:
-            return JSONResponse({"error": f"No upstream is called {name!r} here."}, status_code=404)
+            return _json({"error": f"No upstream is called {name!r} here."}, status=404)
         upstream.refresh_soon()
         await upstream.refreshed()
-        return JSONResponse(_shown(upstream))
+        return _json(_shown(upstream))
+
+
+def _json(content: Json, status: int = 200) -> Response:
+    # By the encoder that decoded the parts of it which an upstream chose: it can write whatever it has read.
+    return Response(encode(content), status, media_type="application/json")
 
 
 def _shown(upstream: Upstream) -> Json:

@@ -139,12 +139,20 @@ def test_an_unprefixed_upstream_cannot_take_a_name_of_one_with_a_namespace():
 
 @pytest.mark.promise("A6")
 def test_the_digest_form_is_the_last_resort_and_then_a_name_is_left_out_with_a_warning():
-    entries = [(plain("a"), part(["x", "b__x"])), (plain("b"), part(["x"]))]
-    exposed = names(merge(entries))[-1]
+    first = (plain("a"), part(["x"]))
+    exposed = names(merge([first, (plain("b"), part(["b__x", "x"]))]))[-1]
     assert re.fullmatch("b__x_[0-9a-f]{8}", exposed)
-    catalog = merge([(plain("a"), part(["x", "b__x", exposed])), (plain("b"), part(["x"]))])
+    catalog = merge([first, (plain("b"), part(["b__x", exposed, "x"]))])
     assert names(catalog) == ["x", "b__x", exposed]
     assert catalog.warnings == ('b: The tool "x" is left out: every name it could have is taken, the first by a.',)
+
+
+@pytest.mark.promise("A6")
+def test_prefixed_names_are_given_out_before_an_unprefixed_upstream_falls_back():
+    first, second = (plain("z"), part(["x"])), (plain("a"), part(["x"]))
+    catalog = merge([first, second, (Exposure("b", namespace="a"), part(["x"]))])
+    assert catalog.tool("a__x").upstream == "b"
+    assert re.fullmatch("a__x_[0-9a-f]{8}", names(catalog)[1])
 
 
 @pytest.mark.promise("A6")
@@ -203,8 +211,10 @@ def test_the_app_of_a_tool_is_named_by_the_uri_under_which_it_is_listed():
 @pytest.mark.promise("T27")
 def test_hidden_characters_are_removed_from_what_is_shown_and_said_so():
     definition = {"name": "x", "title": "t\u202e", "description": "d\x1b[8m" + "x" * MAX_TEXT, "other": "\u202e"}
-    catalog = merge([(prefixed("a"), Part(items={Kind.TOOL: (definition,)}))])
-    (listed,) = catalog.items[Kind.TOOL]
+    clean = {"name": "y", "title": "Clean", "description": 7}
+    catalog = merge([(prefixed("a"), Part(items={Kind.TOOL: (definition, clean)}))])
+    listed, untouched = catalog.items[Kind.TOOL]
+    assert untouched == {**clean, "name": "a__y"}
     assert listed["title"] == "t"
     assert "\x1b" not in listed["description"]
     assert len(listed["description"].encode()) <= MAX_TEXT

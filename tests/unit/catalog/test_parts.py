@@ -97,6 +97,13 @@ def test_the_warning_names_the_tool_without_what_could_harm_a_terminal():
 
 
 @pytest.mark.promise("A7")
+def test_a_warning_stays_short_however_long_the_names_in_it_are():
+    schema = {"type": "object", "properties": {"p" * 5000: {"type": "number", "x-mcp-header": "t" * 5000}}}
+    _, warnings = read_items(Kind.TOOL, [raw(tool("n" * 900, inputSchema=schema))])
+    assert len(warnings[0]) < 400
+
+
+@pytest.mark.promise("A7")
 @SETTINGS
 @given(
     st.lists(st.one_of(st.sampled_from(list(BROKEN.values())[:13]), st.sampled_from("abcdef").map(tool)), max_size=12)

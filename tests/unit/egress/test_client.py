@@ -547,6 +547,16 @@ async def test_idle_connections_are_closed_and_unused_origins_forgotten(serve, c
     assert client._sweeper is None
 
 
+async def test_what_is_young_outlives_a_sweep(serve, connect):
+    server, client = await serve(), connect()
+    await text(client, post(server))
+    client._sweep()
+    assert client.load == (0, 1, 0)
+    assert client._sweeper is not None
+    assert await text(client, post(server)) == b"ok"
+    assert server.connections == 1
+
+
 @pytest.mark.parametrize(("told", "connections"), [(b"timeout=60", 1), (b"timeout=1", 2), (b"timeout=0", 2)])
 async def test_a_servers_own_idle_limit_is_undercut(serve, connect, told, connections):
     async def answer(peer):

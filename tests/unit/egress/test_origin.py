@@ -93,6 +93,11 @@ def test_any_text_gives_an_origin_or_a_plain_sentence(text):
     assert sentence.startswith(("the ", "a ", "fine"))
 
 
+def test_only_http_and_https_have_origins():
+    with pytest.raises(ValueError, match="http:// or https://"):
+        Origin("ftp", "example.com", 21)
+
+
 def test_a_certificate_carries_the_name_without_the_final_dot():
     assert Origin("https", "example.com.", 443).server_name == "example.com"
 

@@ -37,7 +37,7 @@ LIMITS = Limits(connections=3, waiting=2)
         ("old ones make room", (idle(-1), 2, 0, False), Step.OPEN, None, [0]),
         ("fresh passes the idle one by", (idle(1), 0, 0, True), Step.OPEN, None, []),
         ("fresh makes room for itself", (idle(1, 2), 1, 0, True), Step.OPEN, None, [0]),
-        ("fresh takes an old one's room", idle(-1, 2), 1, 0, True, Step.OPEN, None, [0]),
+        ("fresh takes the room of an old one", (idle(-1, 2), 1, 0, True), Step.OPEN, None, [0]),
         ("fresh waits like everybody", (idle(), 3, 0, True), Step.WAIT, None, []),
     ],
 )

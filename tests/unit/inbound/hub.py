@@ -12,8 +12,7 @@ from mcp_hub.inbound.flight import Timing
 from mcp_hub.inbound.sessions import Limits, MemorySessions
 from mcp_hub.principal import LOCAL, Principal
 from mcp_hub.wire.jsonrpc import Reply
-
-from unit.inbound.asgi import Exchange, Response, begin
+from unit.inbound.asgi import BOUND, Exchange, Response, begin
 
 MODERN = "2026-07-28"
 ALICE = Principal("idp", "alice")
@@ -38,13 +37,16 @@ class Road:
         self.ended: list[str] = []
         self.cancelled = asyncio.Event()
         self.entered = asyncio.Event()
+        self.arrivals = asyncio.Condition()
         self.release = asyncio.Event()
         self.failure: Exception | None = None
         self.result: bytes = b'{"content":[]}'
         self.description = Description({"name": "hub", "version": "1"}, {"tools": {}}, "Be kind.", 5000, "private")
 
     async def answer(self, ask: Ask) -> Reply:
-        self.asks.append(ask)
+        async with self.arrivals:
+            self.asks.append(ask)
+            self.arrivals.notify_all()
         self.entered.set()
         if self.failure is not None:
             raise self.failure
@@ -57,6 +59,11 @@ class Road:
                 return Reply(error=Raw(b"[]"))
             case method:
                 raise UnknownMethod(f"This hub does not serve {method[:20]!r}.")
+
+    async def asked(self, count: int) -> None:
+        """Wait until so many requests have come in."""
+        async with asyncio.timeout(BOUND), self.arrivals:
+            await self.arrivals.wait_for(lambda: len(self.asks) >= count)
 
     async def _called(self, ask: Ask) -> Reply:
         arguments = json.loads(bytes(ask.params.get("arguments", b"{}")))

@@ -1,9 +1,9 @@
 import json
 
 import pytest
-from unit.inbound.hub import Hub, message
 
 from mcp_hub.inbound.batch import MOST
+from unit.inbound.hub import Hub, message
 
 
 @pytest.fixture
@@ -35,9 +35,7 @@ async def test_the_messages_of_a_batch_are_served_at_the_same_time(batching):
     hub, session = batching
     waiting = message("tools/call", {"arguments": {"wait": True}}, number="waits")
     exchange = hub.begin(body=batch(waiting, message("tools/list", number="quick")), mcp_session_id=session)
-    await hub.road.entered.wait()
-    while len(hub.road.asks) < 2:
-        await exchange.receive() if exchange.incoming else await hub.send("GET")
+    await hub.road.asked(2)
     hub.road.release.set()
     assert {each["id"] for each in (await exchange.response()).json} == {"waits", "quick"}
 

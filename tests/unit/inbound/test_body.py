@@ -1,7 +1,7 @@
 import pytest
-from unit.inbound.hub import META, Hub, message
 
 from mcp_hub.inbound.body import Accepts, accepts, is_json
+from unit.inbound.hub import META, Hub, message
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,13 @@
-import asyncio
 import json
+import tracemalloc
 
 import pytest
-from unit.inbound.asgi import begin
-from unit.inbound.hub import MODERN, Hub, message
 
 from mcp_hub.inbound.flight import Timing
 from mcp_hub.inbound.sessions import State
 from mcp_hub.wire.eras import Era
+from unit.inbound.asgi import begin
+from unit.inbound.hub import MODERN, Hub, message
 
 
 @pytest.fixture
@@ -205,7 +205,8 @@ async def test_hanging_up_does_not_cancel_in_this_era():
     call = hub.begin_legacy(session, "tools/call", {"name": "e", "arguments": {"wait": True}})
     await hub.road.entered.wait()
     call.hung_up.set()
-    await asyncio.sleep(0.01)
+    for _ in range(10):
+        await hub.legacy(session, "ping")  # time enough for the hang-up to be noticed
     assert not hub.road.cancelled.is_set()
     hub.road.release.set()
     await call.over()
@@ -271,3 +272,15 @@ async def test_misshapen_metadata_is_an_invalid_parameter(hub):
     session = await hub.open()
     response = await hub.legacy(session, "tools/list", {"_meta": 7})
     assert (response.status, response.json["error"]["code"]) == (200, -32602)
+
+
+@pytest.mark.promise("S9")
+async def test_a_session_keeps_nothing_of_the_request_that_opened_it_but_what_its_client_is(hub):
+    params = {"protocolVersion": "2025-11-25", "capabilities": {"roots": {}}, "padding": "x" * 1_000_000}
+    tracemalloc.start()
+    for _ in range(3):
+        await hub.send(body=message("initialize", params))
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(hub.sessions) == 3
+    assert kept < 1_000_000

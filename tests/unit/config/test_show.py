@@ -1,0 +1,89 @@
+"""A configuration as people may see it."""
+
+from typing import get_args
+
+import pytest
+
+from mcp_hub.config.fields import Duration, Size
+from mcp_hub.config.load import load
+from mcp_hub.config.shape import Part
+from mcp_hub.config.show import DURATIONS, SIZES, effective
+
+TEXT = """\
+login: none
+server: {port: "${PORT}"}
+network: {allow_private: [10.0.0.0/8]}
+defaults: {timeout: 5m}
+upstreams:
+  a:
+    url: https://a.example/mcp?key=canary
+    headers: {X-Key: "${KEY}", Authorization: "x ${KEY} ${PORT}"}
+    timeout: 90s
+  b:
+    url: "https://b.example/${KEY}/mcp?x"
+    auth: {type: api_key, value: canary}
+    tools: {deny: [x]}
+  c: {auth: none, url: "${HOST}"}
+"""
+
+
+@pytest.fixture
+def shown():
+    config = load(TEXT, source="hub.yaml", environ={"PORT": "9000", "KEY": "canary", "HOST": "https://c.example/"})
+    return {one.path: one for one in effective(config)}
+
+
+@pytest.mark.promise("E38")
+@pytest.mark.parametrize(
+    ("path", "value", "origin"),
+    [
+        ("version", 1, "default"),
+        ("server.port", 9000, "environment variable PORT (hub.yaml, line 2)"),
+        ("server.host", "127.0.0.1", "default"),
+        ("server.max_request", "4MiB", "default"),
+        ("login.type", "none", "hub.yaml, line 1"),
+        ("network.allow_private", ["10.0.0.0/8"], "hub.yaml, line 3"),
+        ("defaults.timeout", "5m", "hub.yaml, line 4"),
+        ("upstreams.a.url", "https://a.example/mcp?***", "hub.yaml, line 7"),
+        ("upstreams.a.headers.X-Key", "***", "environment variable KEY (hub.yaml, line 8)"),
+        ("upstreams.a.headers.Authorization", "***", "environment variable KEY and PORT (hub.yaml, line 8)"),
+        ("upstreams.a.timeout", "90s", "hub.yaml, line 9"),
+        ("upstreams.b.timeout", "5m", "as in defaults"),
+        ("upstreams.b.url", "https://b.example/***", "environment variable KEY (hub.yaml, line 11)"),
+        ("upstreams.b.auth.type", "api_key", "hub.yaml, line 12"),
+        ("upstreams.b.auth.value", "***", "hub.yaml, line 12"),
+        ("upstreams.b.tools.deny", ["x"], "hub.yaml, line 13"),
+        ("upstreams.b.tools.allow", None, "default"),
+        ("upstreams.b.auth", None, None),
+        ("upstreams.c.auth.type", "none", "hub.yaml, line 14"),
+        ("upstreams.c.url", "https://c.example/", "environment variable HOST (hub.yaml, line 14)"),
+        ("upstreams.c.headers", {}, "default"),
+    ],
+)
+def test_every_value_shows_with_where_it_was_said(shown, path, value, origin):
+    if origin is None:
+        assert path not in shown
+    else:
+        assert (shown[path].value, shown[path].origin) == (value, origin)
+
+
+@pytest.mark.promise("T31")
+def test_no_secret_shows(shown):
+    assert "canary" not in repr(shown)
+
+
+def test_what_the_loader_adds_is_not_shown(shown):
+    assert not any(path.endswith((".name", ".source")) for path in shown)
+
+
+def test_the_keys_with_units_are_those_of_the_shape():
+    units = {Duration: set(), Size: set()}
+    for part in Part.__subclasses__():
+        for name, info in part.model_fields.items():
+            for one in [
+                *info.metadata,
+                *(m for arg in get_args(info.annotation) for m in getattr(arg, "__metadata__", ())),
+            ]:
+                if isinstance(one, Duration | Size):
+                    units[type(one)].add(name)
+    assert units == {Duration: set(DURATIONS), Size: set(SIZES)}
