@@ -62,7 +62,7 @@ class RemoteHub:
         )
         try:
             response = await self._http.send(request)
-            body = await response.read(_STATUS_LIMIT)
+            body = await response.read(_STATUS_LIMIT, within=30.0)
         except EgressError as error:
             raise Unreachable("hub", f"No hub answers at {self._base}: {error.public}") from error
         return _document(self._base, response.status, body)

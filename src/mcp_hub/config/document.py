@@ -4,6 +4,7 @@ Rule: every scalar is text. What is a number or a switch is decided by the key i
 `010` surprise nobody; a plain empty value or `null` means that nothing was said.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -17,6 +18,8 @@ from mcp_hub.errors import Problem
 MAX_NODES: Final = 20_000
 _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
 _LONGEST_SHOWN: Final = 60
+# An escape such as "\ud800" gives half a character, which cannot be written out again.
+_HALF: Final = re.compile("[\ud800-\udfff]")
 
 Path = tuple[str | int, ...]
 
@@ -134,7 +137,7 @@ class _Walk:
     def _mapping(self, path: Path, node: yaml.MappingNode, depth: int) -> dict[str, Any]:
         data: dict[str, Any] = {}
         for key, value in node.value:
-            if not isinstance(key, yaml.ScalarNode):
+            if not isinstance(key, yaml.ScalarNode) or _HALF.search(key.value):
                 self._at(key, path, "a key must be plain text")
             elif key.value == "<<" and key.style is None:
                 self._at(key, path, "merge keys (<<) are not supported; write the keys out")

@@ -12,7 +12,6 @@ from pydantic_core import ErrorDetails
 from mcp_hub.config.document import Document, Path, shown, within
 from mcp_hub.config.shape import Part, Root
 
-_ROUNDS: Final = 8
 _SENTENCES: Final = {
     "missing": "is needed here",
     "model_type": "must be a mapping: lines of 'key: value'",
@@ -26,40 +25,40 @@ def checked(document: Document) -> Root | None:
     """The shape of the document's data; problems are reported on the document.
 
     A part with a problem is taken out and the rest is looked at again, so that what is left can be judged as a whole.
-    `None` if nothing is left. The document's data is used up.
+    `None` if it is no mapping at all. The document's data is used up.
     """
     data: object = document.data
     if data is not None and not isinstance(data, dict):
         document.report((), "the file must be a mapping: lines of 'key: value' such as 'version: 1'")
         return None
-    for _ in range(_ROUNDS):
+    while True:
         try:
             return Root.model_validate(document.data)
         except ValidationError as error:
             found = error.errors(include_url=False, include_input=False)
-        if not _take_out(document, found):
-            return None
-    return None
+        # A mapping cannot be wrong as a whole, so every round takes at least one part out of it, and this ends.
+        _take_out(document, found)
 
 
-def _take_out(document: Document, found: list[ErrorDetails]) -> bool:
+def _take_out(document: Document, found: list[ErrorDetails]) -> None:
     known = set(document.broken)
     paths = [_path(error) for error in found]
     for path, error in zip(paths, found, strict=True):
         if not any(within(path, other) or within(other, path) for other in known):
             _report(document, path, error)
-    # Without its type nothing in a mapping can be judged, so the whole of it goes.
-    around = [path[:-1] if path[-1:] == ("type",) else path for path in paths]
-    targets = {_present(document.data, path) for path in around}
-    if () in targets:
-        return False
+    targets = {_present(document.data, _judged_as_one(path)) for path in paths}
     # From the back, so that a part goes before the one around it, and an item's number holds until it is used.
     for target in sorted(targets, key=_order, reverse=True):
         holder: Any = document.data
         for step in target[:-1]:
             holder = holder[step]
         del holder[target[-1]]
-    return True
+
+
+def _judged_as_one(path: Path) -> Path:
+    # Without its type nothing in a mapping can be judged, so the whole of it goes.
+    part = part_at(path[:-1])
+    return path[:-1] if path[-1] == "type" and part is not None and "type" in part.model_fields else path
 
 
 def _order(path: Path) -> tuple[tuple[int, str], ...]:
@@ -93,9 +92,8 @@ def _report(document: Document, path: Path, error: ErrorDetails) -> None:
 
 
 def _unknown(path: Path) -> tuple[str, str]:
-    part, key = part_at(path[:-1]), str(path[-1])
-    if part is None:
-        return "unknown key", ""
+    # Only a part refuses a key for being unknown, so there always is one.
+    part, key = part_at(path[:-1]) or Root, str(path[-1])
     if key in part.later:
         return "not supported yet", "remove it; a later version of the hub brings it"
     close = get_close_matches(key, part.model_fields, n=1)

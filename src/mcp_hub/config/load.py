@@ -81,6 +81,4 @@ def _unreadable(error: OSError) -> str:
         return "there is no such file; 'mcp-hub init' writes one"
     if isinstance(error, IsADirectoryError):
         return "this is a directory, not a file"
-    if isinstance(error, PermissionError):
-        return "the file may not be read by this user"
-    return "the file could not be read"
+    return "the file could not be read; check that this user may read it"

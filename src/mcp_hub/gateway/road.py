@@ -37,6 +37,7 @@ from mcp_hub.wire.headers import check_param_headers, param_headers
 from mcp_hub.wire.jsonrpc import Fields, Json, Malformed, Reply, encode, fields, text, value
 
 _NOTHING: Final = Raw(b"{}")
+_SEARCHED: Final = 32 * 1024
 _LONGEST_KEPT: Final = 1024
 """Bytes of a client's description of itself whose name is remembered."""
 
@@ -71,7 +72,7 @@ class Road:
         """Serve one request; cancellation closes what was opened upstream for it."""
         serve = self._served.get(ask.method)
         if serve is None:
-            raise UnknownMethod(f"This hub does not serve {ask.method!r}.")
+            raise UnknownMethod(f"This hub does not serve {ask.method[:100]!r}.")
         return await serve(ask)
 
     async def _call_tool(self, ask: Ask) -> Reply:
@@ -186,9 +187,10 @@ def _param_headers(ask: Ask, route: Route) -> dict[str, str]:
 def _outcome(reply: Reply) -> Outcome:
     if reply.result is None:
         return "error"
-    if b'"isError"' in bytes(reply.result) and _says_error(reply.result):
-        return "tool_error"
-    return "ok"
+    # A search is cheaper than a decoding pass, as long as there is little to search.
+    if len(reply.result) <= _SEARCHED and b'"isError"' not in bytes(reply.result):
+        return "ok"
+    return "tool_error" if _says_error(reply.result) else "ok"
 
 
 def _says_error(result: Raw | bytes) -> bool:

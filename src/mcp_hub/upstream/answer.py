@@ -23,6 +23,7 @@ _JSON: Final = b"application/json"
 _EVENTS: Final = b"text/event-stream"
 _OK: Final = 200
 _REFUSAL_LIMIT: Final = 64 * 1024
+_REFUSAL_SECONDS: Final = 10.0
 
 
 class SessionGone(UpstreamError):

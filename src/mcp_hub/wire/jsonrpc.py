@@ -4,6 +4,7 @@ Rule: an envelope is decoded once; `id`, `params`, `result` and `error` stay `Ra
 so a message that is only passed on costs no more than copying it, and no field of it is lost or re-modelled.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -83,8 +84,20 @@ encode: Final = _encoder.encode
 _ID_STARTS: Final = frozenset(b'"-0123456789')
 
 
+# An escaped backslash, a whole pair of surrogates, half of one, or any other escape: the first that fits, so that
+# `\\\\ud83d`, which is a backslash and five letters, is left alone.
+_ESCAPE: Final = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
+)
+
+
+def _mended(escape: re.Match[bytes]) -> bytes:
+    """U+FFFD in place of half a surrogate pair, which a text that was cut in the middle of an emoji leaves behind."""
+    return escape[0] if escape[1] is None else b"\\ufffd"
+
+
 def parse(body: bytes) -> Message:
-    """Decode one message.
+    """Decode one message. Half a surrogate pair, which is no text, becomes U+FFFD.
 
     Raises:
         Malformed: not UTF-8 JSON (-32700), or JSON that is not one JSON-RPC 2.0 message (-32600).
@@ -95,6 +108,9 @@ def parse(body: bytes) -> Message:
     except msgspec.ValidationError as error:
         raise Malformed(INVALID_REQUEST, "The body must be one JSON-RPC 2.0 message object") from error
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        mended = _ESCAPE.sub(_mended, body)
+        if mended != body:
+            return parse(mended)
         raise Malformed(PARSE_ERROR, "The body is not valid JSON") from error
     if message.jsonrpc != "2.0":
         raise Malformed(INVALID_REQUEST, 'The member "jsonrpc" must be "2.0"')

@@ -14,7 +14,7 @@ from mcp_hub.cli import main
 from mcp_hub.cli.output import Exit
 from mcp_hub.errors import BadRequest, Unreachable
 
-HEAVY = ("mcp", "uvicorn", "starlette", "httpx2", "anyio", "asyncio", "sqlite3")
+HEAVY = ("mcp", "uvicorn", "starlette", "httpx2", "anyio", "asyncio", "sqlite_utils")
 
 
 def run(*words, cwd=None, **environ):

@@ -75,8 +75,9 @@ def test_a_merge_key_is_refused_and_a_quoted_one_is_a_key():
     assert data("'<<': v") == {"<<": "v"}
 
 
-def test_a_key_that_is_no_text_is_refused():
-    (problem,) = read("? [a]\n: b\n", {}).problems
+@pytest.mark.parametrize("text", ["? [a]\n: b\n", '"\\ud800": b\n'])
+def test_a_key_that_is_no_text_is_refused(text):
+    (problem,) = read(text, {}).problems
     assert (problem.line, problem.message) == (1, "a key must be plain text")
 
 

@@ -11,6 +11,7 @@ from mcp_hub.config.show import DURATIONS, SIZES, effective
 
 TEXT = """\
 login: none
+store: {url: "sqlite:///${KEY}"}
 server: {port: "${PORT}"}
 network: {allow_private: [10.0.0.0/8]}
 defaults: {timeout: 5m}
@@ -38,25 +39,26 @@ def shown():
     ("path", "value", "origin"),
     [
         ("version", 1, "default"),
-        ("server.port", 9000, "environment variable PORT (hub.yaml, line 2)"),
+        ("server.port", 9000, "environment variable PORT (hub.yaml, line 3)"),
         ("server.host", "127.0.0.1", "default"),
         ("server.max_request", "4MiB", "default"),
         ("login.type", "none", "hub.yaml, line 1"),
-        ("network.allow_private", ["10.0.0.0/8"], "hub.yaml, line 3"),
-        ("defaults.timeout", "5m", "hub.yaml, line 4"),
-        ("upstreams.a.url", "https://a.example/mcp?***", "hub.yaml, line 7"),
-        ("upstreams.a.headers.X-Key", "***", "environment variable KEY (hub.yaml, line 8)"),
-        ("upstreams.a.headers.Authorization", "***", "environment variable KEY and PORT (hub.yaml, line 8)"),
-        ("upstreams.a.timeout", "90s", "hub.yaml, line 9"),
+        ("store.url", "***", "environment variable KEY (hub.yaml, line 2)"),
+        ("network.allow_private", ["10.0.0.0/8"], "hub.yaml, line 4"),
+        ("defaults.timeout", "5m", "hub.yaml, line 5"),
+        ("upstreams.a.url", "https://a.example/mcp?***", "hub.yaml, line 8"),
+        ("upstreams.a.headers.X-Key", "***", "environment variable KEY (hub.yaml, line 9)"),
+        ("upstreams.a.headers.Authorization", "***", "environment variable KEY and PORT (hub.yaml, line 9)"),
+        ("upstreams.a.timeout", "90s", "hub.yaml, line 10"),
         ("upstreams.b.timeout", "5m", "as in defaults"),
-        ("upstreams.b.url", "https://b.example/***", "environment variable KEY (hub.yaml, line 11)"),
-        ("upstreams.b.auth.type", "api_key", "hub.yaml, line 12"),
-        ("upstreams.b.auth.value", "***", "hub.yaml, line 12"),
-        ("upstreams.b.tools.deny", ["x"], "hub.yaml, line 13"),
+        ("upstreams.b.url", "https://b.example/***", "environment variable KEY (hub.yaml, line 12)"),
+        ("upstreams.b.auth.type", "api_key", "hub.yaml, line 13"),
+        ("upstreams.b.auth.value", "***", "hub.yaml, line 13"),
+        ("upstreams.b.tools.deny", ["x"], "hub.yaml, line 14"),
         ("upstreams.b.tools.allow", None, "default"),
         ("upstreams.b.auth", None, None),
-        ("upstreams.c.auth.type", "none", "hub.yaml, line 14"),
-        ("upstreams.c.url", "https://c.example/", "environment variable HOST (hub.yaml, line 14)"),
+        ("upstreams.c.auth.type", "none", "hub.yaml, line 15"),
+        ("upstreams.c.url", "https://c.example/", "environment variable HOST (hub.yaml, line 15)"),
         ("upstreams.c.headers", {}, "default"),
     ],
 )

@@ -81,12 +81,12 @@ async def test_a_failure_that_nobody_waits_for_is_not_complained_of(caplog):
 
     task = asyncio.ensure_future(flight.run("key", fail))
     await asyncio.sleep(0)
+    work = list(flight._under_way.values())
     task.cancel()
     async with asyncio.timeout(5):
         await asyncio.wait([task])
         gate.set()
-        while flight._under_way:
-            await asyncio.sleep(0)
+        await asyncio.wait(work)
     assert not caplog.records
 
 

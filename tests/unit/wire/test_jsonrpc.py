@@ -136,3 +136,18 @@ def test_a_response_keeps_the_type_of_its_id_and_is_null_where_there_was_none():
     error = jsonrpc.error_object(jsonrpc.PARSE_ERROR, "m")
     assert json.loads(jsonrpc.error_response(None, error)) == {"jsonrpc": "2.0", "id": None, "error": error}
     assert jsonrpc.error_object(1, "m", {"a": 1}) == {"code": 1, "message": "m", "data": {"a": 1}}
+
+
+@pytest.mark.promise("A7")
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [
+        (rb'"cut \ud83d"', "cut \ufffd"),
+        (rb'"\udc00\ud83d"', "\ufffd\ufffd"),
+        (rb'"\ud83d\ude00 \uD83D"', "\U0001f600 \ufffd"),
+        (rb'"\\ud83d \ud83d"', r"\ud83d " + "\ufffd"),
+    ],
+)
+def test_half_a_surrogate_pair_costs_one_character_and_not_the_message(sent, read):
+    message = jsonrpc.parse(b'{"jsonrpc":"2.0","id":1,"result":{"text":' + sent + b"}}")
+    assert jsonrpc.value(message.result) == {"text": read}
