@@ -6,10 +6,11 @@ from typing import Final, cast
 
 import click
 
+from mcp_hub.cli.options import file_option, json_option, named_or_found
 from mcp_hub.cli.output import Exit, print_json, print_table, problem_json, problem_lines, report
-from mcp_hub.config.load import load, load_file
+from mcp_hub.config.load import load
 from mcp_hub.config.model import Config
-from mcp_hub.config.places import CANDIDATES, find_config
+from mcp_hub.config.places import CANDIDATES
 from mcp_hub.config.schema import json_schema
 from mcp_hub.config.show import effective
 from mcp_hub.errors import ConfigError, Problem
@@ -45,25 +46,6 @@ upstreams: {}                         # remove the {} and the # in front of what
 #     auth: {type: api_key, value: "${WIKI_KEY}"}
 #     tools: {deny: ["delete_*"]}
 """
-
-file_option = click.option(
-    "-c",
-    "--config",
-    "file",
-    type=click.Path(path_type=Path),
-    help="The configuration. [default: hub.yaml, then config/hub.yaml]",
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-
-
-def named_or_found(file: Path | None) -> Config | None:
-    """The configuration that was named or is found here; `None` if none was named and none is here.
-
-    Raises:
-        ConfigError: it cannot be read, or is wrong.
-    """
-    path = file or find_config(Path())
-    return None if path is None else load_file(path, os.environ)
 
 
 @click.command()

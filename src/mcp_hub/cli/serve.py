@@ -7,8 +7,7 @@ from pathlib import Path
 import click
 
 from mcp_hub import __version__
-from mcp_hub.cli.config_commands import file_option, named_or_found
-from mcp_hub.cli.output import problem_lines
+from mcp_hub.cli.options import file_option, named_or_found
 from mcp_hub.config.model import Config
 from mcp_hub.config.places import store_path
 
@@ -46,5 +45,6 @@ def _introduce(config: Config, *, is_private: bool) -> None:
         enabled = sum(each.enabled for each in config.upstreams.values())
         click.echo(f"  Configured    {config.source}, {enabled} upstream{'' if enabled == 1 else 's'}")
     click.echo(f"  Data          {store_path(config.store, os.environ)}")
-    for warning in config.warnings:
-        click.echo("\n".join(problem_lines(config.source, warning)), err=True)
+    if config.warnings:
+        count = len(config.warnings)
+        click.echo(f"  To know       {count} thing{'' if count == 1 else 's'} about it: mcp-hub validate")

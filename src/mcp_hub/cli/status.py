@@ -6,11 +6,10 @@ from typing import Any
 
 import click
 
-from mcp_hub.cli.config_commands import file_option, json_option, named_or_found
+from mcp_hub.cli.options import file_option, json_option, named_or_found, url_option
 from mcp_hub.cli.output import print_json, print_table, style
 from mcp_hub.cli.remote import address, remote_hub
 
-url_option = click.option("--url", help="The hub's address. [default: as configured]")
 _SHAPES = {"ready": "green", "disabled": "bright_black"}
 
 

@@ -8,10 +8,9 @@ from typing import Any, cast
 import click
 
 from mcp_hub.catalog.notes import META_UPSTREAMS
-from mcp_hub.cli.config_commands import file_option, json_option, named_or_found
+from mcp_hub.cli.options import file_option, json_option, named_or_found, url_option
 from mcp_hub.cli.output import Exit, print_json, print_table
 from mcp_hub.cli.remote import RemoteHub, address, remote_hub
-from mcp_hub.cli.status import url_option
 from mcp_hub.errors import UnknownName
 from mcp_hub.wire.jsonrpc import Json
 

@@ -9,10 +9,10 @@ from typing import Any
 import click
 
 from mcp_hub.app import check_upstream
-from mcp_hub.cli.config_commands import file_option, json_option, named_or_found
+from mcp_hub.cli.options import file_option, json_option, named_or_found, url_option
 from mcp_hub.cli.output import Exit, print_json, print_table, style
 from mcp_hub.cli.remote import address, remote_hub
-from mcp_hub.cli.status import ask_status, show, url_option
+from mcp_hub.cli.status import ask_status, show
 from mcp_hub.config.model import Config
 from mcp_hub.errors import UnknownName, Unreachable
 from mcp_hub.upstream.check import Status, Verdict

@@ -4,7 +4,7 @@ Rule: no sentence of the validation library reaches people, and no value of the 
 """
 
 from difflib import get_close_matches
-from typing import Any, Final, cast, get_args, get_origin
+from typing import Any, Final, get_args, get_origin
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -46,7 +46,7 @@ def _take_out(document: Document, found: list[ErrorDetails]) -> None:
     for path, error in zip(paths, found, strict=True):
         if not any(within(path, other) or within(other, path) for other in known):
             _report(document, path, error)
-    targets = {_present(document.data, _judged_as_one(path)) for path in paths}
+    targets = {_judged_as_one(path) for path in paths}
     # From the back, so that a part goes before the one around it, and an item's number holds until it is used.
     for target in sorted(targets, key=_order, reverse=True):
         holder: Any = document.data
@@ -69,16 +69,6 @@ def _path(error: ErrorDetails) -> Path:
     # A fault in a mapping's key comes as (…, key, "[key]").
     location = error["loc"]
     return location[:-1] if location and location[-1] == "[key]" else location
-
-
-def _present(data: Any, path: Path) -> Path:
-    """As much of `path` as there is in `data`."""
-    for depth, step in enumerate(path):
-        known = range(len(cast("list[Any]", data))) if isinstance(data, list) else data
-        if not isinstance(data, dict | list) or step not in known:
-            return path[:depth]
-        data = cast("Any", data)[step]
-    return path
 
 
 def _report(document: Document, path: Path, error: ErrorDetails) -> None:

@@ -63,7 +63,7 @@ def said(text, **environ):
     return [message for _, _, message in problems(text, **environ)]
 
 
-@pytest.mark.promise("A2")
+@pytest.mark.promise("A2", "B12", "B13")
 def test_a_whole_configuration_becomes_final_values():
     config = load(FULL, source="hub.yaml", environ={"WIKI_KEY": "k3y"})
     assert config.server.endpoint == "https://hub.example.com/mcp"
@@ -340,7 +340,7 @@ def config_or_problems(text, environ):
 
 
 @pytest.mark.promise("E39")
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(st.text(alphabet=st.characters(), max_size=200))
 def test_any_text_is_a_configuration_or_problems(text):
     config_or_problems(text, {})
@@ -350,7 +350,7 @@ YAMLISH = st.text(alphabet="abt:-#'\"[]{}&*!|>%@,?\\ \n\t\r${}<~019x\u2028\ufeff
 
 
 @pytest.mark.promise("E39")
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(YAMLISH)
 def test_text_full_of_yaml_signs_is_a_configuration_or_problems(text):
     config_or_problems(text, {"a": "b"})
@@ -376,7 +376,7 @@ TREES = st.recursive(
 
 
 @pytest.mark.promise("E39")
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(st.dictionaries(KEYS, TREES, max_size=6))
 def test_any_tree_of_our_keys_is_a_configuration_or_problems(tree):
     config_or_problems(yaml.safe_dump(tree, allow_unicode=False), {"A": "1"})

@@ -60,7 +60,7 @@ LEGACY_PROOFS = {
     "unsupported version without a list": lambda r: error(r, -32022, "no", {"supported": MODERN}),
     "unsupported version without data": lambda r: error(r, -32022, "no"),
     "an error that is no object": lambda r: Answer(b'{"jsonrpc":"2.0","id":1,"error":"no"}'),
-    "an error with broken text": lambda r: Answer(rb'{"jsonrpc":"2.0","id":1,"error":{"m":"\ud800"}}'),
+    "an error with a number beyond all bounds": lambda r: Answer(rb'{"jsonrpc":"2.0","id":1,"error":{"m":1e400}}'),
     "400 with nothing": lambda r: Answer(b"", 400, "text/plain"),
     "404 with nothing": lambda r: Answer(b"", 404, "text/plain"),
     "405 with nothing": lambda r: Answer(b"", 405, "text/plain"),
@@ -107,8 +107,8 @@ NO_PROOFS = {
     "HTML": (lambda r: Answer(b"<p>", 200, "text/html"), BrokeProtocol),
     "redirect": (lambda r: Answer(b"", 301, headers={"location": "/x"}), BrokeProtocol),
     "hung up": (lambda r: Answer(raw=b"", hangs_up=True), Unreachable),
-    "discover result with broken text": (
-        lambda r: Answer(rb'{"jsonrpc":"2.0","id":1,"result":{"m":"\ud800"}}'),
+    "discover result with a number beyond all bounds": (
+        lambda r: Answer(rb'{"jsonrpc":"2.0","id":1,"result":{"m":1e400}}'),
         BrokeProtocol,
     ),
 }
