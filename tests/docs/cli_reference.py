@@ -15,8 +15,8 @@ Every command has `--help`, which is what stands here. Reading commands take `--
 everything said about them to standard error. `NO_COLOR` turns colour off; it is only used on a terminal anyway.
 [Operations](operations.md#exit-codes) lists the exit codes.
 
-The commands that speak to a running hub (`status`, `tools`, `call`, `upstream list`, `upstream refresh`) find it through the
-configuration, like `serve`, or through `--url`.
+The commands that speak to a running hub (`status`, `tools`, `call`, `upstream list`, `upstream refresh`) find it
+through the configuration, like `serve`, or through `--url`.
 """
 
 

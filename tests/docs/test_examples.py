@@ -1,17 +1,14 @@
 """The examples on the pages: YAML is a configuration, Python runs."""
 
 import asyncio
-import re
-import sys
-from pathlib import Path
 from types import ModuleType
 
 import pytest
-from docs.pages import ROOT, pages
-from rig.fake_upstream import FakeUpstream
 from starlette.testclient import TestClient
 
+from docs.pages import pages
 from mcp_hub.config.load import load
+from rig.fake_upstream import FakeUpstream
 
 pytestmark = pytest.mark.promise("F4")
 YAML = [(each.name, block) for each in pages() for block in each.fences("yaml")]
@@ -50,22 +47,23 @@ async def test_every_python_block_serves_a_hub(name, block, tmp_path, monkeypatc
         code = block.replace("http://127.0.0.1:8101/mcp", upstream.url)
         assert upstream.url in code
         module = ModuleType("example")
-        exec(compile(code, name, "exec"), vars(module))  # noqa: S102 - running the page's code is the point
+        exec(compile(code, name, "exec"), vars(module))
         async with asyncio.timeout(20):
             await asyncio.to_thread(_use, module)
 
 
 def _use(module: ModuleType) -> None:
+    mount = "/hub" if hasattr(module, "hello") else ""
     with TestClient(module.app, base_url="http://127.0.0.1:8080") as client:
-        assert client.get("/healthz").text == "ok\n"
-        if "/hello" in (Path(module.__dict__.get("__file__", "")).name or "") or hasattr(module, "hello"):
+        assert client.get(f"{mount}/healthz").text == "ok\n"
+        if mount:
             assert client.get("/hello").text == "hello"
         meta = {
             "io.modelcontextprotocol/protocolVersion": "2026-07-28",
             "io.modelcontextprotocol/clientCapabilities": {},
         }
         listed = client.post(
-            "/mcp",
+            f"{mount}/mcp",
             json={"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": meta}},
             headers={
                 "accept": "application/json, text/event-stream",
@@ -74,9 +72,3 @@ def _use(module: ModuleType) -> None:
             },
         )
         assert [tool["name"] for tool in listed.json()["result"]["tools"]] == ["notes__echo"]
-
-
-def test_no_page_tells_how_it_was_made_or_points_outside_the_repository():
-    for each in pages():
-        assert not re.search(r"/work/|\bdesign/\d|\bLLM\b.*wrote", each.text), each.name
-    assert sys.version_info >= (3, 11), ROOT

@@ -128,6 +128,11 @@ class FakeUpstream:
         async with asyncio.timeout(5), self._heard:
             await self._heard.wait_for(lambda: self._times(method) >= times)
 
+    async def until_listening(self) -> None:
+        """Wait until a stream of change notices is open."""
+        async with asyncio.timeout(5), self._heard:
+            await self._heard.wait_for(lambda: self.streams)
+
     def _times(self, method: str) -> int:
         return sum(method in (each.method, each.verb) for each in self.seen)
 
@@ -142,8 +147,9 @@ class FakeUpstream:
         writer.close()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        start = (await reader.readline()).decode().split()
-        if not start:
+        start = (await reader.readline()).decode("latin-1").split()
+        if len(start) != 3 or not start[2].startswith("HTTP/1"):
+            writer.write(b"HTTP/1.1 400 X\r\n\r\n" if start else b"")
             return False
         lines: list[tuple[str, str]] = []
         while line := (await reader.readline()).decode("latin-1").rstrip("\r\n"):
@@ -156,6 +162,8 @@ class FakeUpstream:
         async with self._heard:
             self._heard.notify_all()
         answer = await self._answer(request)
+        async with self._heard:
+            self._heard.notify_all()
         await self._send(writer, answer)
         return not answer.hangs_up
 

@@ -15,7 +15,6 @@ from mcp_hub.wire.eras import META_LOG_LEVEL
 from rig.fake_upstream import LEGACY, Answer, FakeUpstream, Request, error, result, sse
 from rig.parts import (
     LEGACY_CLIENT,
-    LIMITS,
     MODERN_CLIENT,
     NOTHING,
     Stream,
@@ -49,7 +48,6 @@ class Counting:
     async def __call__(self, request: Request) -> Answer:
         session = request.headers[SESSION]
         self.calls[session] += 1
-        await asyncio.sleep(0)
         told = {"count": self.calls[session], "bearer": request.headers.get("authorization")}
         return result(request, {"content": [], "structuredContent": told})
 
@@ -491,7 +489,7 @@ async def test_a_level_that_could_not_be_set_is_set_before_the_next_call():
         fake.sessions.clear()
         fake.sessions["another"] = {}
         await wires.legacy.send(call(log_level="info"), NOTHING)
-    assert levels(fake) == ["info"] * 4, "refused, set, lost with the session, set in the new one"
+    assert levels(fake) == ["info"] * 3, "refused, set, set in the new session"
 
 
 @pytest.mark.promise("T26")

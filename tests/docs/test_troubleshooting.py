@@ -1,0 +1,503 @@
+"""Every heading of docs/troubleshooting.md is the text of an error, and here each of them happens."""
+
+import asyncio
+import datetime as dt
+import http.client
+import json
+import os
+import re
+import socket
+import sqlite3
+import ssl
+import sysconfig
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from ipaddress import ip_network
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+import processes
+from docs.pages import page
+from mcp_hub.credentials.credential import NOTHING
+from mcp_hub.egress.client import HttpClient
+from mcp_hub.egress.dial import Dialer
+from mcp_hub.errors import UpstreamError
+from mcp_hub.store.sqlite import SqliteStore
+from mcp_hub.upstream.channel import NO_LINES, Channel, Limits
+from rig.fake_upstream import Answer, FakeUpstream, Request, result
+
+pytestmark = [pytest.mark.promise("E38", "F4")]
+
+MCP_HUB = Path(sysconfig.get_path("scripts")) / "mcp-hub"
+PAGE = page("docs/troubleshooting.md")
+SECONDS = 30
+VARIABLE_PARTS = (
+    "NAME", "HOST", "PORT", "FILE", "LINE", "COLUMN", "KEY", "VARIABLE", "STATUS", "TYPE", "SECONDS", "BYTES", "REASON",
+    "ADDRESS",
+)  # fmt: skip
+
+
+@dataclass
+class Place:
+    """A directory with a configuration, in which commands run; `hub` is the address of a hub without upstreams."""
+
+    directory: Path
+    hub: str
+
+    def writes(self, text: str) -> None:
+        (self.directory / "hub.yaml").write_text(text, encoding="utf-8")
+
+    async def runs(self, *arguments: str) -> str:
+        """What `mcp-hub` printed, on both streams."""
+        process = await asyncio.create_subprocess_exec(
+            MCP_HUB,
+            *arguments,
+            cwd=self.directory,
+            env={**os.environ, "NO_COLOR": "1", "MCP_HUB_DATA": str(self.directory / "data")},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        try:
+            async with asyncio.timeout(SECONDS):
+                printed, _ = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        assert process.returncode in (0, 1, 2, 3, 4, 5), printed
+        assert b"Traceback" not in printed
+        return printed.decode()
+
+    async def told(self, config: str, *arguments: str) -> str:
+        self.writes(config)
+        return await self.runs(*arguments)
+
+    async def checks(self, url: str, more: str = "") -> str:
+        """What `mcp-hub upstream check` says of a server on this computer."""
+        return await self.told(upstream(url, more), "upstream", "check", "docs")
+
+    async def calls(self, url: str, more: str = "") -> str:
+        """What a call of its tool `echo` through a hub gives."""
+        with processes.hub(upstream(url, more), self.directory) as hub:
+            return await self.runs("call", "docs__echo", "--url", hub.url)
+
+    async def sends(self, verb: str, headers: dict[str, str], body: bytes = b"{}") -> str:
+        """The hub's answer to one HTTP request at its endpoint."""
+        return await asyncio.to_thread(send, self.hub, verb, headers, body)
+
+
+Case = Callable[[Place], Awaitable[str]]
+CASES: dict[str, Case] = {}
+ACCEPT = {"Accept": "application/json, text/event-stream"}
+JSON = {**ACCEPT, "Content-Type": "application/json"}
+
+
+def shows(heading: str) -> Callable[[Case], Case]:
+    def keep(case: Case) -> Case:
+        CASES[heading] = case
+        return case
+
+    return keep
+
+
+def upstream(url: str, more: str = "") -> str:
+    return f"network: {{allow_private: [127.0.0.0/8]}}\nupstreams:\n  docs:\n    url: {url}\n{more}"
+
+
+def send(url: str, verb: str, headers: dict[str, str], body: bytes) -> str:
+    where = urlsplit(url)
+    connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=SECONDS)
+    try:
+        connection.request(verb, where.path, body, headers)
+        return connection.getresponse().read().decode()
+    finally:
+        connection.close()
+
+
+def pattern(heading: str) -> re.Pattern[str]:
+    text = re.escape(heading)
+    for word in VARIABLE_PARTS:
+        text = re.sub(rf"\b{word}\b", ".+?", text)
+    return re.compile(text)
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with processes.hub("server: {max_request: 1KiB}", tmp_path_factory.mktemp("hub")) as started:
+        yield started.url
+    assert started.complaints() == []
+
+
+@pytest.mark.parametrize("heading", PAGE.headings(3))
+async def test_a_heading_is_what_the_reader_sees(heading, tmp_path, hub):
+    said = await CASES[heading](Place(tmp_path, hub))
+    assert pattern(heading).search(said), said
+
+
+def test_every_error_that_is_shown_here_has_its_heading():
+    assert sorted(set(CASES) - set(PAGE.headings(3))) == []
+
+
+def test_a_pattern_takes_no_other_error():
+    assert not pattern("NAME failed (HTTP STATUS).").search("docs did not answer")
+
+
+# The hub does not start
+
+
+@shows("FILE:LINE:COLUMN: KEY: unknown key")
+async def unknown_key(place: Place) -> str:
+    return await place.told("server:\n  prot: 8080\n", "validate")
+
+
+@shows("FILE: there is no such file")
+async def no_file(place: Place) -> str:
+    return await place.runs("validate")
+
+
+@shows("environment variable VARIABLE is not set")
+async def no_variable(place: Place) -> str:
+    return await place.told(
+        'upstreams: {docs: {url: https://a.example, headers: {X-Key: "${NOT_SET_HERE}"}}}', "validate"
+    )
+
+
+@shows("KEY: not supported yet")
+async def planned(place: Place) -> str:
+    return await place.told("upstreams: {docs: {command: [uvx, server]}}", "validate")
+
+
+@shows("this is not valid YAML; check the indentation, the quotes and the brackets around here")
+async def no_yaml(place: Place) -> str:
+    return await place.told("upstreams: [\n", "validate")
+
+
+@shows("this address is not public")
+async def private(place: Place) -> str:
+    return await place.told("upstreams: {docs: {url: https://10.0.0.5/mcp}}", "validate")
+
+
+@shows("plain http is for private networks, and none is allowed")
+async def plain_name(place: Place) -> str:
+    return await place.told("upstreams: {docs: {url: http://docs.example.com/mcp}}", "validate")
+
+
+@shows("a public address needs https")
+async def plain_address(place: Place) -> str:
+    return await place.told("upstreams: {docs: {url: http://93.184.216.34/mcp}}", "validate")
+
+
+@shows("other computers could use this hub without signing in")
+async def open_to_all(place: Place) -> str:
+    return await place.told("server: {host: 0.0.0.0}", "serve")
+
+
+@shows("Without a login the hub listens on this computer only: 127.0.0.1, ::1 or localhost.")
+async def open_to_all_by_option(place: Place) -> str:
+    return await place.runs("serve", "--host", "0.0.0.0")
+
+
+@shows("cannot listen on HOST port PORT: Address already in use")
+async def port_taken(place: Place) -> str:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return await place.runs("serve", "--port", str(taken.getsockname()[1]))
+
+
+@shows("The store FILE is damaged.")
+async def damaged(place: Place) -> str:
+    (place.directory / "own.db").write_bytes(b"no database at all" * 100)
+    return await with_store(place)
+
+
+@shows("The store FILE was written by a newer mcp_hub.")
+async def newer(place: Place) -> str:
+    await SqliteStore.open(place.directory / "own.db").aclose()
+    change(place, "UPDATE _sqlite_migrations SET name = '9999-from-the-future'")
+    return await with_store(place)
+
+
+@shows("The store FILE is a SQLite file of another program.")
+async def foreign(place: Place) -> str:
+    change(place, "CREATE TABLE recipes (name TEXT)")
+    return await with_store(place)
+
+
+@shows("The store FILE cannot be opened")
+async def no_place_for_the_store(place: Place) -> str:
+    return await place.told('store: {url: "sqlite:///hub.yaml/own.db"}', "serve", "--port", "0")
+
+
+async def with_store(place: Place) -> str:
+    return await place.told('store: {url: "sqlite:///own.db"}', "serve", "--port", "0")
+
+
+def change(place: Place, sql: str) -> None:
+    db = sqlite3.connect(place.directory / "own.db")
+    try:
+        with db:
+            db.execute(sql)
+    finally:
+        db.close()
+
+
+# An upstream is missing
+
+
+def always(answer: Answer) -> Callable[[Request], Awaitable[Answer]]:
+    async def handler(request: Request) -> Answer:
+        return answer
+
+    return handler
+
+
+async def never(request: Request) -> Answer:
+    return await asyncio.get_running_loop().create_future()
+
+
+async def answering(place: Place, status: int, kind: str = "text/plain") -> str:
+    async with FakeUpstream() as server:
+        server.before = always(Answer(b"<html>", status, kind))
+        return await place.checks(server.url)
+
+
+@shows("NAME could not be reached: No connection to HOST port PORT.")
+async def nobody_listens(place: Place) -> str:
+    with processes.hub(upstream("http://127.0.0.1:1/mcp"), place.directory) as started:
+        return await place.runs("tools", "--url", started.url)
+
+
+@shows("HOST does not resolve to an address.")
+async def no_name(place: Place) -> str:
+    # A label of more than 63 characters is no name anywhere, so no resolver has to be asked.
+    return await place.told(upstream(f"https://{'a' * 64}.example/mcp"), "upstream", "check", "docs")
+
+
+@shows("HOST resolves to an address that is not public, and the hub does not connect to those by itself.")
+async def name_leads_inside(place: Place) -> str:
+    return await dialed("https://docs.example.com/mcp", "10.0.0.5")
+
+
+@shows("HOST is a public address, and plain http is only used inside networks that the operator allows.")
+async def plain_to_the_internet(place: Place) -> str:
+    return await dialed("http://docs.example.com/mcp", "93.184.216.34")
+
+
+async def dialed(url: str, address: str) -> str:
+    """What a server whose name has this address is reported with. Nothing is connected."""
+
+    async def resolve(host: str, port: int) -> list[str]:
+        return [address]
+
+    http = HttpClient(Dialer(allow_private=[ip_network("127.0.0.0/8")], resolve=resolve))
+    try:
+        await Channel("docs", url, http, Limits(1000, 1000, 5, 5)).post(b"{}", NO_LINES, NOTHING)
+    except UpstreamError as refused:
+        return refused.public
+    finally:
+        await http.aclose()
+    return "it was sent"
+
+
+@shows("The certificate of HOST cannot be trusted: REASON")
+async def untrusted(place: Place) -> str:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(self_signed(place.directory / "server.pem"))
+    server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0, ssl=context)
+    async with server:
+        return await place.checks(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/mcp")
+
+
+def self_signed(path: Path) -> Path:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = dt.datetime.now(dt.UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    until = builder.not_valid_before(now - dt.timedelta(hours=1)).not_valid_after(now + dt.timedelta(hours=1))
+    certificate = until.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    plain = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path.write_bytes(certificate + key.private_bytes(*plain))
+    return path
+
+
+@shows("HOST port PORT did not complete a TLS handshake.")
+async def no_tls(place: Place) -> str:
+    async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(plain, "127.0.0.1", 0)
+    async with server:
+        return await place.checks(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/mcp")
+
+
+@shows("NAME answered with TYPE instead of an MCP message.")
+async def a_web_page(place: Place) -> str:
+    return await answering(place, 200, "text/html")
+
+
+@shows("NAME does not speak Streamable HTTP at this URL.")
+async def wrong_path(place: Place) -> str:
+    return await answering(place, 404)
+
+
+@shows("NAME answered HTTP STATUS to a request. Redirects are not followed.")
+async def redirect(place: Place) -> str:
+    return await answering(place, 308)
+
+
+@shows("NAME rejected the credential (HTTP STATUS).")
+async def wrong_key(place: Place) -> str:
+    return await answering(place, 401)
+
+
+@shows("NAME did not list what it offers within SECONDS s.")
+async def slow_list(place: Place) -> str:
+    async with FakeUpstream() as server:
+        server.handlers["tools/list"] = never
+        return await place.checks(server.url, "defaults: {list_timeout: 200ms}")
+
+
+@shows("NAME did not introduce itself")
+async def slow_start(place: Place) -> str:
+    async with FakeUpstream() as server:
+        server.before = never
+        return await place.checks(server.url, "defaults: {list_timeout: 200ms}")
+
+
+@shows("NAME failed (HTTP STATUS). Its operator has to act.")
+async def broken_server(place: Place) -> str:
+    return await answering(place, 500)
+
+
+@shows("NAME is too busy (HTTP STATUS). Try again later.")
+async def busy_server(place: Place) -> str:
+    return await answering(place, 429)
+
+
+@shows("NAME sent more than the hub accepts: The answer is larger than BYTES bytes")
+async def too_large(place: Place) -> str:
+    async with FakeUpstream() as server:
+        server.instructions = "x" * 10_000
+        return await place.checks(server.url, "    max_result: 1KiB")
+
+
+@shows('The tool "NAME" is left out: REASON.')
+async def broken_tool(place: Place) -> str:
+    async with FakeUpstream() as server:
+        server.tools.append({"name": "bent", "inputSchema": "none"})
+        return await place.checks(server.url)
+
+
+# A call fails
+
+
+@shows("No tool is called 'NAME' here.")
+async def no_tool(place: Place) -> str:
+    return await place.runs("call", "nobody__nothing", "--url", place.hub)
+
+
+@shows("NAME did not answer in time. The call may have had effects.")
+async def slow_call(place: Place) -> str:
+    async with FakeUpstream() as server:
+        server.handlers["tools/call"] = never
+        return await place.calls(server.url, "    timeout: 200ms")
+
+
+@shows("NAME asks for input, which this hub cannot pass to a client of that era yet.")
+async def question(place: Place) -> str:
+    async def asks(request: Request) -> Answer:
+        return result(request, {"resultType": "input_required", "inputRequests": {}})
+
+    async with FakeUpstream() as server:
+        server.handlers["tools/call"] = asks
+        with processes.hub(upstream(server.url), place.directory) as started:
+            return await asyncio.to_thread(legacy_call, started.url)
+
+
+def legacy_call(url: str) -> str:
+    where = urlsplit(url)
+    connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=SECONDS)
+    client = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "reader", "version": "1"}}
+    try:
+        connection.request("POST", where.path, body("initialize", client), JSON)
+        opened = connection.getresponse()
+        opened.read()
+        session = {"Mcp-Session-Id": opened.getheader("Mcp-Session-Id", "")}
+        connection.request("POST", where.path, body("tools/call", {"name": "docs__echo"}), {**JSON, **session})
+        return connection.getresponse().read().decode()
+    finally:
+        connection.close()
+
+
+def body(method: str, params: object) -> bytes:
+    return json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
+
+
+@shows("The request is larger than the BYTES bytes this hub reads; send less at once")
+async def large_request(place: Place) -> str:
+    return await place.sends("POST", JSON, b" " * 2000)
+
+
+# A client or a browser is refused
+
+
+@shows("GET belongs to a session, which initialize opens; without one there is POST only")
+async def browser(place: Place) -> str:
+    return await place.sends("GET", {"Accept": "text/html"}, b"")
+
+
+@shows("This hub does not answer to the name in the Host header; ask its operator to allow it")
+async def foreign_host(place: Place) -> str:
+    return await place.sends("POST", {**JSON, "Host": "hub.evil.example"})
+
+
+@shows("Requests from this web page's origin are not allowed here")
+async def foreign_page(place: Place) -> str:
+    return await place.sends("POST", {**JSON, "Origin": "https://evil.example"})
+
+
+@shows("Accept must name application/json and text/event-stream")
+async def no_accept(place: Place) -> str:
+    return await place.sends("POST", {"Accept": "text/html", "Content-Type": "application/json"})
+
+
+@shows("Content-Type must be application/json")
+async def no_content_type(place: Place) -> str:
+    return await place.sends("POST", ACCEPT)
+
+
+@shows("Mcp-Session-Id is missing; send initialize first, then its session id with every request")
+async def no_session(place: Place) -> str:
+    return await place.sends("POST", JSON, body("tools/list", {}))
+
+
+@shows("No such session; begin a new one with initialize")
+async def old_session(place: Place) -> str:
+    return await place.sends("POST", {**JSON, "Mcp-Session-Id": "from-yesterday"}, body("tools/list", {}))
+
+
+# A command fails
+
+
+@shows("No hub answers at ADDRESS: REASON")
+async def no_hub(place: Place) -> str:
+    return await place.runs("status", "--url", "http://127.0.0.1:1")
+
+
+@shows("What answers at ADDRESS is not a hub.")
+async def another_program(place: Place) -> str:
+    async with FakeUpstream() as server:
+        server.before = always(Answer(b"<html>hello</html>", 200, "text/html"))
+        return await place.runs("status", "--url", server.url)
+
+
+@shows("ChatGPT connects from the internet and cannot reach a hub on this computer.")
+async def chatgpt(place: Place) -> str:
+    return await place.runs("client", "chatgpt")
