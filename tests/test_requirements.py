@@ -31,9 +31,9 @@ def _tests(path: Path) -> Iterator[tuple[str, set[str]]]:
             yield f"{path.relative_to(TESTS)}::{node.name}", shared | own
 
 
-FOUND = dict(
-    test for path in sorted(TESTS.rglob("test_*.py")) if "node_modules" not in path.parts for test in _tests(path)
-)
+INSTALLED = {"node_modules", ".venv"}
+FILES = [path for path in sorted(TESTS.rglob("test_*.py")) if not INSTALLED & set(path.parts)]
+FOUND = dict(test for path in FILES for test in _tests(path))
 
 
 def test_every_promise_that_is_kept_today_has_a_test():

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
-from interaction.whole_hub import LEGACY, MODERN, NAMED, message, modern
+from interaction.whole_hub import LEGACY, MODERN, message, modern
 
 Json = dict[str, Any]
 Lines = list[tuple[str, str]]
@@ -72,6 +72,10 @@ def _bend(holder: Any, key: Any, way: str, mark: str) -> None:
 
 # Requests of a client
 
+SESSION: Final = "@session@"
+"""Stands for the id of the client's own session."""
+VERBS: Final = ("POST", "GET", "DELETE", "PUT", "HEAD", "OPTIONS", "PATCH", "FOO")
+
 REQUESTS: Final = {
     "tools/list": {},
     "tools/call": {"name": "good-new__echo", "arguments": {"a": [1, {"b": "c"}]}, "_meta": {"progressToken": 7}},
@@ -86,7 +90,11 @@ REQUESTS: Final = {
     },
     "server/discover": {},
     "subscriptions/listen": {"notifications": {"toolsListChanged": True}},
-    "initialize": {"protocolVersion": LEGACY, "capabilities": {"roots": {}}, "clientInfo": {"name": "c", "version": "1"}},
+    "initialize": {
+        "protocolVersion": LEGACY,
+        "capabilities": {"roots": {}},
+        "clientInfo": {"name": "c", "version": "1"},
+    },
     "ping": {},
     "logging/setLevel": {"level": "debug"},
     "resources/subscribe": {"uri": "good-new+note://1"},
@@ -121,12 +129,23 @@ headers = st.lists(
 )
 
 
-def requests(era: str, session: str | None) -> st.SearchStrategy[Sent]:
+def requests(era: str, session: str | None = None) -> st.SearchStrategy[Sent]:
     """Requests of one era, each bent in its body, in its headers, or in both."""
     right = st.builds(_request, st.just(era), st.just(session), methods, bends, headers)
     batch = st.builds(_batch, st.just(session), st.lists(st.tuples(methods, bends), max_size=4))
     wild = st.builds(_wild, st.just(era), st.just(session), st.binary(max_size=40) | json_values.map(_encoded))
     return st.one_of(right, right, right, right, batch, wild)
+
+
+def _bare(verb: str, era: str, session: str | None, changes: Any) -> Sent:
+    told, said = modern("tools/call", {"name": "good-new__echo"}) if era == "modern" else (message("tools/list"), {})
+    return Sent(verb, _changed(_lines(session, said), changes), json.dumps(told).encode())
+
+
+bare_requests = st.builds(
+    _bare, st.sampled_from(VERBS), st.sampled_from(["modern", "legacy"]), st.sampled_from([None, SESSION]), headers
+)
+"""Proper bodies under any verb and any headers."""
 
 
 def _encoded(value: Any) -> bytes:
@@ -232,7 +251,9 @@ class Answered:
 
 
 def _http(status: int, kind: str, extra: bytes, framing: str, body: bytes) -> Answered:
-    length = {"length": b"content-length: @length@\r\n", "end": b"", "chunked": b"transfer-encoding: chunked\r\n"}[framing]
+    length = {"length": b"content-length: @length@\r\n", "end": b"", "chunked": b"transfer-encoding: chunked\r\n"}[
+        framing
+    ]
     head = b"HTTP/1.1 %d X\r\ncontent-type: %b\r\n%b%b\r\n" % (status, kind.encode("latin-1"), extra, length)
     return Answered(head, body)
 
@@ -242,7 +263,11 @@ def _events(parts: list[tuple[bytes, bytes]], start: bytes) -> bytes:
 
 
 json_bodies = st.one_of(
-    right_reply, replies, replies, st.binary(max_size=30), st.lists(replies, max_size=3).map(lambda all_: b"[%b]" % b",".join(all_))
+    right_reply,
+    replies,
+    replies,
+    st.binary(max_size=30),
+    st.lists(replies, max_size=3).map(lambda all_: b"[%b]" % b",".join(all_)),
 )
 event_bodies = st.builds(
     _events,
@@ -252,7 +277,10 @@ event_bodies = st.builds(
 plain_http = st.just((200, "application/json", b"", "length"))
 plain_events = st.just((200, "text/event-stream", b"", "end"))
 odd_http = st.tuples(
-    st.sampled_from(STATUSES), st.sampled_from(TYPES), st.sampled_from(EXTRA), st.sampled_from(["length", "end", "chunked"])
+    st.sampled_from(STATUSES),
+    st.sampled_from(TYPES),
+    st.sampled_from(EXTRA),
+    st.sampled_from(["length", "end", "chunked"]),
 )
 answers = st.one_of(
     st.builds(lambda http, body: _http(*http, body), plain_http, json_bodies),
@@ -274,5 +302,3 @@ answers = st.one_of(
     ),
 )  # fmt: skip
 """Whole answers, from nearly right to anything at all."""
-
-NAMED_METHODS: Final = tuple(NAMED)

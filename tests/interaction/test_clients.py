@@ -17,6 +17,8 @@ import py_sdk_2x
 import node_tools
 import python1_tools
 
+pytestmark = pytest.mark.promise("F2")
+
 Outcome = dict[str, Any]
 Visit = Callable[[str, Outcome], Awaitable[Outcome]]
 

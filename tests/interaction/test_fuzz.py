@@ -8,10 +8,10 @@ import asyncio
 import json
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2
 import pytest
@@ -19,13 +19,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from interaction import fuzzed
-from interaction.fuzzed import Answered, Sent
-from interaction.whole_hub import LEGACY, MODERN, Json, answer, events, message, modern
+from interaction.fuzzed import SESSION, Answered, Lines, Sent
+from interaction.whole_hub import LEGACY, Json, message, modern
 from mcp_hub.app import Hub, create_app
 from mcp_hub.config.load import load
 from rig.fake_upstream import Answer, FakeUpstream, Request
 from unit.inbound.asgi import BOUND, Exchange, Response, begin
 
+pytestmark = pytest.mark.promise("T25")
 EXAMPLES = int(os.environ.get("MCP_HUB_FUZZ", "400"))
 many = settings(max_examples=EXAMPLES, deadline=None)
 CONFIG = """\
@@ -37,6 +38,269 @@ upstreams:
 {upstreams}
 """
 FAKES = {"good-new": "modern", "good-old": "legacy", "evil-new": "modern", "evil-old": "legacy"}
+LISTED = ["good-new__echo", "good-old__echo", "evil-new__echo", "evil-old__echo"]
 USUAL = [
     ("host", "localhost"), ("content-type", "application/json"), ("accept", "application/json, text/event-stream")
 ]  # fmt: skip
+T = TypeVar("T")
+
+
+class Complaints(logging.Handler):
+    """Collects what the hub calls a fault of its own."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.heard: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.heard.append(self.format(record))
+
+
+@dataclass
+class House:
+    """A hub of this process in front of four fakes, two of which do as they are told; and a neighbour's session."""
+
+    hub: Hub
+    fakes: dict[str, FakeUpstream]
+    complaints: Complaints
+    neighbour: str = ""
+    own: str = ""
+    lies: dict[str, Answered] = field(default_factory=dict[str, Answered])
+    """What the evil ones answer, by method."""
+
+    async def send(self, verb: str, lines: Lines, parts: list[bytes]) -> Response | None:
+        """One exchange with the hub; `None` if it was a stream, which was hung up on."""
+        exchange = begin(self.hub, verb, lines, parts)
+        async with asyncio.timeout(BOUND):
+            await exchange.started.wait()
+        if verb == "GET" and not exchange.complete:
+            exchange.hung_up.set()
+            await exchange.over()
+            return None
+        return await exchange.response()
+
+    async def ask(self, told: tuple[Json, dict[str, str]], session: str | None = None) -> Json:
+        """The message that answers a proper request."""
+        body, said = told
+        own = [] if session is None else [("mcp-session-id", session)]
+        lines = [*(USUAL if session is not None else said.items()), ("host", "localhost"), *own]
+        response = await begin(self.hub, "POST", dict(lines).items(), [json.dumps(body).encode()]).response()
+        assert response.status == 200, response.body
+        return checked(response, body["id"])
+
+    async def open(self) -> str:
+        params = {"protocolVersion": LEGACY, "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}}
+        body = json.dumps(message("initialize", params)).encode()
+        return (await begin(self.hub, "POST", USUAL, [body]).response()).headers["mcp-session-id"]
+
+    async def call(self, tool: str, session: str | None = None) -> Json:
+        params = {"name": tool, "arguments": {"n": tool}}
+        told = modern("tools/call", params) if session is None else (message("tools/call", params), {})
+        return (await self.ask(told, session)).get("result", {})
+
+    async def refresh(self, name: str) -> None:
+        transport = httpx2.ASGITransport(app=self.hub)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            response = await client.post(f"/api/v1/upstreams/{name}/refresh")
+        assert response.status_code == 200
+
+    async def lie(self, request: Request) -> Answer | None:
+        lie = self.lies.get(request.method)
+        return None if lie is None else Answer(raw=lie.to(request.message.get("id")), hangs_up=True)
+
+    def tasks(self) -> set[asyncio.Task[Any]]:
+        """What is under way in the hub: everything but the fakes and this test itself."""
+        fakes = ("FakeUpstream.", "StreamReaderProtocol.")
+        return {
+            task
+            for task in asyncio.all_tasks()
+            if task is not asyncio.current_task() and not task.get_coro().__qualname__.startswith(fakes)
+        }
+
+    @asynccontextmanager
+    async def unharmed(self) -> AsyncIterator[None]:
+        """Afterwards nothing is left running, nobody has complained, and the neighbour is served as always."""
+        before = self.tasks()
+        yield
+        assert json.loads(said(await self.call("good-new__echo")))["arguments"] == {"n": "good-new__echo"}
+        assert json.loads(said(await self.call("good-old__echo", self.neighbour)))["tool"] == "echo"
+        async with asyncio.timeout(BOUND):
+            while self.tasks() - before:
+                await asyncio.wait(self.tasks() - before, timeout=0.001)
+        assert self.complaints.heard == []
+        for fake in self.fakes.values():
+            fake.seen.clear()
+
+
+def said(result: Json) -> str:
+    assert not result.get("isError"), result
+    return result["content"][0]["text"]
+
+
+def checked(response: Response, number: Any) -> Json:
+    """The one answer in a response, which is JSON in the strictest sense and has the id of the request."""
+    texts = [response.body.decode()]
+    if response.headers["content-type"] == "text/event-stream":
+        blocks = texts[0].split("\n\n")
+        texts = ["\n".join(line[6:] for line in block.split("\n") if line.startswith("data: ")) for block in blocks]
+    told = [json.loads(text, parse_constant=_no_json) for text in texts if text]
+    assert [("id" in each, "method" in each) for each in told[:-1]] == [(False, True)] * (len(told) - 1)
+    assert (told[-1]["jsonrpc"], told[-1]["id"]) == ("2.0", number)
+    assert ("result" in told[-1]) != ("error" in told[-1])
+    return told[-1]
+
+
+def _no_json(constant: str) -> None:
+    raise AssertionError(f"{constant} is not JSON")
+
+
+@asynccontextmanager
+async def built() -> AsyncIterator[House]:
+    complaints = Complaints()
+    logging.getLogger("mcp_hub").addHandler(complaints)
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.heard.append(str(context)))
+    async with AsyncExitStack() as stack:
+        fakes = {
+            name: await stack.enter_async_context(FakeUpstream(name=name, eras=eras)) for name, eras in FAKES.items()
+        }
+        upstreams = "\n".join(f"  {name}: {{url: {fake.url!r}}}" for name, fake in fakes.items())
+        for fake in fakes.values():
+            fake.prompts = [{"name": "ask", "arguments": [{"name": "a"}]}]
+            fake.resources = [{"uri": "note://1", "name": "n"}]
+        hub = await stack.enter_async_context(create_app(load(CONFIG.format(upstreams=upstreams), environ={})))
+        house = House(hub, fakes, complaints)
+        for name in ("evil-new", "evil-old"):
+            fakes[name].before = house.lie
+        house.neighbour, house.own = await house.open(), await house.open()
+        yield house
+    logging.getLogger("mcp_hub").removeHandler(complaints)
+    assert complaints.heard == []
+
+
+@dataclass
+class Home:
+    """The house and the loop it lives in; hypothesis wants plain functions."""
+
+    runner: asyncio.Runner
+    house: House
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self.runner.run(work)
+
+
+@pytest.fixture(scope="module")
+def home() -> Iterator[Home]:
+    with asyncio.Runner() as runner:
+        stack = AsyncExitStack()
+        house = runner.run(stack.enter_async_context(built()))
+        yield Home(runner, house)
+        runner.run(stack.aclose())
+
+
+# What clients send
+
+
+async def attack(house: House, sent: Sent, pieces: int) -> None:
+    lines = [(name, house.own if value == SESSION else value) for name, value in sent.lines]
+    size = max(1, len(sent.body) // pieces)
+    parts = [sent.body[start : start + size] for start in range(0, len(sent.body), size)]
+    async with house.unharmed():
+        response = await house.send(sent.verb, lines, parts)
+        if response is not None:
+            assert 200 <= response.status < 500, response.body
+            if response.headers.get("content-type") == "application/json":
+                json.loads(response.body, parse_constant=_no_json)
+        if sent.verb == "DELETE":
+            house.own = await house.open()
+
+
+@many
+@given(fuzzed.requests("modern"), st.integers(1, 3))
+def test_no_modern_request_breaks_anything(home: Home, sent: Sent, pieces: int):
+    home.run(attack(home.house, sent, pieces))
+
+
+@many
+@given(fuzzed.requests("legacy", SESSION), st.integers(1, 3))
+def test_no_legacy_request_breaks_anything(home: Home, sent: Sent, pieces: int):
+    home.run(attack(home.house, sent, pieces))
+
+
+@many
+@given(fuzzed.bare_requests)
+def test_no_verb_and_no_header_breaks_anything(home: Home, sent: Sent):
+    home.run(attack(home.house, sent, 1))
+
+
+# What upstreams answer
+
+ASKED = {
+    "tools/call": lambda evil: {"name": f"{evil}__echo", "arguments": {}, "_meta": {"progressToken": 7}},
+    "prompts/get": lambda evil: {"name": f"{evil}__ask", "arguments": {"a": "b"}},
+    "resources/read": lambda evil: {"uri": f"{evil}+note://1"},
+    "completion/complete": lambda evil: {
+        "ref": {"type": "ref/prompt", "name": f"{evil}__ask"},
+        "argument": {"name": "a", "value": "v"},
+    },
+}
+evils = st.sampled_from(["evil-new", "evil-old"])
+
+
+async def lied_to(house: House, evil: str, era: str, method: str, lie: Answered) -> None:
+    params = ASKED[method](evil)
+    async with house.unharmed():
+        house.lies = {method: lie}
+        if era == "modern":
+            await house.ask(modern(method, params))
+        else:
+            await house.ask((message(method, params), {}), house.own)
+        house.lies = {}
+        await honest_again(house, evil)
+
+
+async def honest_again(house: House, evil: str) -> None:
+    """One lie proves nothing about the next answer: the same upstream is served as before once it is honest."""
+    result = await house.call(f"{evil}__echo", house.own)
+    if result.get("isError", True):  # it may have to be found out anew what it is
+        await house.refresh(evil)
+        result = await house.call(f"{evil}__echo", house.own)
+    assert json.loads(said(result))["tool"] == "echo"
+
+
+@many
+@given(evils, st.sampled_from(["modern", "legacy"]), st.sampled_from(sorted(ASKED)), fuzzed.answers)
+def test_no_answer_to_a_call_breaks_anything(home: Home, evil: str, era: str, method: str, lie: Answered):
+    home.run(lied_to(home.house, evil, era, method, lie))
+
+
+CONTACTS = {
+    "evil-new": ["server/discover", "tools/list", "prompts/list", "resources/list", "resources/templates/list"],
+    "evil-old": ["initialize", "notifications/initialized", "tools/list", "prompts/list", "resources/templates/list"],
+}
+
+
+async def lied_to_at_first_contact(house: House, evil: str, lies: dict[str, Answered]) -> None:
+    async with house.unharmed():
+        house.lies = lies
+        await house.refresh(evil)
+        listed = await house.ask(modern("tools/list"))
+        names = [tool["name"] for tool in listed["result"]["tools"]]
+        assert names[:2] == LISTED[:2], "who is honest is listed, and stands first as declared"
+        await house.ask((message("resources/list"), {}), house.own)
+        house.lies = {}
+        await house.refresh(evil)
+        listed = await house.ask(modern("tools/list"))
+        assert [tool["name"] for tool in listed["result"]["tools"]] == LISTED
+        assert json.loads(said(await house.call(f"{evil}__echo")))["tool"] == "echo"
+
+
+@many
+@given(
+    evils.flatmap(
+        lambda evil: st.tuples(
+            st.just(evil), st.dictionaries(st.sampled_from(CONTACTS[evil]), fuzzed.answers, min_size=1, max_size=3)
+        )
+    )
+)
+def test_no_introduction_and_no_list_breaks_anything(home: Home, evil_and_lies: tuple[str, dict[str, Answered]]):
+    home.run(lied_to_at_first_contact(home.house, *evil_and_lies))

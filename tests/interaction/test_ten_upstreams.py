@@ -110,7 +110,7 @@ async def test_calls_to_the_healthy_ones_work_while_the_others_are_still_being_w
         assert status["silent"]["reason"] == "The first contact with silent is still under way."
 
 
-@pytest.mark.promise("A8", "D38", "E38")
+@pytest.mark.promise("A8", "E38", "E38")
 async def test_commands_and_instructions_say_who_is_missing_and_why(ten: Ten, tmp_path: Path):
     seconds = 1.0
     why = {

@@ -6,6 +6,8 @@ import pytest
 
 from mcp_hub.secret import Secret
 
+pytestmark = pytest.mark.promise("B13")
+
 
 @pytest.mark.promise("B13", "T31")
 @pytest.mark.parametrize("show", [str, repr, "{}".format, lambda s: f"{s!r:>5}", lambda s: [s]])

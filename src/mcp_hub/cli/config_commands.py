@@ -26,7 +26,7 @@ version: 1
 #   port: 8080
 
 # network:
-#   allow_private: [127.0.0.0/8]      # private ranges upstreams may live in; plain http only there
+#   allow_private: [127.0.0.0/8, "::1/128"]   # private ranges upstreams may live in; plain http only there
 
 # defaults:                           # for every upstream that does not say otherwise
 #   timeout: 60s

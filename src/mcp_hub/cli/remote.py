@@ -48,7 +48,10 @@ class RemoteHub:
         call = own_call(client, method, **{key: Raw(encode(each)) for key, each in params.items()})
         call.name = name
         call.repeatable = method != "tools/call"
-        return _result(await self._wire.send(call, NOTHING))
+        try:
+            return _result(await self._wire.send(call, NOTHING))
+        except Unreachable as error:
+            raise _nobody(self._base) from error
 
     async def read(self, path: str, *, post: bool = False) -> Any:
         """One document of the hub's own API.
@@ -64,7 +67,7 @@ class RemoteHub:
             response = await self._http.send(request)
             body = await response.read(_STATUS_LIMIT, within=30.0)
         except EgressError as error:
-            raise Unreachable("hub", f"No hub answers at {self._base}: {error.public}") from error
+            raise _nobody(self._base) from error
         return _document(self._base, response.status, body)
 
 
@@ -87,6 +90,10 @@ async def remote_hub(base_url: str) -> AsyncGenerator[RemoteHub, None]:
 def address(url: str | None, config: Config | None) -> str:
     """Where the hub is: as said, else as configured."""
     return url or (config or Config()).server.base_url
+
+
+def _nobody(base: str) -> Unreachable:
+    return Unreachable("hub", f"No hub answers at {base}. Start one with 'mcp-hub serve', or name another with --url.")
 
 
 def _result(reply: Reply) -> Json:

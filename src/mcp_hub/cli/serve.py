@@ -16,7 +16,13 @@ from mcp_hub.config.places import store_path
 @file_option
 @click.option("--host", help="Listen on this address of this computer instead of the configured one.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Listen on this port instead; 0 takes a free one.")
-@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="warning")
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="warning",
+    show_default=True,
+    help="Log what is at least this important.",
+)
 @click.option("--log-json", is_flag=True, help="Write the log as JSON lines.")
 def serve(file: Path | None, host: str | None, port: int | None, log_level: str, *, log_json: bool) -> None:
     """Run the hub until Ctrl-C or SIGTERM, which lets calls under way finish."""

@@ -1,6 +1,7 @@
 """The process around the hub: its socket, its signals, its server. Loaded only by commands that serve."""
 
 import asyncio
+import os
 import signal
 import socket
 from collections.abc import Sequence
@@ -72,7 +73,7 @@ def _listen(server: Server) -> socket.socket:
     try:
         return socket.create_server((server.host, server.port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        reason = f"cannot listen on {server.host} port {server.port}: {error.strerror}"
+        reason = f"cannot listen on {server.host} port {server.port}: {os.strerror(error.errno or 0)}"
         hint = "stop the program that uses it, or choose another with --port"
         raise ConfigError("mcp-hub serve", [Problem(0, 0, "server.port", reason, hint)]) from error
 

@@ -50,7 +50,7 @@ def show(upstreams: list[dict[str, Any]]) -> None:
 
 
 def _row(upstream: dict[str, Any]) -> list[str]:
-    state = upstream["state"]
+    state = upstream["state"] or "not asked"
     counts = upstream.get("counts", {})
     tools = f"{counts['tools']} tools" if "tools" in counts else "-"
     took = f"{upstream['milliseconds']} ms" if upstream.get("milliseconds") is not None else "-"

@@ -46,7 +46,9 @@ def call(name: str, arguments: tuple[str, ...], file: Path | None, url: str | No
         for block in result.get("content", []):
             click.echo(block["text"] if block.get("type") == "text" else json.dumps(block))
     if result.get("isError"):
-        raise click.exceptions.Exit(Exit.TOOL_ERROR)
+        # The hub says so itself where the tool was never reached.
+        unreached = META_UPSTREAMS in result.get("_meta", {})
+        raise click.exceptions.Exit(Exit.UNREACHABLE if unreached else Exit.TOOL_ERROR)
 
 
 async def _listed(base: str) -> Json:

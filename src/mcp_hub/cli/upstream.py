@@ -59,8 +59,7 @@ def check(name: str, file: Path | None, *, as_json: bool) -> None:
     """Check one upstream from here, step by step. Needs no running hub."""
     config = named_or_found(file) or Config()
     if name not in config.upstreams:
-        known = ", ".join(config.upstreams) or "none"
-        raise UnknownName("upstream", name, f"No upstream is called {name!r} in {config.source}. There is: {known}.")
+        raise UnknownName("upstream", name, _no_such(config, name))
     verdict = asyncio.run(check_upstream(config, name))
     if as_json:
         print_json(_document(verdict))
@@ -110,7 +109,13 @@ async def _refreshed(base: str, name: str | None) -> list[dict[str, Any]]:
 
 def _configured(config: Config, name: str) -> dict[str, Any]:
     declared = config.upstreams[name]
-    return {"name": name, "url": declared.url, "state": "unreachable" if declared.enabled else "disabled"}
+    return {"name": name, "url": declared.url, "state": None if declared.enabled else "disabled"}
+
+
+def _no_such(config: Config, name: str) -> str:
+    if not config.source:
+        return "There is no hub.yaml here. Name one with -c, or write one with 'mcp-hub init'."
+    return f"No upstream is called {name!r} in {config.source}. There is: {', '.join(config.upstreams) or 'none'}."
 
 
 def _document(verdict: Verdict) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from mcp_hub.catalog.notes import META_UPSTREAMS
 from mcp_hub.errors import (
     BadRequest,
     BrokeProtocol,
@@ -138,7 +139,7 @@ def _wire_form(error: Exception, method: str | None, era: Era) -> Outcome:
             status = 400 if error.code in (PARSE_ERROR, INVALID_REQUEST) else None
             return Failure(error.code, error.message, status=status)
         case UpstreamError() if method == "tools/call":
-            return Reply(result=_tool_error(error.public, era))
+            return Reply(result=_tool_error(error, era))
         case HubError():
             return _from_table(error, era)
         case _:
@@ -152,17 +153,26 @@ def _from_table(error: HubError, era: Era) -> Failure:
             code = RESOURCE_NOT_FOUND if era is Era.LEGACY else row.code
             return Failure(code, error.public, {"uri": error.name})
         case UpstreamError():
-            state = STATES.get(type(error), "unreachable")
-            return Failure(row.code, error.public, {"upstream": error.upstream, "state": state})
+            return Failure(row.code, error.public, {"upstream": error.upstream, "state": _state(error)})
         case _:
             return Failure(row.code, error.public, status=row.status, headers=row.headers)
 
 
-def _tool_error(sentence: str, era: Era) -> bytes:
-    result: Json = {"content": [{"type": "text", "text": sentence}], "isError": True}
+def _tool_error(error: UpstreamError, era: Era) -> bytes:
+    # The model reads the sentence; `_meta` lets a program tell it from an error of the tool's own.
+    told = {error.upstream: {"state": _state(error), "message": error.public}}
+    result: Json = {
+        "content": [{"type": "text", "text": error.public}],
+        "isError": True,
+        "_meta": {META_UPSTREAMS: told},
+    }
     if era is Era.MODERN:
         result["resultType"] = "complete"
     return encode(result)
+
+
+def _state(error: UpstreamError) -> str:
+    return STATES.get(type(error), "unreachable")
 
 
 def _fault(error: BaseException) -> Failure:

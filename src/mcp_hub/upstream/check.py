@@ -83,7 +83,9 @@ async def _opening(settings: Settings, fetch: Fetch) -> Opening:
         async with asyncio.timeout(settings.listing):
             return await probe(settings.name, fetch.wires, settings.credential, settings.info, pinned=settings.pinned)
     except TimeoutError as error:
-        raise TimedOut(settings.name, f"{settings.name} did not introduce itself in time.") from error
+        raise TimedOut(
+            settings.name, f"{settings.name} did not introduce itself within {settings.listing:g} s."
+        ) from error
 
 
 def _introduced(opening: Opening) -> str:

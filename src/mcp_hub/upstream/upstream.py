@@ -108,7 +108,7 @@ class Upstream:
         """How it stands, in one of the five words."""
         health = self.known.health
         if health.refused:
-            return State.NOT_CONNECTED
+            return State.RECONNECT_NEEDED
         return State.READY if health.tried and not health.failures else State.UNREACHABLE
 
     @property

@@ -13,6 +13,8 @@ from mcp_hub.principal import LOCAL, Principal
 from mcp_hub.store.base import CallRecord
 from mcp_hub.store.sqlite import SqliteStore
 
+pytestmark = pytest.mark.promise("D32")
+
 
 class Shelf:
     """A store's append that tells what arrived, and fails as long as it is told to."""

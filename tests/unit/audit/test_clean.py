@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from mcp_hub.audit.clean import REPLACEMENT, one_line
 
+pytestmark = pytest.mark.promise("D32")
+
 
 @pytest.mark.promise("T65")
 @pytest.mark.parametrize(

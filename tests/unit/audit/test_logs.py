@@ -9,6 +9,8 @@ import structlog
 from mcp_hub.audit.logs import configure
 from mcp_hub.secret import Secret
 
+pytestmark = pytest.mark.promise("D32")
+
 CANARY = "canary-3f9a.77_x"
 
 
@@ -49,7 +51,7 @@ def fail(text: str) -> None:
     raise ValueError(text)
 
 
-@pytest.mark.promise("B29", "T31")
+@pytest.mark.promise("D29", "T31")
 @pytest.mark.parametrize(
     "leak",
     [
@@ -80,7 +82,7 @@ def test_what_looks_like_a_credential_is_masked_wherever_it_stands(started, leak
     assert all("***" in line for line in written)
 
 
-@pytest.mark.promise("B29", "T31")
+@pytest.mark.promise("D29", "T31")
 def test_secrets_and_members_named_after_one_are_masked(started):
     lines = started()
     structlog.get_logger("test").info("event", key=Secret(CANARY), nested=[{"x": Secret(CANARY)}], Authorization=CANARY)

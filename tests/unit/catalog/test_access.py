@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from mcp_hub.catalog.access import EVERYTHING, Filter
 
+pytestmark = pytest.mark.promise("A1")
+
 names = st.text("abA_.*[]", max_size=8)
 globs = st.lists(st.text("abA*?[]!_.", max_size=6), max_size=3).map(tuple)
 

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from mcp_hub.catalog.cursors import MAX_CURSOR, Page, Position, page, seal, unseal
 from mcp_hub.catalog.parts import MAX_NAME, Kind
 
+pytestmark = pytest.mark.promise("A1")
+
 SETTINGS = settings(deadline=None)
 KEY = b"k" * 32
 POSITION = Position("docs", "docs__search", 3, 14)

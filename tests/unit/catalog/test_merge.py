@@ -14,6 +14,8 @@ from mcp_hub.catalog.parts import MAX_WARNINGS, Exposure, Kind, Part
 from mcp_hub.catalog.text import MAX_TEXT
 from mcp_hub.wire.headers import ParamHeader
 
+pytestmark = pytest.mark.promise("A1")
+
 SETTINGS = settings(deadline=None)
 
 

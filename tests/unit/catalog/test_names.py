@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from mcp_hub.catalog.names import digest_name, exposed_name, exposed_uri, original_uri, split_uri
 
+pytestmark = pytest.mark.promise("A6")
+
 SETTINGS = settings(deadline=None)
 upstreams = st.from_regex(r"[a-z][a-z0-9-]{0,31}", fullmatch=True)
 namespaces = st.one_of(st.none(), upstreams)

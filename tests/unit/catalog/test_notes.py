@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from mcp_hub.catalog.notes import Absence, absences_meta, cache_scope, instructions, ttl_ms
 from mcp_hub.catalog.parts import Part
 
+pytestmark = pytest.mark.promise("A1")
+
 SETTINGS = settings(deadline=None)
 texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=400)
 GONE = Absence("jira", "unreachable", "jira did not answer; the hub tries again in 40 s.")

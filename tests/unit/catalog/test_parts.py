@@ -24,6 +24,8 @@ from mcp_hub.catalog.parts import (
     read_items,
 )
 
+pytestmark = pytest.mark.promise("A1")
+
 SETTINGS = settings(deadline=None)
 texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=8)
 values = st.recursive(

@@ -17,6 +17,8 @@ from mcp_hub.catalog.routes import Route
 from mcp_hub.errors import BadRequest, UnknownName
 from mcp_hub.wire.jsonrpc import Malformed
 
+pytestmark = pytest.mark.promise("A1")
+
 SETTINGS = settings(deadline=None)
 METHODS = ["tools/call", "prompts/get", "resources/read", "notifications/resources/updated"]
 

@@ -8,6 +8,8 @@ from mcp_hub.catalog.access import Filter
 from mcp_hub.catalog.merge import merge
 from mcp_hub.catalog.parts import Exposure, Kind, Part
 
+pytestmark = pytest.mark.promise("A1")
+
 
 def giver(name, namespace=None, resources=(), templates=()):
     items = {

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from mcp_hub.catalog.templates import MAX_WORK, Template, expands
 
+pytestmark = pytest.mark.promise("A1")
+
 SETTINGS = settings(deadline=None)
 PATTERNS = {
     "": "[^/?#]*",

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from mcp_hub.catalog.text import MAX_TEXT, clean_text, label, shortened
 
+pytestmark = pytest.mark.promise("A1")
+
 SETTINGS = settings(deadline=None)
 texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=60)
 

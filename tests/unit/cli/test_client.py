@@ -12,6 +12,8 @@ from mcp_hub.cli.client import CLIENTS
 from mcp_hub.cli.main import cli
 from mcp_hub.cli.output import Exit
 
+pytestmark = pytest.mark.promise("E40")
+
 URL = "https://hub.example.com/mcp"
 LOCAL = "http://127.0.0.1:8080/mcp"
 

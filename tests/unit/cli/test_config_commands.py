@@ -12,6 +12,8 @@ from mcp_hub.cli.output import Exit
 from mcp_hub.config.load import load
 from mcp_hub.config.schema import json_schema
 
+pytestmark = pytest.mark.promise("E38")
+
 GOOD = "upstreams:\n  a: {url: 'https://a.example/', headers: {X-Key: canary}}\n  b: {url: 'https://b.example/'}\n"
 BAD = "server: {prot: 1}\nupstreams: {a: {url: '${CANARY}', auth: {type: api_key, value: canary}, timeout: canary}}\n"
 

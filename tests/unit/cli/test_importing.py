@@ -13,6 +13,8 @@ from mcp_hub.cli.main import cli
 from mcp_hub.cli.output import Exit
 from mcp_hub.config.load import load
 
+pytestmark = pytest.mark.promise("E40")
+
 CURSOR = """{ // Cursor
   "mcpServers": {
     "GitHub": {"url": "https://api.example.com/mcp/", "headers": {"Authorization": "Bearer canary", "Accept": "x"}},

@@ -14,6 +14,8 @@ from mcp_hub.cli import main
 from mcp_hub.cli.output import Exit
 from mcp_hub.errors import BadRequest, Unreachable
 
+pytestmark = pytest.mark.promise("E38")
+
 HEAVY = ("mcp", "uvicorn", "starlette", "httpx2", "anyio", "asyncio", "sqlite_utils")
 
 

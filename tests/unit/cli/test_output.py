@@ -21,6 +21,8 @@ from mcp_hub.errors import (
     Unreachable,
 )
 
+pytestmark = pytest.mark.promise("E38")
+
 PROBLEM = Problem(7, 3, "server.prot", "unknown key", "did you mean 'port'?", "     7 |   prot: …\n       |   ^")
 
 

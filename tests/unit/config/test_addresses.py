@@ -10,6 +10,8 @@ from pydantic_core import PydanticCustomError
 
 from mcp_hub.config.addresses import Address, Bind, Host, Range, StoreUrl, split_url
 
+pytestmark = pytest.mark.promise("E39")
+
 ALL = [Address(), Address(query=False), Bind(), Host(), Range(), StoreUrl()]
 
 

@@ -4,6 +4,8 @@ import pytest
 
 from mcp_hub.config.document import MAX_NODES, Document, Spot, dotted, read, shown
 
+pytestmark = pytest.mark.promise("E39")
+
 
 def data(text, **environ):
     document = read(text, environ)

@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 
 from mcp_hub.config.expand import expand
 
+pytestmark = pytest.mark.promise("E39")
+
 NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,12}", fullmatch=True)
 
 

@@ -6,6 +6,8 @@ from mcp_hub.config.document import read
 from mcp_hub.config.explain import checked, part_at
 from mcp_hub.config.shape import AuthShape, FilterShape, Part, Root, ServerShape, UpstreamShape
 
+pytestmark = pytest.mark.promise("E39")
+
 
 @pytest.mark.parametrize(
     ("path", "part"),

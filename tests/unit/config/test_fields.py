@@ -28,6 +28,8 @@ from mcp_hub.config.fields import (
     slug,
 )
 
+pytestmark = pytest.mark.promise("E39")
+
 GIB = 2**30
 ALL = [
     Text(),

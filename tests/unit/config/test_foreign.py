@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from mcp_hub.config.foreign import NotAServerList, Variables, probe, read_servers
 
+pytestmark = pytest.mark.promise("E40")
+
 SECRET = "canary0123456789abcdef"
 
 

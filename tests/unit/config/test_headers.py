@@ -8,6 +8,8 @@ from pydantic_core import PydanticCustomError
 from mcp_hub.config.headers import MAX_HEADER, HeaderName, HeaderValue
 from mcp_hub.secret import Secret
 
+pytestmark = pytest.mark.promise("E39")
+
 
 def refusal(reader, raw):
     with pytest.raises(PydanticCustomError) as caught:

@@ -3,10 +3,13 @@
 import json
 import time
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_hub.config.jsonc import plain
+
+pytestmark = pytest.mark.promise("E40")
 
 
 def test_comments_and_last_commas_go_and_texts_stay():

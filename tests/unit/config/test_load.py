@@ -15,6 +15,8 @@ from mcp_hub.config.tree import LINE_BREAK
 from mcp_hub.errors import ConfigError
 from mcp_hub.secret import Secret
 
+pytestmark = pytest.mark.promise("E39")
+
 FULL = """\
 version: 1
 server: {public_url: https://hub.example.com/, host: "::1", port: 8081, max_request: 1MiB, allowed_hosts: [hub.local]}

@@ -1,6 +1,10 @@
 """The checked configuration."""
 
+import pytest
+
 from mcp_hub.config.model import Filter, Server, Upstream
+
+pytestmark = pytest.mark.promise("E39")
 
 
 def test_clients_are_pointed_at_the_public_url_or_the_address_listened_on():

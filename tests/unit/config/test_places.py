@@ -7,6 +7,8 @@ import pytest
 from mcp_hub.config.model import Store
 from mcp_hub.config.places import data_dir, find_config, store_path
 
+pytestmark = pytest.mark.promise("E39")
+
 
 def test_hub_yaml_here_comes_before_the_one_in_config(tmp_path):
     assert find_config(tmp_path) is None

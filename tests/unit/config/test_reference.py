@@ -10,6 +10,8 @@ from mcp_hub.config.load import load
 from mcp_hub.config.reference import reference
 from mcp_hub.config.shape import Part
 
+pytestmark = pytest.mark.promise("E39")
+
 PAGE = Path(__file__).parents[3] / "docs" / "configuration.md"
 
 

@@ -9,6 +9,8 @@ from mcp_hub.config.model import ApiKey, Config, Filter, Login, Network, NoAuth,
 from mcp_hub.config.rules import PROBLEMS, WARNINGS, is_loopback, judge_address, private_range
 from mcp_hub.secret import Secret
 
+pytestmark = pytest.mark.promise("E39")
+
 KEY = Secret("k")
 URL = "https://a.example/mcp"
 

@@ -7,6 +7,8 @@ import yaml
 from mcp_hub.config.schema import DIALECT, json_schema
 from mcp_hub.config.shape import Part
 
+pytestmark = pytest.mark.promise("E39")
+
 GOOD = """\
 version: 1
 server: {port: 8081, max_request: 1MiB, public_url: "${URL}"}

@@ -9,6 +9,8 @@ from mcp_hub.config.load import load
 from mcp_hub.config.shape import Part
 from mcp_hub.config.show import DURATIONS, SIZES, effective
 
+pytestmark = pytest.mark.promise("E39")
+
 TEXT = """\
 login: none
 store: {url: "sqlite:///${KEY}"}

@@ -4,6 +4,8 @@ import pytest
 
 from mcp_hub.config.tree import MAX_CHARACTERS, MAX_DEPTH, Unreadable, compose
 
+pytestmark = pytest.mark.promise("E39")
+
 
 @pytest.mark.promise("E39")
 @pytest.mark.parametrize(

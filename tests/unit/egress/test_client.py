@@ -19,6 +19,8 @@ from mcp_hub.egress.http1 import MAX_HEAD, SLICE
 from mcp_hub.egress.origin import Origin
 from mcp_hub.egress.response import HIGH_WATER
 
+pytestmark = pytest.mark.promise("D28")
+
 
 def post(server, body=b"{}", **options) -> Request:
     options.setdefault("first_byte", 5.0)

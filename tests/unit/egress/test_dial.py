@@ -8,6 +8,8 @@ from mcp_hub.egress.dial import Dialer, DialFailed, DialRefused, DialTimedOut
 from mcp_hub.egress.errors import DialError, DialStep
 from mcp_hub.egress.origin import Origin
 
+pytestmark = pytest.mark.promise("D28")
+
 SPELLINGS = (
     "2130706433 0x7f000001 0177.0.0.1 127.1 127.0.1 [::ffff:127.0.0.1] [::ffff:7f00:1] [::1] [::] "
     "127\u30020\u30020\u30021 \uff11\uff12\uff17.0.0.1 localhost LOCALHOST 0 0.0.0.0"

@@ -1,4 +1,8 @@
+import pytest
+
 from mcp_hub.egress.errors import ConnectionLost, DialFailed, DialStep, EgressError
+
+pytestmark = pytest.mark.promise("D28")
 
 
 def test_an_error_is_the_sentence_it_shows():

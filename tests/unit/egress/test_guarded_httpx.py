@@ -7,6 +7,8 @@ import pytest
 from mcp_hub.egress.dial import Dialer
 from mcp_hub.egress.guarded_httpx import guarded_client
 
+pytestmark = pytest.mark.promise("D28")
+
 
 @pytest.fixture
 async def guarded():

@@ -11,6 +11,8 @@ from mcp_hub.egress.errors import ConnectionLost, EgressError, NotHttp, Response
 from mcp_hub.egress.http1 import MAX_HEAD, MAX_HEADERS, SLICE, Link
 from mcp_hub.egress.response import Response
 
+pytestmark = pytest.mark.promise("D28")
+
 
 @pytest.fixture
 def anyio_backend():

@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 
 from mcp_hub.egress.judge import Verdict, judge
 
+pytestmark = pytest.mark.promise("D28")
+
 REFUSED = """
 0.0.0.0 0.1.2.3 10.0.0.1 100.64.0.1 100.100.100.200 127.0.0.1 127.255.255.254 169.254.169.254 169.254.170.2
 172.16.0.1 172.31.255.255 192.0.0.1 192.0.0.9 192.0.0.10 192.0.0.170 192.0.0.192 192.0.2.1 192.88.99.1 192.168.1.1

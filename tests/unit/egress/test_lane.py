@@ -9,6 +9,8 @@ from mcp_hub.egress.http1 import Link
 from mcp_hub.egress.lane import Lane
 from mcp_hub.egress.pool import Limits
 
+pytestmark = pytest.mark.promise("D28")
+
 
 @pytest.fixture
 async def lane_to(loopback):

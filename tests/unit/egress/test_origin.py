@@ -4,6 +4,8 @@ from hypothesis import strategies as st
 
 from mcp_hub.egress.origin import Origin
 
+pytestmark = pytest.mark.promise("D28")
+
 
 @pytest.mark.parametrize(
     ("url", "text", "authority"),

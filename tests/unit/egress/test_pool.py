@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 
 from mcp_hub.egress.pool import Limits, Step, assign, stale
 
+pytestmark = pytest.mark.promise("D28")
+
 NOW = 100.0
 
 

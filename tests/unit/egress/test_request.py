@@ -5,6 +5,8 @@ from hypothesis import strategies as st
 from mcp_hub.egress.origin import Origin
 from mcp_hub.egress.request import OURS, Request, header_lines
 
+pytestmark = pytest.mark.promise("D28")
+
 ORIGIN = Origin("https", "example.com", 443)
 
 

@@ -5,6 +5,8 @@ import pytest
 
 from mcp_hub.egress.resolve import SharedLookups
 
+pytestmark = pytest.mark.promise("D28")
+
 
 class Names:
     """A resolver that answers when it is told to; stands in for the loop's."""

@@ -5,6 +5,8 @@ import pytest
 from mcp_hub.egress.errors import ConnectionLost, ResponseTimedOut, TooLarge
 from mcp_hub.egress.response import HIGH_WATER, Body, Response
 
+pytestmark = pytest.mark.promise("D28")
+
 
 class Faucet:
     """A connection reduced to what a body asks of it."""

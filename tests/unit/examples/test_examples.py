@@ -19,6 +19,8 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from mcp_types import PromptReference, ResourceTemplateReference
 
+pytestmark = pytest.mark.promise("F3")
+
 ROOT = Path(__file__).parents[3]
 RUN_ALL = ROOT / "examples" / "run_all.py"
 MODERN = "2026-07-28"

@@ -5,6 +5,8 @@ import pytest
 from mcp_hub.inbound.batch import MOST
 from unit.inbound.hub import Hub, message
 
+pytestmark = pytest.mark.promise("A4")
+
 
 @pytest.fixture
 async def batching():

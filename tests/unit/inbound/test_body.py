@@ -3,6 +3,8 @@ import pytest
 from mcp_hub.inbound.body import Accepts, accepts, is_json
 from unit.inbound.hub import META, Hub, message
 
+pytestmark = pytest.mark.promise("A4")
+
 
 @pytest.mark.parametrize(
     ("header", "expected"),

@@ -8,6 +8,8 @@ from mcp_hub.inbound.outcome import Empty, Failure, Several, Written
 from mcp_hub.wire.eras import Era
 from mcp_hub.wire.jsonrpc import Reply
 
+pytestmark = pytest.mark.promise("A4")
+
 OUTCOMES = [
     Reply(result=Raw(b'{"a":1}')),
     Reply(result=b"{}"),

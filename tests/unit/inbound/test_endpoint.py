@@ -2,6 +2,8 @@ import pytest
 
 from unit.inbound.hub import META, MODERN, Hub, message
 
+pytestmark = pytest.mark.promise("A4")
+
 LEGACY = "2025-11-25"
 
 

@@ -10,6 +10,8 @@ from mcp_hub.inbound.outcome import Failure
 from mcp_hub.wire.eras import Era
 from unit.inbound.hub import Hub
 
+pytestmark = pytest.mark.promise("A4")
+
 
 @pytest.fixture
 def hub() -> Hub:
@@ -90,8 +92,10 @@ async def test_a_failed_upstream_is_a_tool_result_that_the_model_can_read(hub):
     modern = await hub.modern("tools/call", {"name": "t"})
     legacy = await hub.legacy(session, "tools/call", {"name": "t"})
     content = [{"type": "text", "text": "github did not answer in time; try again."}]
-    assert modern.json["result"] == {"content": content, "isError": True, "resultType": "complete"}
-    assert legacy.json["result"] == {"content": content, "isError": True}
+    told = {"github": {"state": "unreachable", "message": "github did not answer in time; try again."}}
+    failed = {"content": content, "isError": True, "_meta": {"io.mcp-hub/upstreams": told}}
+    assert modern.json["result"] == failed | {"resultType": "complete"}
+    assert legacy.json["result"] == failed
 
 
 @pytest.mark.promise("A8")

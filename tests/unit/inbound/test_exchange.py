@@ -9,6 +9,8 @@ from mcp_hub.inbound.flight import Timing
 from mcp_hub.wire.jsonrpc import notification
 from unit.inbound.hub import Hub
 
+pytestmark = pytest.mark.promise("A4")
+
 WAIT = {"name": "e", "arguments": {"wait": True}}
 AT_ONCE = Timing(late=0, keep_alive=0.001)
 

@@ -4,6 +4,8 @@ import pytest
 
 from mcp_hub.inbound.flight import Ended, Flight, Patrol, Phase, Timing
 
+pytestmark = pytest.mark.promise("A4")
+
 
 async def nothing_comes():
     await asyncio.get_running_loop().create_future()

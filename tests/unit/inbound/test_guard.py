@@ -5,6 +5,8 @@ from mcp_hub.inbound.head import read_head
 from mcp_hub.inbound.outcome import Refused
 from unit.inbound.hub import Hub
 
+pytestmark = pytest.mark.promise("A4")
+
 
 def status(guard: Guard, *headers: tuple[bytes, bytes]) -> int:
     try:

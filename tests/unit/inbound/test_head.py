@@ -1,7 +1,10 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_hub.inbound.head import NAME, PARAM, VERSION, read_head
+
+pytestmark = pytest.mark.promise("A4")
 
 
 def test_a_value_is_read_without_the_blanks_around_it():

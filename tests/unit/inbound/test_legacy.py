@@ -9,6 +9,8 @@ from mcp_hub.wire.eras import Era
 from unit.inbound.asgi import begin
 from unit.inbound.hub import MODERN, Hub, message
 
+pytestmark = pytest.mark.promise("A4")
+
 
 @pytest.fixture
 def hub() -> Hub:

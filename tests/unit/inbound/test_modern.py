@@ -8,6 +8,8 @@ from mcp_hub.wire.eras import Era
 from unit.inbound.asgi import begin
 from unit.inbound.hub import META, MODERN, Hub, message
 
+pytestmark = pytest.mark.promise("A4")
+
 VERSION = "io.modelcontextprotocol/protocolVersion"
 CAPABILITIES = "io.modelcontextprotocol/clientCapabilities"
 INFO = "io.modelcontextprotocol/clientInfo"

@@ -14,6 +14,8 @@ from mcp_hub.principal import Principal
 from mcp_hub.wire.eras import Client, Era
 from unit.inbound.hub import ALICE, BOB, Hub
 
+pytestmark = pytest.mark.promise("A4")
+
 CLIENT = Client(Era.LEGACY, "2025-11-25", Raw(b"{}"))
 
 

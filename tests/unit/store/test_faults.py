@@ -7,6 +7,8 @@ import pytest
 from mcp_hub.store.faults import Damaged, translate
 from mcp_hub.store.migrations import ForeignFile, NewerSchema
 
+pytestmark = pytest.mark.promise("D34")
+
 
 def sqlite_error(code: int) -> sqlite3.Error:
     error = sqlite3.OperationalError("the engine's words")

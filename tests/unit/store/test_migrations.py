@@ -1,8 +1,11 @@
 """Migrations: each runs once, all of them know a tenant."""
 
+import pytest
 from sqlite_utils.db import Database
 
 from mcp_hub.store import migrations
+
+pytestmark = pytest.mark.promise("D34")
 
 
 def test_every_table_names_a_tenant():

@@ -20,6 +20,8 @@ from mcp_hub.errors import StoreFailed
 from mcp_hub.store.base import MOST_CALLS, Store
 from mcp_hub.store.sqlite import SqliteStore
 
+pytestmark = pytest.mark.promise("D34")
+
 WRITER = Path(__file__).with_name("writer.py")
 
 

@@ -1,12 +1,15 @@
 """The protocol's constants are the SDK's, and negotiation never agrees to what the hub does not speak."""
 
 import mcp_types
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mcp.shared import inbound
 from mcp_types import methods, version
 
 from mcp_hub.wire import eras
+
+pytestmark = pytest.mark.promise("A5")
 
 
 def test_the_revisions_of_both_eras_are_the_sdks():

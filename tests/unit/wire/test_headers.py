@@ -15,6 +15,8 @@ from mcp_hub.wire.headers import (
     param_headers,
 )
 
+pytestmark = pytest.mark.promise("A5")
+
 texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=30)
 sentinels = st.builds("=?base64?{}?=".format, st.text("ABab01+/=ö\n ?", max_size=12))
 tokens = st.sampled_from(["Region", "region", "Shard-Id", "a b", "", "é", "X\n"])

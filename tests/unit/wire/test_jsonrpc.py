@@ -11,6 +11,8 @@ from msgspec import Raw
 from mcp_hub.wire import jsonrpc
 from mcp_hub.wire.jsonrpc import Malformed
 
+pytestmark = pytest.mark.promise("A5")
+
 SETTINGS = settings(deadline=None)
 
 texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=8)

@@ -10,6 +10,8 @@ from msgspec import Raw
 
 from mcp_hub.wire.sse import COMMENT, Event, EventParser, EventTooLarge, encode_event
 
+pytestmark = pytest.mark.promise("A5")
+
 SETTINGS = settings(deadline=None)
 
 lines = st.one_of(
