@@ -108,6 +108,14 @@ class Exchange:
                     await self._send({"type": "http.response.body", "body": event, "more_body": True})
         except TimeoutError:
             self.flight.end(Ended.NOT_READ)
+        except OSError:
+            self._lose()
+
+    def _lose(self) -> None:
+        # So may a server say that the client has gone. Nothing more is written; only some requests end with that.
+        self._stage = _OVER
+        if self.flight.hang_up_ends:
+            self.flight.end(Ended.HUNG_UP)
 
     async def _finish_in_turn(self, lock: asyncio.Lock, outcome: Outcome) -> None:
         async with lock:

@@ -102,7 +102,7 @@ async def test_a_rejected_credential_is_named_as_such(over):
     fake.before = refuse
     async with over(fake) as hub:
         found = await answered(hub)
-    assert found["_meta"]["io.mcp-hub/upstreams"]["locked"]["state"] == "not_connected"
+    assert found["_meta"]["io.mcp-hub/upstreams"]["locked"]["state"] == "reconnect_needed"
 
 
 async def test_a_stored_list_is_served_at_once_while_its_upstream_is_down_and_marked_stale(over):

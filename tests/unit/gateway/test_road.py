@@ -20,9 +20,10 @@ from mcp_hub.errors import (
     Unreachable,
     UpstreamError,
 )
-from mcp_hub.gateway.road import _kept_name, owner
+from mcp_hub.gateway.road import _kept_name, _outcome, owner
 from mcp_hub.principal import LOCAL, Principal
 from mcp_hub.wire.eras import META_CLIENT_INFO, Client, Era
+from mcp_hub.wire.jsonrpc import Reply
 from rig.fake_upstream import Answer, FakeUpstream, Request, error, result, sse, tool
 from rig.parts import ALICE, BOB, LEGACY_CLIENT, LIMITS, MODERN_CLIENT, Stream, ask, bearer, fields_of, modern_meta
 
@@ -385,6 +386,10 @@ async def test_a_tool_error_is_one_that_says_so_at_the_top(over, body, outcome):
         hub.fakes["up"].handlers["tools/call"] = answering(body)
         await asked(hub, "tools/call", {"name": "up__echo"})
     assert hub.calls.outcomes == [outcome]
+
+
+def test_a_result_that_cannot_be_read_is_not_called_a_tool_error():
+    assert _outcome(Reply(result=b'{"isError":true,"x":')) == "ok"
 
 
 @pytest.mark.promise("D32", "T24")

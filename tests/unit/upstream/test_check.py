@@ -118,7 +118,7 @@ async def test_a_server_that_hangs_is_failed_in_time():
     async with FakeUpstream() as fake:
         fake.before = never
         found = await verdict(fake, listing=0.05)
-        assert (found.status, found.steps[-1].detail) == (Status.FAILED, "fake did not introduce itself in time.")
+        assert (found.status, found.steps[-1].detail) == (Status.FAILED, "fake did not introduce itself within 0.05 s.")
         fake.before, fake.handlers["tools/list"] = None, never
         found = await verdict(fake, listing=0.05)
     assert (found.status, found.steps[-1].step) == (Status.FAILED, "lists")

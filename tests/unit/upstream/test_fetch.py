@@ -290,7 +290,22 @@ def answers(body: bytes):
 
 
 @pytest.mark.promise("T25")
-@pytest.mark.parametrize("body", [b"[]", b"[" * 10_000, b'{"tools":[1}', b'{"tools":' + b"[" * 10_000 + b"}"])
+async def test_an_error_that_is_no_object_is_the_upstreams_fault():
+    async def odd(request: Request) -> Answer:
+        return Answer(b'{"jsonrpc":"2.0","id":%d,"error":"SECRET"}' % request.message["id"])
+
+    async with full() as fake:
+        fake.handlers["tools/list"] = odd
+        with pytest.raises(BrokeProtocol, match="not an object") as caught:
+            await part_of(fake)
+    assert "SECRET" not in caught.value.public
+
+
+@pytest.mark.promise("T25")
+@pytest.mark.parametrize(
+    "body",
+    [b'{"tools":[],"cacheScope":1e999}', b"[]", b"[" * 10_000, b'{"tools":[1}', b'{"tools":' + b"[" * 10_000 + b"}"],
+)
 async def test_a_list_that_cannot_be_read_is_the_upstreams_fault(body):
     async with full() as fake:
         fake.handlers["tools/list"] = answers(body)

@@ -156,6 +156,25 @@ async def test_a_session_id_that_no_header_can_carry_is_the_upstreams_fault():
     assert not fake.asked("tools/call")
 
 
+async def test_no_byte_of_a_session_id_ends_a_header_line():
+    async with legacy() as fake, wires_to(fake) as wires:
+        for odd in (b"a\r\nX-Evil: 1", b"a\x00", b"\x7f"):
+            with pytest.raises(BrokeProtocol, match="up gave a session id that no header can carry"):
+                wires.legacy._lines(LEGACY, odd)
+
+
+async def test_what_is_told_while_a_session_opens_is_nobodys():
+    async def opening(request: Request) -> Answer:
+        opened = {"protocolVersion": LEGACY, "capabilities": {"logging": {}}}
+        told = sse(LOG, {"jsonrpc": "2.0", "id": request.message["id"], "result": opened})
+        return Answer(told, content_type="text/event-stream", headers={SESSION: "s"})
+
+    async with legacy() as fake, wires_to(fake) as wires, asyncio.timeout(5):
+        fake.sessions["s"] = {}
+        fake.handlers["initialize"] = opening
+        assert (await wires.legacy.send(call(), NOTHING)).result is not None
+
+
 # Sessions that end
 
 

@@ -308,13 +308,13 @@ async def test_only_the_first_and_the_opening_failure_are_logged(http, caplog):
 # Credentials
 
 
-async def test_a_refused_credential_is_not_connected_and_no_reason_to_stop_sending(http):
+async def test_a_refused_credential_needs_a_reconnect_and_is_no_reason_to_stop_sending(http):
     async with FakeUpstream() as fake, asyncio.timeout(5):
         fake.before = answering(401)
         upstream = upstream_to(fake, http, credential=bearer("wrong"))
         async with running(upstream):
             await upstream.settled()
-            assert upstream.state is State.NOT_CONNECTED
+            assert upstream.state is State.RECONNECT_NEEDED
             assert upstream.reason == "fake rejected the credential (HTTP 401). Ask whoever runs this hub."
             upstream.known = replace(upstream.known, era=Era.MODERN)
             with pytest.raises(RefusedCredential):
@@ -333,7 +333,7 @@ async def test_a_credential_that_a_call_finds_refused_is_tried_again_by_the_supe
             fake.handlers["tools/call"] = answering(403)
             with pytest.raises(RefusedCredential):
                 await upstream.send(tool_call(), NOTHING)
-            assert upstream.state is State.NOT_CONNECTED
+            assert upstream.state is State.RECONNECT_NEEDED
             clock.now += 61
             await ready(upstream, journal)
 

@@ -157,6 +157,17 @@ async def test_a_stream_that_was_cut_is_opened_anew_and_taken_for_a_change(eras)
 
 
 @ERAS
+async def test_a_connection_that_breaks_is_a_cut_too(eras):
+    async with announcing(eras) as fake, watching(fake) as (watch, opening, changes):
+        watch.start(opening)
+        await until_streaming(fake)
+        for writer in list(fake._writers):
+            writer.transport.abort()
+        await until_streaming(fake, 2)
+        await changes.until(1)
+
+
+@ERAS
 @pytest.mark.parametrize("status", [405, 404, 400, 401, 200])
 async def test_who_offers_no_stream_is_left_in_peace(eras, status):
     async def refuse(request: Request) -> Answer | None:
