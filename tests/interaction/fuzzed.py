@@ -75,20 +75,28 @@ def _bend(holder: Any, key: Any, way: str, mark: str) -> None:
 # Requests of a client
 
 SESSION: Final = "@session@"
-"""Stands for the id of the client's own session."""
+BATCHING: Final = "@batching@"
+"""Stand for the ids of the client's own sessions; the second is of the one revision that knows batches."""
 VERBS: Final = ("POST", "GET", "DELETE", "PUT", "HEAD", "OPTIONS", "PATCH", "FOO")
 
 REQUESTS: Final = {
     "tools/list": {},
     "tools/call": {"name": "good-new__echo", "arguments": {"a": [1, {"b": "c"}]}, "_meta": {"progressToken": 7}},
+    "tools/call ": {"name": "good-new__mirror", "arguments": {"a": "eu 中", "b": True, "c": {"d": 7}}},
     "prompts/list": {"cursor": "x"},
     "prompts/get": {"name": "good-old__ask", "arguments": {"a": "b"}},
     "resources/list": {},
     "resources/templates/list": {},
     "resources/read": {"uri": "good-new+note://1"},
+    "resources/read ": {"uri": "good-new+note://a/b/c?d=e"},
     "completion/complete": {
         "ref": {"type": "ref/prompt", "name": "good-old__ask"},
         "argument": {"name": "a", "value": "v"},
+    },
+    "completion/complete ": {
+        "ref": {"type": "ref/resource", "uri": "good-old+note://{+a}{?d}"},
+        "argument": {"name": "a", "value": "v"},
+        "context": {"arguments": {"b": "c"}},
     },
     "server/discover": {},
     "subscriptions/listen": {"notifications": {"toolsListChanged": True}},
@@ -104,6 +112,7 @@ REQUESTS: Final = {
     "notifications/cancelled": {"requestId": 1, "reason": "why not"},
     "nonsense": {"a": 1},
 }
+"""Proper parameters by method; a blank behind a method tells two of the same apart."""
 methods = st.sampled_from(sorted(REQUESTS))
 
 
@@ -118,7 +127,7 @@ class Sent:
 
 HEADER_NAMES: Final = [
     "host", "origin", "accept", "content-type", "content-length", "mcp-protocol-version", "mcp-method", "mcp-name",
-    "mcp-param-a", "mcp-session-id", "last-event-id", "authorization", "transfer-encoding", "x-other",
+    "mcp-param-a", "mcp-param-d", "mcp-session-id", "last-event-id", "authorization", "transfer-encoding", "x-other",
 ]  # fmt: skip
 HEADER_VALUES: Final = [
     "", " ", "localhost", "evil.example", "http://localhost", "null", "*/*", "application/json", "text/event-stream",
@@ -131,11 +140,13 @@ headers = st.lists(
 )
 
 
-def requests(era: str, session: str | None = None) -> st.SearchStrategy[Sent]:
+def requests(era: str) -> st.SearchStrategy[Sent]:
     """Requests of one era, each bent in its body, in its headers, or in both."""
-    right = st.builds(_request, st.just(era), st.just(session), methods, bends, headers)
-    batch = st.builds(_batch, st.just(session), st.lists(st.tuples(methods, bends), max_size=4))
-    wild = st.builds(_wild, st.just(era), st.just(session), st.binary(max_size=40) | json_values.map(_encoded))
+    session = st.none() if era == "modern" else st.sampled_from([SESSION, SESSION, BATCHING, None])
+    batching = st.none() if era == "modern" else st.just(BATCHING)
+    right = st.builds(_request, st.just(era), session, methods, bends, headers)
+    batch = st.builds(_batch, batching, st.lists(st.tuples(methods, bends), max_size=4))
+    wild = st.builds(_wild, st.just(era), session, st.binary(max_size=40) | json_values.map(_encoded))
     return st.one_of(right, right, right, right, batch, wild)
 
 
@@ -156,12 +167,17 @@ def _encoded(value: Any) -> bytes:
 
 def _request(era: str, session: str | None, method: str, bendings: Any, changes: Any) -> Sent:
     params, number = REQUESTS[method], None if method.startswith("notifications/") else 3
+    method = method.strip()
     told, said = modern(method, params, number=number) if era == "modern" else (message(method, params, number), {})
+    said = {
+        **said,
+        **({"mcp-param-a": "=?base64?ZXUg5Lit?=", "mcp-param-d": "7"} if "good-new__mirror" in params.values() else {}),
+    }
     return Sent("POST", _changed(_lines(session, said), changes), bent(told, bendings))
 
 
 def _batch(session: str | None, parts: Any) -> Sent:
-    bodies = [bent(message(method, REQUESTS[method], 3), bendings) for method, bendings in parts]
+    bodies = [bent(message(method.strip(), REQUESTS[method], 3), bendings) for method, bendings in parts]
     return Sent("POST", _lines(session, {}), b"[" + b",".join(bodies) + b"]")
 
 
@@ -198,11 +214,15 @@ RESULTS: Final = [
     {"completion": {"values": ["a"], "total": 1, "hasMore": False}},
     {"resultType": "input_required", "requestState": "s", "inputRequests": {"a": {"method": "roots/list"}}},
     {
-        "tools": [{"name": "echo", "inputSchema": {"type": "object", "properties": {"a": {"x-mcp-header": "A"}}}}],
+        "tools": [
+            {"name": "good-new__echo", "inputSchema": {"type": "object", "properties": {"a": {"x-mcp-header": "A"}}}},
+            {"name": "echo", "title": "\u001b[31m", "inputSchema": {"type": "object"}, "_meta": {"ui": {"resourceUri": "ui://a"}}},
+            {"name": "x" * 99, "inputSchema": {"type": "object"}, "outputSchema": {"type": "object", "allOf": []}},
+        ],
         "nextCursor": "1", "ttlMs": 1, "cacheScope": "public", "resultType": "complete",
     },
-    {"prompts": [{"name": "p", "arguments": [{"name": "a"}]}], "resources": [{"uri": "note://1", "name": "n"}]},
-    {"resourceTemplates": [{"uriTemplate": "note://{+a}/{b*}", "name": "t"}], "resources": [{"uri": "a+b:c"}]},
+    {"prompts": [{"name": "good-old__ask", "arguments": [{"name": "a"}]}], "resources": [{"uri": "good-new+note://1"}]},
+    {"resourceTemplates": [{"uriTemplate": "note://{+a}{/b*}{?c,d}"}, {"uriTemplate": "good-new+note://{a}"}]},
     {
         "supportedVersions": [MODERN], "capabilities": {"tools": {"listChanged": True}, "completions": {}},
         "instructions": "# Do", "_meta": {"io.modelcontextprotocol/serverInfo": {"name": "n", "version": "1"}},

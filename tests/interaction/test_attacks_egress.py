@@ -5,7 +5,8 @@ A canary listens where the hub must not go. Every test here would hear it sing i
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx2
@@ -23,9 +24,14 @@ SPELLINGS = (
     "127。0。0。1", "①②⑦.⓪.⓪.①", "localhost", "localhost.", "LOCALHOST", "a.localhost", "0", "0.0.0.0", "[::]", "[::1]",
     "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "127.0.0.1.", "%31%32%37.0.0.1", socket.gethostname(),
 )  # fmt: skip
-"""Some are refused when they are read, some when they have become an address; where they lead, none is dialed."""
-RESOLVED = ("2130706433", "0x7f000001", "0177.0.0.1", "127.1")
-"""Spellings that only the system's resolver recognises."""
+"""Of the machine that this runs on, or of nothing; some are only found out when they have become an address."""
+INNER = (
+    "127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1", "::ffff:7f00:1", "0.0.0.0", "::", "10.0.0.1", "172.16.0.1",
+    "192.168.0.1", "169.254.169.254", "fd00:ec2::254", "fe80::1", "fec0::1", "100.64.0.1", "100.100.100.200",
+    "192.0.0.192", "192.88.99.1", "198.18.0.1", "224.0.0.1", "255.255.255.255", "64:ff9b::7f00:1", "64:ff9b:1::1",
+    "2002:7f00:1::", "2001:0:7f00:1::", "2001:db8::1", "ff02::1",
+)  # fmt: skip
+"""What a name may lead to that is not the public internet, or leads back in by a way round."""
 
 
 def _declared(host: str, port: int, scheme: str = "https") -> str:
@@ -40,48 +46,117 @@ def _loads(config: str) -> bool:
     return True
 
 
-@pytest.mark.promise("D28", "T4", "T6", "T7")
+class Names(asyncio.SelectorEventLoop):
+    """A loop whose resolver is an attacker's and gives the answers of a name in turn; it knows who is dialed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers: dict[str, list[str]] = {}
+        self.dialed: list[str] = []
+
+    async def getaddrinfo(self, host, port, **more):
+        assert host in self.answers, "nothing else is looked up"
+        answers = self.answers[host]
+        address = answers.pop(0) if len(answers) > 1 else answers[0]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
+
+    async def create_connection(self, factory, host=None, port=None, **more):
+        self.dialed.append(host)
+        return await super().create_connection(factory, host, port, **more)
+
+
+@asynccontextmanager
+async def _hub(network: str, urls: Mapping[str, str]) -> AsyncIterator[httpx2.AsyncClient]:
+    """A hub in this process, and what speaks to its API."""
+    declared = "".join(f"  {name}: {{{url}}}\n" for name, url in urls.items())
+    config = f"store: {{url: 'sqlite:///:memory:'}}\nnetwork: {{allow_private: [{network}]}}\nupstreams:\n{declared}"
+    async with (
+        create_app(load(config, environ={})) as hub,
+        httpx2.AsyncClient(transport=httpx2.ASGITransport(app=hub), base_url="http://localhost") as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+def names() -> Iterator[tuple[asyncio.Runner, Names]]:
+    with asyncio.Runner(loop_factory=Names) as runner:
+        loop = runner.get_loop()
+        assert isinstance(loop, Names)
+        yield runner, loop
+
+
+@pytest.mark.promise("D28", "T4", "T6")
 async def test_no_spelling_of_an_inner_address_gets_the_hub_to_connect_to_it(tmp_path: Path):
     async with sick.canary() as bird:
         urls = {f"up-{number}": _declared(host, bird.port) for number, host in enumerate(SPELLINGS)}
         taken = {name: url for name, url in urls.items() if _loads(f"upstreams: {{x: {{{url}}}}}")}
-        assert [SPELLINGS[int(name[3:])] for name in taken if SPELLINGS[int(name[3:])] in RESOLVED] == list(RESOLVED)
         declared = "".join(f"  {name}: {{{url}}}\n" for name, url in taken.items())
         async with serving(f"upstreams:\n{declared}", tmp_path) as hub, Client(hub.url) as client:
-            found = await asyncio.gather(*(client.refreshed(name) for name in taken))
-            for each in found:
-                host = SPELLINGS[int(each["name"][3:])]
-                refused = "resolves to an address that is not public" in each["reason"]
-                assert refused or "does not resolve to an address" in each["reason"], (host, each["reason"])
-                assert refused or host not in RESOLVED
-                assert each["state"] == "unreachable"
+            for each in await asyncio.gather(*(client.refreshed(name) for name in taken)):
+                nowhere = "does not resolve to an address" in each["reason"]
+                assert nowhere or "resolves to an address that is not public" in each["reason"], each
         assert bird.visits == 0
 
 
 @pytest.mark.promise("D28")
-async def test_the_same_spellings_lead_to_the_same_place_once_it_is_allowed(tmp_path: Path):
-    """So that the test before this one is known to be about addresses that the machine understands."""
+async def test_the_same_spellings_lead_to_the_canary_once_that_is_allowed(tmp_path: Path):
+    """So that the test before this one is known to speak of addresses that are understood."""
     async with sick.canary() as bird:
-        declared = "".join(f"  up-{n}: {{{_declared(host, bird.port, 'http')}}}\n" for n, host in enumerate(RESOLVED))
+        urls = [_declared(host, bird.port, "http") for host in SPELLINGS[:6]]
+        declared = "".join(f"  up-{number}: {{{url}}}\n" for number, url in enumerate(urls))
         config = f"network: {{allow_private: [127.0.0.0/8]}}\nupstreams:\n{declared}"
         async with serving(config, tmp_path) as hub, Client(hub.url) as client:
-            await asyncio.gather(*(client.refreshed(f"up-{number}") for number in range(len(RESOLVED))))
-        assert bird.visits >= len(RESOLVED)
+            await asyncio.gather(*(client.refreshed(f"up-{number}") for number in range(len(urls))))
+        assert bird.visits >= len(urls)
+
+
+@pytest.mark.promise("D28", "T4", "T7")
+def test_a_name_that_leads_inside_is_not_dialed(names: tuple[asyncio.Runner, Names]):
+    runner, loop = names
+    loop.answers = {f"n{number}.test": [address] for number, address in enumerate(INNER)}
+    urls = {f"up-{number}": _declared(f"n{number}.test", 443) for number in range(len(INNER))}
+
+    async def attack() -> None:
+        async with _hub("10.99.0.0/16", urls) as client:
+            found = [(await client.post(f"/api/v1/upstreams/{name}/refresh")).json() for name in urls]
+        assert [address for address, each in zip(INNER, found, strict=True) if "not public" not in each["reason"]] == []
+
+    runner.run(attack())
+    assert loop.dialed == []
 
 
 @pytest.mark.promise("D28", "T4")
-async def test_an_allowed_range_allows_no_other_and_no_plain_http_to_what_is_public(tmp_path: Path):
-    async with sick.canary() as bird:
-        config = f"""\
-network: {{allow_private: [10.99.0.0/16]}}
-upstreams:
-  inner: {{{_declared("2130706433", bird.port)}}}
-  plain: {{{_declared("134744072", 80, "http")}}}
-"""
-        async with serving(config, tmp_path) as hub, Client(hub.url) as client:
-            assert "not public" in (await client.refreshed("inner"))["reason"]
-            assert "Use an https URL" in (await client.refreshed("plain"))["reason"]
-        assert bird.visits == 0
+def test_plain_http_to_a_public_address_is_not_dialed(names: tuple[asyncio.Runner, Names]):
+    runner, loop = names
+    loop.answers = {"public.test": ["93.184.216.34"]}
+
+    async def attack() -> None:
+        async with _hub("10.99.0.0/16", {"plain": _declared("public.test", 80, "http")}) as client:
+            found = (await client.post("/api/v1/upstreams/plain/refresh")).json()
+        assert "Use an https URL" in found["reason"]
+
+    runner.run(attack())
+    assert loop.dialed == []
+
+
+@pytest.mark.promise("D28", "T5")
+def test_a_name_that_leads_elsewhere_the_second_time_is_judged_the_second_time(names: tuple[asyncio.Runner, Names]):
+    runner, loop = names
+    loop.answers = {"rebind.test": ["127.0.0.2", "127.0.0.1"]}
+
+    async def attack() -> None:
+        allowed, bird = sick.Canary(), sick.Canary()
+        async with (
+            sick.listening(bird.serve) as port,
+            sick.listening(allowed.serve, "127.0.0.2", port),
+            _hub("127.0.0.2/32", {"rebound": _declared("rebind.test", port, "http")}) as client,
+        ):
+            found = (await client.post("/api/v1/upstreams/rebound/refresh")).json()
+            assert "not public" in found["reason"]
+            assert (allowed.visits, bird.visits) == (1, 0)
+
+    runner.run(attack())
+    assert loop.dialed == ["127.0.0.2"], "and what was dialed is what was judged"
 
 
 @pytest.mark.promise("D28", "T4")
@@ -94,54 +169,6 @@ async def test_an_inner_or_plain_address_that_is_written_as_one_starts_nothing(u
     assert (told.code, told.out) == (2, "")
     assert "hub.yaml:2:16: upstreams.inner.url: " in told.err
     assert not (tmp_path / "data").exists()
-
-
-class Rebinding(asyncio.SelectorEventLoop):
-    """A loop that asks a resolver of the attacker's: the allowed address the first time, another one from then on."""
-
-    asked = 0
-
-    async def getaddrinfo(self, host, port, **more):
-        if host != "rebind.test":
-            return await super().getaddrinfo(host, port, **more)
-        self.asked += 1
-        address = "127.0.0.2" if self.asked == 1 else "127.0.0.1"
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
-
-
-@pytest.fixture
-def rebinding() -> Callable[[Callable[[Rebinding], Awaitable[None]]], None]:
-    def run(work: Callable[[Rebinding], Awaitable[None]]) -> None:
-        with asyncio.Runner(loop_factory=Rebinding) as runner:
-            runner.run(work(runner.get_loop()))
-
-    return run
-
-
-@pytest.mark.promise("D28", "T5")
-def test_a_name_that_leads_elsewhere_the_second_time_is_judged_the_second_time(rebinding, tmp_path: Path):
-    async def attack(loop: Rebinding) -> None:
-        allowed, bird = sick.Canary(), sick.Canary()
-        async with (
-            sick.listening(bird.serve) as port,
-            sick.listening(allowed.serve, "127.0.0.2", port),
-            create_app(load(_rebound(port), environ={"MCP_HUB_DATA": str(tmp_path)})) as hub,
-            httpx2.AsyncClient(transport=httpx2.ASGITransport(app=hub), base_url="http://localhost") as client,
-        ):
-            found = (await client.post("/api/v1/upstreams/inner/refresh")).json()
-            assert "not public" in found["reason"]
-            assert (allowed.visits, bird.visits) == (1, 0)
-            assert loop.asked > 1
-
-    rebinding(attack)
-
-
-def _rebound(port: int) -> str:
-    return f"""\
-store: {{url: "sqlite:///:memory:"}}
-network: {{allow_private: [127.0.0.2/32]}}
-upstreams: {{inner: {{{_declared("rebind.test", port, "http")}}}}}
-"""
 
 
 @pytest.mark.promise("D28", "T8")

@@ -19,11 +19,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from interaction import fuzzed
-from interaction.fuzzed import SESSION, Answered, Lines, Sent
+from interaction.fuzzed import BATCHING, SESSION, Answered, Lines, Sent
 from interaction.whole_hub import LEGACY, Json, message, modern
 from mcp_hub.app import Hub, create_app
 from mcp_hub.config.load import load
-from rig.fake_upstream import Answer, FakeUpstream, Request
+from rig.fake_upstream import Answer, FakeUpstream, Request, tool
 from unit.inbound.asgi import BOUND, Response, begin
 
 pytestmark = pytest.mark.promise("T25")
@@ -35,10 +35,18 @@ store: {{url: "sqlite:///:memory:"}}
 network: {{allow_private: [127.0.0.0/8]}}
 defaults: {{timeout: 500ms, list_timeout: 500ms}}
 upstreams:
-{upstreams}
+  good-new: {{url: "{good_new}"}}
+  good-old: {{url: "{good_old}"}}
+  evil-new: {{url: "{evil_new}"}}
+  evil-old: {{url: "{evil_old}", prefix: false}}
 """
-FAKES = {"good-new": "modern", "good-old": "legacy", "evil-new": "modern", "evil-old": "legacy"}
-LISTED = ["good-new__echo", "good-old__echo", "evil-new__echo", "evil-old__echo"]
+FAKES = {"good_new": "modern", "good_old": "legacy", "evil_new": "modern", "evil_old": "legacy"}
+LISTED = ["good-new__echo", "good-new__mirror", "good-old__echo", "good-old__mirror"]
+EVIL = ["evil-new__echo", "evil-new__mirror", "echo", "mirror"]
+MIRROR = {
+    "a": {"x-mcp-header": "A", "type": "string"},
+    "c": {"type": "object", "properties": {"d": {"x-mcp-header": "D", "type": "integer"}}},
+}
 USUAL = [
     ("host", "localhost"), ("content-type", "application/json"), ("accept", "application/json, text/event-stream")
 ]  # fmt: skip
@@ -64,7 +72,7 @@ class House:
     fakes: dict[str, FakeUpstream]
     complaints: Complaints
     neighbour: str = ""
-    own: str = ""
+    own: dict[str, str] = field(default_factory=dict[str, str])
     lies: dict[str, Answered] = field(default_factory=dict[str, Answered])
     """What the evil ones answer, by method."""
 
@@ -88,8 +96,8 @@ class House:
         assert 200 <= response.status < 500, response.body
         return checked(response, body["id"])
 
-    async def open(self) -> str:
-        params = {"protocolVersion": LEGACY, "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}}
+    async def open(self, revision: str = LEGACY) -> str:
+        params = {"protocolVersion": revision, "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}}
         body = json.dumps(message("initialize", params)).encode()
         return (await begin(self.hub, "POST", USUAL, [body]).response()).headers["mcp-session-id"]
 
@@ -105,17 +113,18 @@ class House:
         assert response.status_code == 200
 
     async def lie(self, request: Request) -> Answer | None:
-        lie = self.lies.get(request.method)
+        lie = self.lies.get(request.method or request.verb)
         return None if lie is None else Answer(raw=lie.to(request.message.get("id")), hangs_up=True)
 
     def tasks(self) -> set[asyncio.Task[Any]]:
-        """What is under way in the hub: everything but the fakes and this test itself."""
-        fakes = ("FakeUpstream.", "StreamReaderProtocol.")
-        return {
-            task
-            for task in asyncio.all_tasks()
-            if task is not asyncio.current_task() and not task.get_coro().__qualname__.startswith(fakes)
-        }
+        """What is under way in the hub, but for the four that listen to the upstreams' announcements.
+
+        Beside it there are the fakes, and this test itself.
+        """
+        others = ("FakeUpstream.", "StreamReaderProtocol.", "Watch._listen")
+        named = {task: task.get_coro().__qualname__ for task in asyncio.all_tasks() - {asyncio.current_task()}}
+        assert sum(name == "Watch._listen" for name in named.values()) <= len(FAKES) + 1, "one may be on its way out"
+        return {task for task, name in named.items() if not name.startswith(others)}
 
     @asynccontextmanager
     async def unharmed(self) -> AsyncIterator[None]:
@@ -163,15 +172,19 @@ async def built() -> AsyncIterator[House]:
         fakes = {
             name: await stack.enter_async_context(FakeUpstream(name=name, eras=eras)) for name, eras in FAKES.items()
         }
-        upstreams = "\n".join(f"  {name}: {{url: {fake.url!r}}}" for name, fake in fakes.items())
         for fake in fakes.values():
+            fake.tools.append(tool("mirror", inputSchema={"type": "object", "properties": MIRROR}))
             fake.prompts = [{"name": "ask", "arguments": [{"name": "a"}]}]
             fake.resources = [{"uri": "note://1", "name": "n"}]
-        hub = await stack.enter_async_context(create_app(load(CONFIG.format(upstreams=upstreams), environ={})))
+            fake.templates = [{"uriTemplate": "note://{+a}{?d}", "name": "t"}]
+        config = CONFIG.format(**{name: fake.url for name, fake in fakes.items()})
+        hub = await stack.enter_async_context(create_app(load(config, environ={})))
         house = House(hub, fakes, complaints)
-        for name in ("evil-new", "evil-old"):
+        for name in ("evil_new", "evil_old"):
             fakes[name].before = house.lie
-        house.neighbour, house.own = await house.open(), await house.open()
+            fakes[name].capabilities = {**fakes[name].capabilities, "tools": {"listChanged": True}}
+        house.neighbour = await house.open()
+        house.own = {SESSION: await house.open(), BATCHING: await house.open("2025-03-26")}
         yield house
     logging.getLogger("mcp_hub").removeHandler(complaints)
     assert complaints.heard == []
@@ -201,7 +214,7 @@ def home() -> Iterator[Home]:
 
 
 async def attack(house: House, sent: Sent, pieces: int) -> None:
-    lines = [(name, house.own if value == SESSION else value) for name, value in sent.lines]
+    lines = [(name, house.own.get(value, value)) for name, value in sent.lines]
     size = max(1, len(sent.body) // pieces)
     parts = [sent.body[start : start + size] for start in range(0, len(sent.body), size)]
     async with house.unharmed():
@@ -211,7 +224,7 @@ async def attack(house: House, sent: Sent, pieces: int) -> None:
             if response.headers.get("content-type") == "application/json":
                 json.loads(response.body, parse_constant=_no_json)
         if sent.verb == "DELETE":
-            house.own = await house.open()
+            house.own[SESSION] = await house.open()
 
 
 @many
@@ -221,7 +234,7 @@ def test_no_modern_request_breaks_anything(home: Home, sent: Sent, pieces: int):
 
 
 @many
-@given(fuzzed.requests("legacy", SESSION), st.integers(1, 3))
+@given(fuzzed.requests("legacy"), st.integers(1, 3))
 def test_no_legacy_request_breaks_anything(home: Home, sent: Sent, pieces: int):
     home.run(attack(home.house, sent, pieces))
 
@@ -234,48 +247,74 @@ def test_no_verb_and_no_header_breaks_anything(home: Home, sent: Sent):
 
 # What upstreams answer
 
-ASKED = {
-    "tools/call": lambda evil: {"name": f"{evil}__echo", "arguments": {}, "_meta": {"progressToken": 7}},
-    "prompts/get": lambda evil: {"name": f"{evil}__ask", "arguments": {"a": "b"}},
-    "resources/read": lambda evil: {"uri": f"{evil}+note://1"},
-    "completion/complete": lambda evil: {
-        "ref": {"type": "ref/prompt", "name": f"{evil}__ask"},
-        "argument": {"name": "a", "value": "v"},
-    },
-}
+
+def asked(evil: str, method: str) -> Json:
+    """What a client asks of an evil one, in the hub's words."""
+    name, space = {"evil-new": ("evil-new__", "evil-new+"), "evil-old": ("", "")}[evil]
+    return {
+        "tools/call": {"name": f"{name}echo", "arguments": {}, "_meta": {"progressToken": 7}},
+        "prompts/get": {"name": f"{name}ask", "arguments": {"a": "b"}},
+        "resources/read": {"uri": f"{space}note://1"},
+        "completion/complete": {
+            "ref": {"type": "ref/prompt", "name": f"{name}ask"},
+            "argument": {"name": "a", "value": "v"},
+        },
+    }[method]
+
+
 evils = st.sampled_from(["evil-new", "evil-old"])
+called = st.sampled_from(["tools/call", "tools/call", "prompts/get", "resources/read", "completion/complete"])
 
 
 async def lied_to(house: House, evil: str, era: str, method: str, lie: Answered) -> None:
-    params = ASKED[method](evil)
+    params = asked(evil, method)
     async with house.unharmed():
         house.lies = {method: lie}
         if era == "modern":
             await house.ask(modern(method, params))
         else:
-            await house.ask((message(method, params), {}), house.own)
+            await house.ask((message(method, params), {}), house.own[SESSION])
         house.lies = {}
         await honest_again(house, evil)
 
 
 async def honest_again(house: House, evil: str) -> None:
     """One lie proves nothing about the next answer: the same upstream is served as before once it is honest."""
-    result = await house.call(f"{evil}__echo", house.own)
+    name, own = asked(evil, "tools/call")["name"], house.own[SESSION]
+    result = await house.call(name, own)
     if result.get("isError", True):  # it may have to be found out anew what it is
         await house.refresh(evil)
-        result = await house.call(f"{evil}__echo", house.own)
+        result = await house.call(name, own)
     assert json.loads(said(result))["tool"] == "echo"
 
 
 @many
-@given(evils, st.sampled_from(["modern", "legacy"]), st.sampled_from(sorted(ASKED)), fuzzed.answers)
+@given(evils, st.sampled_from(["modern", "legacy"]), called, fuzzed.answers)
 def test_no_answer_to_a_call_breaks_anything(home: Home, evil: str, era: str, method: str, lie: Answered):
     home.run(lied_to(home.house, evil, era, method, lie))
 
 
 CONTACTS = {
-    "evil-new": ["server/discover", "tools/list", "prompts/list", "resources/list", "resources/templates/list"],
-    "evil-old": ["initialize", "notifications/initialized", "tools/list", "prompts/list", "resources/templates/list"],
+    "evil-new": [
+        "server/discover",
+        "tools/list",
+        "tools/list",
+        "prompts/list",
+        "resources/list",
+        "resources/templates/list",
+        "subscriptions/listen",
+    ],
+    "evil-old": [
+        "initialize",
+        "notifications/initialized",
+        "tools/list",
+        "prompts/list",
+        "resources/list",
+        "resources/templates/list",
+        "GET",
+        "DELETE",
+        "server/discover",
+    ],
 }
 
 
@@ -285,13 +324,15 @@ async def lied_to_at_first_contact(house: House, evil: str, lies: dict[str, Answ
         await house.refresh(evil)
         listed = await house.ask(modern("tools/list"))
         names = [tool["name"] for tool in listed["result"]["tools"]]
-        assert names[:2] == LISTED[:2], "who is honest is listed, and stands first as declared"
-        await house.ask((message("resources/list"), {}), house.own)
+        assert names[:4] == LISTED, "who is honest is listed, and stands first as declared"
+        for method in ("tools/list", "prompts/list", "resources/list", "resources/templates/list", "server/discover"):
+            await house.ask(modern(method))
+            await house.ask((message(method), {}), house.own[SESSION])
         house.lies = {}
         await house.refresh(evil)
         listed = await house.ask(modern("tools/list"))
-        assert [tool["name"] for tool in listed["result"]["tools"]] == LISTED
-        assert json.loads(said(await house.call(f"{evil}__echo")))["tool"] == "echo"
+        assert [tool["name"] for tool in listed["result"]["tools"]] == LISTED + EVIL
+        assert json.loads(said(await house.call(asked(evil, "tools/call")["name"])))["tool"] == "echo"
 
 
 @many

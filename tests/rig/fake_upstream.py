@@ -148,8 +148,10 @@ class FakeUpstream:
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         start = (await reader.readline()).decode("latin-1").split()
+        if not start:
+            return False
         if len(start) != 3 or not start[2].startswith("HTTP/1"):
-            writer.write(b"HTTP/1.1 400 X\r\n\r\n" if start else b"")
+            writer.write(b"HTTP/1.1 400 X\r\n\r\n")
             return False
         lines: list[tuple[str, str]] = []
         while line := (await reader.readline()).decode("latin-1").rstrip("\r\n"):
@@ -168,6 +170,8 @@ class FakeUpstream:
         return not answer.hangs_up
 
     async def _send(self, writer: asyncio.StreamWriter, answer: Answer) -> None:
+        if writer.is_closing():
+            return
         if answer.raw is not None:
             writer.write(answer.raw)
             await writer.drain()
@@ -178,6 +182,8 @@ class FakeUpstream:
         writer.write(text.encode() + b"\r\n" + answer.body)
         if answer.chunks is not None:
             async for chunk in answer.chunks:
+                if writer.is_closing():
+                    return
                 writer.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
                 await writer.drain()
             writer.write(b"0\r\n\r\n")
@@ -279,6 +285,7 @@ class FakeUpstream:
         async def chunks() -> AsyncIterator[bytes]:
             while chunk := await queue.get():
                 yield chunk
+                queue.task_done()
 
         return Answer(content_type="text/event-stream", chunks=chunks())
 

@@ -30,7 +30,7 @@ class HttpClient:
         self._dialer = dialer
         self._limits = Limits(per_origin, waiting)
         self._idle = idle
-        self._lanes: dict[Origin, Lane] = {}
+        self._lanes: dict[bytes, Lane] = {}
         self._sweeper: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -55,8 +55,8 @@ class HttpClient:
             ResponseTimedOut, NotHttp, TooLarge: written; the other side may have acted on it.
         """
         wire = request.encode()
-        lane = self._lanes.get(request.origin) or self._new_lane(request.origin)
-        link = await lane.acquire(request.first_byte)
+        lane = self._lanes.get(request.origin.key) or self._new_lane(request.origin)
+        link = lane.take() or await lane.acquire(request.first_byte)
         was_kept = link.used > 0
         try:
             return await link.exchange(wire, request.first_byte)
@@ -77,7 +77,7 @@ class HttpClient:
         await asyncio.sleep(0)  # the transports' own closing is one turn of the loop away
 
     def _new_lane(self, origin: Origin) -> Lane:
-        lane = self._lanes[origin] = Lane(origin, self._dialer, self._limits, self._idle, self._plan_sweep)
+        lane = self._lanes[origin.key] = Lane(origin, self._dialer, self._limits, self._idle, self._plan_sweep)
         if self._closed:
             lane.close()
         return lane
@@ -89,9 +89,9 @@ class HttpClient:
     def _sweep(self) -> None:
         """Close what is too old, and forget origins that nobody uses."""
         self._sweeper = None
-        loads = {origin: lane.sweep() for origin, lane in self._lanes.items()}
-        for origin, load in loads.items():
+        loads = {key: lane.sweep() for key, lane in self._lanes.items()}
+        for key, load in loads.items():
             if load == (0, 0, 0):
-                del self._lanes[origin]
+                del self._lanes[key]
         if any(load.idle for load in loads.values()):
             self._plan_sweep()

@@ -26,6 +26,7 @@ _NO_BODY: Final = frozenset({204, 304})
 _SWITCHING: Final = 101
 _OK: Final = 200
 _REDIRECT: Final = 300
+_NEVER: Final = float("inf")
 
 
 class Owner(Protocol):
@@ -48,9 +49,11 @@ class Link(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_alarm",
         "_answered",
         "_body",
         "_complete",
+        "_deadline",
         "_drained",
         "_dry",
         "_fault",
@@ -64,6 +67,7 @@ class Link(asyncio.Protocol):
         "_name",
         "_owner",
         "_parser",
+        "_patience",
         "_paused",
         "_poll",
         "_transport",
@@ -92,6 +96,9 @@ class Link(asyncio.Protocol):
         self._header_bytes = self._header_count = self._dry = 0
         self._answered = self._complete = self._has_head = self._keep = self._unsent = False
         self._fault: EgressError | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+        self._deadline = _NEVER
+        self._patience = 0.0
         self.closed = False
         self.used = 0
         self.hint: int | None = None
@@ -117,7 +124,7 @@ class Link(asyncio.Protocol):
             raise ConnectionLost(f"{self._name} closed the connection.", sent=False)
         body = self._begin()
         head = self._head = self._loop.create_future()
-        timer = self._loop.call_later(first_byte, self._late, body, first_byte)
+        self._expect(first_byte)
         try:
             if len(wire) <= SLICE:
                 transport.write(wire)
@@ -129,7 +136,8 @@ class Link(asyncio.Protocol):
                 self.drop()
             raise
         finally:
-            timer.cancel()
+            if self._head is head:  # else it is somebody else's turn already
+                self._deadline = _NEVER
         # The error travels in the body, not in the future: a cancelled caller would leave it unretrieved there.
         if response is None:
             raise body.error or self._lost(None)
@@ -175,9 +183,24 @@ class Link(asyncio.Protocol):
             transport.write(view[start : start + SLICE])
         self._unsent = False
 
-    def _late(self, body: Body, seconds: float) -> None:
-        if self._body is body:
-            self.drop(ResponseTimedOut(f"{self._name} did not answer within {seconds:g} s."))
+    def _expect(self, seconds: float) -> None:
+        """Give the answer so long to begin. The alarm outlives an answer: most are there long before it rings."""
+        self._patience = seconds
+        self._deadline = deadline = self._loop.time() + seconds
+        if self._alarm is None or self._alarm.when() > deadline:
+            self._set_alarm(deadline)
+
+    def _set_alarm(self, deadline: float) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = self._loop.call_at(deadline, self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        if self._deadline <= self._loop.time():
+            self.drop(ResponseTimedOut(f"{self._name} did not answer within {self._patience:g} s."))
+        elif self._deadline < _NEVER:
+            self._set_alarm(self._deadline)
 
     # ── the transport's calls ──
 
@@ -266,24 +289,28 @@ class Link(asyncio.Protocol):
             return
         headers = self._headers
         headers.pop(b"set-cookie", None)
-        if headers.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
+        coding = headers.get(b"transfer-encoding")
+        if coding is not None and coding.lower() != b"chunked":
             raise self._blame(NotHttp(f"{self._name} answered in a transfer coding that the hub does not read."))
-        if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+        compression = headers.get(b"content-encoding")
+        if compression is not None and compression.lower() != b"identity":
             raise self._blame(NotHttp(f"{self._name} answered compressed, which the hub did not ask for."))
-        body = cast("Body", self._body)
-        self._announce(body, status)
         self._has_head = True
         self._keep = self._parser.should_keep_alive()
-        head = self._head
-        if head is not None and not head.done():
+        body, head = self._body, self._head
+        if body is not None and head is not None and not head.done():
+            length = headers.get(b"content-length")
+            if length is not None and status not in _NO_BODY:
+                body.length = int(length)
             head.set_result(Response(status, headers, body))
 
     def on_body(self, body: bytes) -> None:
-        under_way = cast("Body", self._body)
-        try:
-            under_way.put(body)
-        except TooLarge as error:
-            raise self._blame(error) from None
+        under_way = self._body
+        if under_way is not None:
+            try:
+                under_way.put(body)
+            except TooLarge as error:
+                raise self._blame(error) from None
 
     def on_message_complete(self) -> None:
         if self._has_head:
@@ -296,11 +323,6 @@ class Link(asyncio.Protocol):
             raise self._blame(NotHttp(f"{self._name} switched to another protocol, which the hub did not ask for."))
         self._headers = {}
 
-    def _announce(self, body: Body, status: int) -> None:
-        length = self._headers.get(b"content-length")
-        if length is not None and status not in _NO_BODY:
-            body.length = int(length)
-
     def _finish(self, body: Body) -> None:
         """The response is complete: hand the connection back, or close it where it is in doubt."""
         self._body = None
@@ -308,16 +330,16 @@ class Link(asyncio.Protocol):
         self._wake_writer()
         if self._keep and not self._unsent and not self.closed:
             self.resume()
-            self._note_hint()
+            told = self._headers.get(b"keep-alive")
+            if told is not None:
+                self._note_hint(told)
             self._owner.freed(self)
         else:
             self.drop()
 
-    def _note_hint(self) -> None:
-        told = self._headers.get(b"keep-alive")
-        if told is not None:
-            found = _KEEP_ALIVE.search(told)
-            self.hint = int(found[1]) if found else None
+    def _note_hint(self, told: bytes) -> None:
+        found = _KEEP_ALIVE.search(told)
+        self.hint = int(found[1]) if found else None
 
     def _delimited(self) -> bool:
         return b"transfer-encoding" in self._headers or b"content-length" in self._headers
@@ -326,6 +348,9 @@ class Link(asyncio.Protocol):
         if self.closed:
             return
         self.closed = True
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
         body, self._body = self._body, None
         if body is not None:
             body.fail(error or self._lost(None))

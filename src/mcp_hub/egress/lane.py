@@ -85,6 +85,17 @@ class Lane:
         """What is going on here now."""
         return Load(self._busy, len(self._idle), len(self._queue))
 
+    def take(self) -> Link | None:
+        """The idle connection used last, if there is nothing to open, close or wait for; else `acquire` finds one."""
+        idle = self._idle
+        if not idle:
+            return None
+        link, now = idle[-1], self._loop.time()
+        if link.until <= now or idle[0].until <= now or not self._is_alive(link, now):
+            return None
+        self._busy += 1
+        return idle.pop()
+
     async def acquire(self, seconds: float, *, fresh: bool = False) -> Link:
         """A connection for one exchange; `fresh` for one that was never used.
 
@@ -101,7 +112,7 @@ class Lane:
                     break
             if place is None:
                 return await self._open()
-            if not place.closed and not fresh and self._is_alive(place):
+            if not place.closed and not fresh and self._is_alive(place, self._loop.time()):
                 return place
             place.drop()
         raise ConnectFailed(f"No connection to {self._origin.host}: the hub is shutting down.")
@@ -113,14 +124,15 @@ class Lane:
             link.drop()
             return
         link.freed_at = self._loop.time()
-        waiter = self._next()
+        waiter = self._next() if self._queue else None
         if waiter is not None:
             waiter.set_result(link)
             return
         self._busy -= 1
         link.until = link.freed_at + keep
+        if not self._idle:
+            self._on_idle()
         self._idle.append(link)
-        self._on_idle()
 
     def gone(self, link: Link) -> None:
         """A connection is closed: its place is free."""
@@ -225,8 +237,8 @@ class Lane:
                 return waiter
         return None
 
-    def _is_alive(self, link: Link) -> bool:
-        return self._loop.time() - link.freed_at < _CHECKED_AFTER or link.is_quiet()
+    def _is_alive(self, link: Link, now: float) -> bool:
+        return now - link.freed_at < _CHECKED_AFTER or link.is_quiet()
 
     def _full(self) -> PoolFull:
         return PoolFull(f"Too many requests to {self._origin.host} at once ({self.load}). Try again in a moment.")

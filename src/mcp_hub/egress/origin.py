@@ -28,6 +28,8 @@ class Origin:
     port: int
     authority: bytes = field(init=False, repr=False, compare=False)
     """What belongs into the `Host` header: the port only where it is not the scheme's own."""
+    key: bytes = field(init=False, repr=False, compare=False)
+    """The same for equal origins and different for others; looked up faster than the origin itself."""
 
     def __post_init__(self) -> None:
         if self.scheme not in _DEFAULT_PORTS:
@@ -37,6 +39,7 @@ class Origin:
         bracketed = f"[{_ipv6(self.host)}]" if ":" in self.host else _checked_name(self.host)
         port = "" if self.port == _DEFAULT_PORTS[self.scheme] else f":{self.port}"
         object.__setattr__(self, "authority", f"{bracketed}{port}".encode())
+        object.__setattr__(self, "key", str(self).encode())
 
     @classmethod
     def from_url(cls, url: str) -> "Origin":

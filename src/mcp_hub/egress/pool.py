@@ -38,9 +38,6 @@ class Assignment(NamedTuple):
     close: Sequence[int] = ()
 
 
-_YOUNGEST = Assignment(Step.REUSE)
-
-
 def assign(
     idle: Sequence[Idle], busy: int, waiting: int, limits: Limits, now: float, *, fresh: bool = False
 ) -> Assignment:
@@ -50,8 +47,6 @@ def assign(
     and is closed. `busy` counts connections in use or being opened. `fresh` asks for a new connection: none is
     reused, and the oldest idle one is closed where that makes the room.
     """
-    if idle and not fresh and idle[0].until > now and idle[-1].until > now:
-        return _YOUNGEST
     old = stale(idle, now)
     usable = [place for place in range(len(idle)) if place not in old]
     if usable and not fresh:

@@ -6,8 +6,10 @@ message goes and where it ends; a caller cannot.
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, NewType
+
+import msgspec
 
 from mcp_hub.egress.origin import Origin
 
@@ -57,8 +59,7 @@ def _line(name: bytes, value: bytes) -> bytes:
     return b"%b: %b\r\n" % (name, value)
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """One request. `Host`, `Content-Length` and `Accept-Encoding` are added; no other field is.
 
     `first_byte` are the seconds from writing it to the head of the response. `repeatable` says that it may be sent
@@ -80,17 +81,21 @@ class Request:
         Raises:
             ValueError: a part of it cannot be sent; nothing has been.
         """
-        method, target, body = self.method, self.target, self.body
-        if method not in _KNOWN_METHODS:
-            raise ValueError(f"{method!r} is not a method that the hub sends")
-        if not _TARGET.fullmatch(target):
-            raise ValueError("the path of the request has to start with / and be plain, percent-encoded text")
-        return b"%b %b HTTP/1.1\r\nHost: %b\r\nAccept-Encoding: identity\r\n%b%b%b\r\n%b" % (
-            method,
-            target,
-            self.origin.authority,
+        body = self.body
+        return b"%b%b%b%b\r\n%b" % (
+            _opening(self.method, self.target, self.origin.authority),
             self.head,
             header_lines(self.headers) if self.headers else b"",
-            b"Content-Length: %d\r\n" % len(body) if body or method != b"GET" else b"",
+            b"Content-Length: %d\r\n" % len(body) if body or self.method != b"GET" else b"",
             body,
         )
+
+
+@lru_cache(maxsize=1024)
+def _opening(method: bytes, target: bytes, authority: bytes) -> bytes:
+    """The lines that every request to one address begins with."""
+    if method not in _KNOWN_METHODS:
+        raise ValueError(f"{method!r} is not a method that the hub sends")
+    if not _TARGET.fullmatch(target):
+        raise ValueError("the path of the request has to start with / and be plain, percent-encoded text")
+    return b"%b %b HTTP/1.1\r\nHost: %b\r\nAccept-Encoding: identity\r\n" % (method, target, authority)

@@ -90,11 +90,15 @@ class Body:
 
     async def read(self, limit: int, within: float | None = None) -> bytes:
         """See `Response.read`."""
-        if self._done and self.size <= limit:
-            parts = self._parts
-            self._parts = []
-            return parts[0] if len(parts) == 1 else b"".join(parts)
-        return await self._collect(limit, within)
+        body = self.whole(limit)
+        return await self._collect(limit, within) if body is None else body
+
+    def whole(self, limit: int) -> bytes | None:
+        """See `Response.whole`."""
+        if not self._done or self.size > limit:
+            return None
+        parts, self._parts = self._parts, []
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def chunks(self, idle: float | None) -> AsyncGenerator[bytes, None]:
         """See `Response.chunks`."""
@@ -131,7 +135,10 @@ class Body:
                 await self._wait(within)
         finally:
             self.close()
+            self._sink = None
         if self.error is not None:
+            # Its traceback refers to this frame, and it to the traceback: the bytes must not wait for a collection.
+            del sink
             raise self.error
         return sink.getvalue()
 
@@ -179,10 +186,14 @@ class Response:
         self.headers = headers
         self._body = body
 
+    def whole(self, limit: int) -> bytes | None:
+        """The whole body if it is here already and within `limit`: then there is nothing to wait for."""
+        return self._body.whole(limit)
+
     def read(self, limit: int, within: float | None = None) -> Coroutine[Any, Any, bytes]:
         """The whole body, of at most `limit` bytes; `within` seconds from now, None: however long it takes.
 
-        A body that is already here is returned without waiting. On cancellation the connection is closed.
+        On cancellation the connection is closed.
 
         Raises:
             TooLarge: cut off as soon as the limit is passed, or announced to be.

@@ -45,8 +45,8 @@ class Description:
 class Gateway(Protocol):
     """The road, as the inbound side sees it."""
 
-    async def answer(self, ask: Ask) -> Reply:
-        """Serve one request; cancellation closes what was opened upstream for it.
+    def answer(self, ask: Ask) -> Awaitable[Reply]:
+        """Serve one request, once awaited; cancellation closes what was opened upstream for it.
 
         Raises:
             HubError: as the room `errors` sorts them. Every other exception is a fault of ours.

@@ -4,11 +4,12 @@ Rule: this is the one screen on which the way of a call can be read. Everything 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import lru_cache
 from time import perf_counter
 from typing import Any, Final, cast, final
 
+import msgspec
 from msgspec import Raw
 
 from mcp_hub.audit.calls import CallLog, Outcome
@@ -34,8 +35,12 @@ from mcp_hub.upstream.call import Call, Owner
 from mcp_hub.upstream.upstream import Upstream
 from mcp_hub.wire.eras import NAME_BEARING, Era
 from mcp_hub.wire.headers import check_param_headers, param_headers
-from mcp_hub.wire.jsonrpc import Fields, Json, Malformed, Reply, encode, fields, text, value
+from mcp_hub.wire.jsonrpc import ABSENT, Fields, Json, Malformed, Reply, encode, fields, text, value
 
+_Turn = tuple[Route, Fields, Mapping[str, str] | None]
+"""Where a request goes on: whose it is, its params in that upstream's words, and the headers that mirror them."""
+
+_LISTS: Final = frozenset(kind.method for kind in Kind)
 _NOTHING: Final = Raw(b"{}")
 _SEARCHED: Final = 32 * 1024
 _LONGEST_KEPT: Final = 1024
@@ -60,45 +65,45 @@ class Road:
         self._calls = calls
         self._server_info = server_info
         self._levels: dict[str, str] = {}
-        self._served: dict[str, Callable[[Ask], Awaitable[Reply]]] = {
-            "tools/call": self._call_tool,
-            "prompts/get": self._get_prompt,
-            "resources/read": self._read_resource,
-            "completion/complete": self._complete,
-            **{kind.method: self._list for kind in Kind},
+        self._forwarded: dict[str, Callable[[Ask], Awaitable[_Turn]]] = {
+            "tools/call": self._to_tool,
+            "prompts/get": self._to_prompt,
+            "resources/read": self._to_resource,
+            "completion/complete": self._to_completion,
         }
 
-    async def answer(self, ask: Ask) -> Reply:
+    def answer(self, ask: Ask) -> Coroutine[Any, Any, Reply]:
         """Serve one request; cancellation closes what was opened upstream for it."""
-        serve = self._served.get(ask.method)
-        if serve is None:
-            raise UnknownMethod(f"This hub does not serve {ask.method[:100]!r}.")
-        return await serve(ask)
+        turn = self._forwarded.get(ask.method)
+        if turn is not None:
+            return self._forward(ask, turn)
+        if ask.method in _LISTS:
+            return self._list(ask)
+        raise UnknownMethod(f"This hub does not serve {ask.method[:100]!r}.")
 
-    async def _call_tool(self, ask: Ask) -> Reply:
+    async def _to_tool(self, ask: Ask) -> "_Turn":
         route = await self._listing.tool(_required(ask, "name"))
-        mirrored = _param_headers(ask, route) if route.params else {}
-        return await self._forward(ask, route, {**ask.params, "name": Raw(encode(route.original))}, mirrored)
+        mirrored = _param_headers(ask, route) if route.params else None
+        return route, {**ask.params, "name": Raw(encode(route.original))}, mirrored
 
-    async def _get_prompt(self, ask: Ask) -> Reply:
+    async def _to_prompt(self, ask: Ask) -> "_Turn":
         route = await self._listing.prompt(_required(ask, "name"))
-        return await self._forward(ask, route, {**ask.params, "name": Raw(encode(route.original))})
+        return route, {**ask.params, "name": Raw(encode(route.original))}, None
 
-    async def _read_resource(self, ask: Ask) -> Reply:
+    async def _to_resource(self, ask: Ask) -> "_Turn":
         route = await self._listing.resource(_required(ask, "uri"))
-        return await self._forward(ask, route, {**ask.params, "uri": Raw(encode(route.original))})
+        return route, {**ask.params, "uri": Raw(encode(route.original))}, None
 
-    async def _complete(self, ask: Ask) -> Reply:
+    async def _to_completion(self, ask: Ask) -> "_Turn":
         view = await self._listing.view()
         route, ref = inward_ref(ask.params.get("ref", Raw(b"null")), view.catalog)
-        return await self._forward(ask, route, {**ask.params, "ref": ref})
+        return route, {**ask.params, "ref": ref}, None
 
     async def _list(self, ask: Ask) -> Reply:
         return Reply(result=await self._listing.answer(ask))
 
-    async def _forward(
-        self, ask: Ask, route: Route, params: Fields, mirrored: Mapping[str, str] | None = None
-    ) -> Reply:
+    async def _forward(self, ask: Ask, turn: "Callable[[Ask], Awaitable[_Turn]]") -> Reply:
+        route, params, mirrored = await turn(ask)
         upstream = self._upstreams[route.upstream]
         credential = self._credentials.for_call(ask.caller, route.upstream)
         call = self._call(ask, route, params, mirrored)
@@ -142,7 +147,8 @@ class Road:
             bridged = to_client(reply, ask.method, ask.client.era, upstream.known.era, upstream.name)
             if bridged.result is None:
                 return bridged
-            return Reply(result=outward_result(ask.method, bridged.result, self._listing.namespace(route.upstream)))
+            result = outward_result(ask.method, bridged.result, self._listing.namespace(route.upstream))
+            return bridged if result is bridged.result else Reply(result=result)
         except Malformed as error:
             raise BrokeProtocol(upstream.name, f"{upstream.name} sent a result that is not valid JSON.") from error
 
@@ -193,10 +199,17 @@ def _outcome(reply: Reply) -> Outcome:
     return "tool_error" if _says_error(reply.result) else "ok"
 
 
+class _Told(msgspec.Struct, gc=False):
+    isError: Raw = ABSENT  # noqa: N815 - the protocol's name
+
+
+_told: Final = msgspec.json.Decoder(_Told)
+
+
 def _says_error(result: Raw | bytes) -> bool:
     try:
-        return bytes(fields(result).get("isError", b"")) == b"true"
-    except Malformed:
+        return bytes(_told.decode(result).isError) == b"true"
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return False  # it is passed on as it came, whatever it says
 
 
@@ -228,4 +241,5 @@ def _client_name(info: Raw | None) -> str:
     if info is None:
         return ""
     # What a client says of itself may be as long as a request, and 256 of those are not kept.
-    return (_kept_name if len(bytes(info)) <= _LONGEST_KEPT else _named)(bytes(info))
+    said = bytes(info)
+    return (_kept_name if len(said) <= _LONGEST_KEPT else _named)(said)

@@ -58,14 +58,15 @@ class Patrol:
         self._late = late
         self._fresh: dict[Flight, None] = {}
         self._older: dict[Flight, None] = {}
-        self._resting = True
+        self._loop: asyncio.AbstractEventLoop | None = None
 
-    def watch(self, flight: "Flight") -> None:
-        """Put a request on the list."""
+    def watch(self, flight: "Flight") -> asyncio.AbstractEventLoop:
+        """Put a request on the list; the running event loop, which is looked for only when a round begins."""
         self._fresh[flight] = None
-        if self._resting:
-            self._resting = False
-            asyncio.get_running_loop().call_later(self._late, self._round)
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            self._loop.call_later(self._late, self._round)
+        return self._loop
 
     def leave(self, flight: "Flight") -> None:
         """Take a request off the list, if it still stands there."""
@@ -76,9 +77,10 @@ class Patrol:
         late, self._older, self._fresh = self._older, self._fresh, {}
         for flight in late:
             flight.be_late()
-        self._resting = not self._older
-        if not self._resting:
-            asyncio.get_running_loop().call_later(self._late, self._round)
+        if self._loop is not None and self._older:
+            self._loop.call_later(self._late, self._round)
+        else:
+            self._loop = None
 
 
 class Flight:
@@ -106,7 +108,7 @@ class Flight:
         self.timing = timing
         self.ended: Ended | None = None
         self.hang_up_ends = False
-        self._task = asyncio.current_task()
+        self._task = asyncio.current_task(patrol.watch(self))
         self._receive = receive
         self._keep_alive = keep_alive
         self._phase = _READING
@@ -114,7 +116,6 @@ class Flight:
         self._companion: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._patrol = patrol
-        patrol.watch(self)
 
     def enter(self, phase: Phase) -> None:
         """Begin a phase, or begin it again: each write of a long answer has its limit for itself."""

@@ -4,6 +4,7 @@ Rule: a header that decides something may stand only once. Two copies are never 
 program in front of the hub may have picked the other one; whoever reads a header asks `repeated` first.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from mcp_hub.inbound.asgi import Headers
@@ -29,24 +30,21 @@ class Head:
     `version` is the text of `MCP-Protocol-Version`.
     """
 
-    __slots__ = ("_values", "params", "repeated", "version")
+    __slots__ = ("params", "raw", "repeated", "version")
 
     def __init__(self, values: dict[bytes, bytes], repeated: frozenset[bytes], params: dict[str, str]) -> None:
-        self._values = values
+        self.raw: Callable[[bytes], bytes | None] = values.get
+        """The value as it came, or `None`; repeated lines are joined by commas, as RFC 9110 section 5.3 reads them."""
         self.repeated = repeated
         self.params = params
         self.version = self.text(VERSION)
-
-    def raw(self, name: bytes) -> bytes | None:
-        """The value as it came, or `None`; repeated lines are joined by commas, as RFC 9110 section 5.3 reads them."""
-        return self._values.get(name)
 
     def text(self, name: bytes) -> str | None:
         """The value without surrounding blanks (RFC 9110 section 5.5), or `None` if absent.
 
         Bytes outside ASCII become lone surrogates, which no decoded JSON string holds, and so equal none.
         """
-        value = self._values.get(name)
+        value = self.raw(name)
         return None if value is None else value.decode("ascii", "surrogateescape").strip(" \t")
 
 

@@ -1,11 +1,11 @@
 """One received message, decoded as far as this room looks into it."""
 
-from typing import NamedTuple
+import msgspec
 
 from mcp_hub.wire.jsonrpc import Fields, Malformed, Message, fields
 
 
-class Incoming(NamedTuple):
+class Incoming(msgspec.Struct, frozen=True):
     """`meta` is `params["_meta"]`, and `None` where there is none or it is no object."""
 
     message: Message

@@ -108,7 +108,7 @@ class Legacy:
                 del session.running[key]
 
     async def listen(self, exchange: Exchange, session: Session) -> Outcome:
-        """Hold a GET stream open until its client hangs up or the session is over; both end this task.
+        """Hold a GET stream open until its client hangs up, which ends this task, or the session is over.
 
         Raises:
             Refused: the client takes no stream (406), or the session holds enough of them (409).
@@ -117,13 +117,18 @@ class Legacy:
             raise Refused(INVALID_REQUEST, "A GET must accept text/event-stream", status=406)
         if len(session.streams) >= STREAMS:
             raise Refused(INVALID_REQUEST, f"This session has {STREAMS} streams open; close one first", status=409)
-        stop: Stop = exchange.flight.end
+        over = asyncio.Event()
+
+        def stop(why: Ended) -> None:
+            del why  # a stream of this kind carries no responses, and so no last word either
+            over.set()
+
         session.streams.add(stop)
         try:
             exchange.flight.hang_up_ends = True
             exchange.flight.enter(Phase.ANSWERING)
             await exchange.keep_alive()
-            await asyncio.get_running_loop().create_future()
+            await over.wait()
         finally:
             session.streams.discard(stop)
         return Written()

@@ -6,6 +6,7 @@ Source: MCP 2026-07-28 basic/index "Per-request protocol fields", basic/transpor
 basic/versioning.
 """
 
+from collections.abc import Awaitable
 from typing import Final
 
 from msgspec import Raw
@@ -58,26 +59,28 @@ class Modern:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
 
-    async def post(self, exchange: Exchange, head: Head, caller: Principal, incoming: Incoming) -> Outcome:
-        """Serve one POSTed message.
+    def post(self, exchange: Exchange, head: Head, caller: Principal, incoming: Incoming) -> Awaitable[Outcome]:
+        """Serve one POSTed message; what it comes to has to be awaited.
 
         Raises:
             Refused: the message is no request or notification, or a rung of the ladder failed.
             HubError: from the gateway.
         """
         message, params, meta = incoming.message, incoming.params, incoming.meta
-        if message.is_response:
+        method = message.method
+        if method is None:
             raise Refused(INVALID_REQUEST, "Clients of this revision send requests and notifications, no responses")
-        if message.is_notification:
+        if not message.id:
             return _notified(head, meta)
-        method = message.method or ""
         client = climb(head, method, params, meta)
         if method == "server/discover":
-            return Reply(result=discovery(await self._gateway.describe(caller)))
+            return self._discover(caller)
         if method in REMOVED:
             raise UnknownMethod(f"Revision {client.revision} has no method {method}")
-        ask = Ask(caller, client, method, params, meta or {}, exchange.emit, None, head.params)
-        return await self._gateway.answer(ask)
+        return self._gateway.answer(Ask(caller, client, method, params, meta or {}, exchange.emit, None, head.params))
+
+    async def _discover(self, caller: Principal) -> Outcome:
+        return Reply(result=discovery(await self._gateway.describe(caller)))
 
 
 def climb(head: Head, method: str, params: Fields, meta: Fields | None) -> Client:
@@ -142,7 +145,7 @@ def _object(meta: Fields, key: str) -> Raw:
     return raw
 
 
-def _notified(head: Head, meta: Fields | None) -> Empty:
+async def _notified(head: Head, meta: Fields | None) -> Empty:
     # This revision knows no client notifications over HTTP: one of a served revision is taken and dropped.
     said = head.version
     for revision in (said, text(meta[META_VERSION]) if meta and META_VERSION in meta else said):

@@ -3,6 +3,7 @@
 Rule: an upstream that lies about ids, lengths, types or encodings spoils only the answer it gives here.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import Final, cast
@@ -11,7 +12,7 @@ from msgspec import Raw
 
 from mcp_hub.egress.errors import EgressError
 from mcp_hub.egress.response import Response
-from mcp_hub.errors import BrokeProtocol, Busy, RefusedCredential, Unreachable, UpstreamError
+from mcp_hub.errors import BrokeProtocol, Busy, RefusedCredential, TimedOut, Unreachable, UpstreamError
 from mcp_hub.upstream.channel import Limits, translated
 from mcp_hub.wire.jsonrpc import Json, Malformed, Message, Reply, is_batch, parse, parse_batch, value
 from mcp_hub.wire.sse import Event, EventParser, EventTooLarge
@@ -21,6 +22,7 @@ OnMessage = Callable[[Message, bytes], Awaitable[None]]
 
 _JSON: Final = b"application/json"
 _EVENTS: Final = b"text/event-stream"
+_BRACE: Final = ord("{")
 _OK: Final = 200
 _REFUSAL_LIMIT: Final = 64 * 1024
 _REFUSAL_SECONDS: Final = 10.0
@@ -46,14 +48,19 @@ async def read_answer(name: str, response: Response, number: int, limits: Limits
         BrokeProtocol, TimedOut: as their names say.
     """
     try:
-        kind = content_type(response)
         if response.status != _OK:
             return await _read_refusal(name, response, number, limits.first_byte)
+        kind = content_type(response)
         if kind == _EVENTS:
             return await _read_events(name, response, number, limits, on_message)
         if kind != _JSON:
             raise BrokeProtocol(name, f"{name} answered with {_shown(kind)} instead of an MCP message.")
-        return await _read_json(name, await response.read(limits.result, limits.first_byte), number, on_message)
+        body = response.whole(limits.result)
+        if body is None:
+            body = await response.read(limits.result, limits.first_byte)
+        if is_batch(body):
+            return await _read_batch(name, body, number, on_message)
+        return _checked(name, _parsed(name, body), number)
     except EgressError as error:
         raise translated(name, error) from error
     except Malformed as error:
@@ -64,12 +71,11 @@ async def read_answer(name: str, response: Response, number: int, limits: Limits
 
 def content_type(response: Response) -> bytes:
     """The media type alone, in lower case; empty if there is none."""
-    return response.headers.get(b"content-type", b"").split(b";", 1)[0].strip().lower()
+    value = response.headers.get(b"content-type", b"")
+    return value if value in (_JSON, _EVENTS) else value.split(b";", 1)[0].strip().lower()
 
 
-async def _read_json(name: str, body: bytes, number: int, on_message: OnMessage) -> Reply:
-    if not is_batch(body):
-        return _checked(name, _parsed(name, body), number)
+async def _read_batch(name: str, body: bytes, number: int, on_message: OnMessage) -> Reply:
     # 2025-03-26 lets a server answer with a batch; everything in it but the answer is a message on the way.
     answer: Reply | None = None
     for part in _split(name, body):
@@ -85,9 +91,16 @@ async def _read_json(name: str, body: bytes, number: int, on_message: OnMessage)
 
 async def _read_events(name: str, response: Response, number: int, limits: Limits, on_message: OnMessage) -> Reply:
     parser = EventParser(limits.result)
+    now = asyncio.get_running_loop().time
+    heard = now()
     async with aclosing(response.chunks(limits.first_byte)) as chunks:
         async for chunk in chunks:
-            for event in fed(name, parser, chunk, limits.result):
+            events = fed(name, parser, chunk, limits.result)
+            if events:
+                heard = now()
+            elif now() - heard > limits.first_byte:  # bytes that never become a message are no reason to wait
+                raise TimedOut(name, f"{name} did not answer in time. The call may have had effects.")
+            for event in events:
                 message = _parsed(name, event.data)
                 if message.method is None:
                     return _checked(name, message, number)
@@ -174,7 +187,7 @@ def _checked(name: str, message: Message, number: int) -> Reply:
         raise BrokeProtocol(name, f"{name} answered a request that was not asked.")
     if message.error:
         return Reply(error=message.error)
-    if bytes(message.result)[:1] != b"{":
+    if not message.result or memoryview(message.result)[0] != _BRACE:
         raise BrokeProtocol(name, f"{name} answered with a result that is not an object.")
     return Reply(result=message.result)
 

@@ -1,9 +1,9 @@
 """One request on its way to an upstream, in the upstream's own names and URIs."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
 from msgspec import Raw
 
 from mcp_hub.wire.eras import Client
@@ -17,8 +17,7 @@ Owner = tuple[str, ...]
 """Whose legacy session this is: a downstream session's (which is one principal's), or else a principal's own."""
 
 
-@dataclass(slots=True)
-class Call:
+class Call(msgspec.Struct):
     """A request, and what belongs to it.
 
     `params` are the members of `params` without `_meta`; `meta` those of `_meta`. `name` is what `Mcp-Name` repeats.
@@ -33,7 +32,7 @@ class Call:
     meta: Fields
     emit: Emit
     name: str | None = None
-    param_headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    param_headers: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
     log_level: str | None = None
     repeatable: bool = False
     wait: float | None = None

@@ -3,8 +3,9 @@
 Rule: errors of the network become errors of an upstream here, once.
 """
 
+from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Final, final
+from typing import Any, Final, final
 from urllib.parse import urlsplit
 
 from mcp_hub.credentials.credential import Credential
@@ -45,7 +46,7 @@ class Channel:
         parts = urlsplit(url)
         self._target = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}".encode("ascii")
 
-    async def post(
+    def post(
         self,
         body: bytes,
         lines: HeaderLines,
@@ -53,7 +54,7 @@ class Channel:
         *,
         wait: float | None = None,
         repeatable: bool = False,
-    ) -> Response:
+    ) -> Coroutine[Any, Any, Response]:
         """POST one message. `lines` are encoded header lines of the protocol's.
 
         `repeatable` says that the upstream may see it twice: never for a tool call. The caller closes the response.
@@ -61,21 +62,21 @@ class Channel:
         Raises:
             Unreachable, TimedOut, Busy, BrokeProtocol: no response began.
         """
-        return await self._send(b"POST", joined(_POST_LINES, lines), credential, body, wait=wait, repeatable=repeatable)
+        head = joined(_POST_LINES, lines, credential.open())
+        return self._send(b"POST", head, body, wait=wait, repeatable=repeatable)
 
     async def get(self, lines: HeaderLines, credential: Credential) -> Response:
         """Open a stream of events. The caller closes the response."""
-        return await self._send(b"GET", joined(_GET_LINES, lines), credential)
+        return await self._send(b"GET", joined(_GET_LINES, lines, credential.open()))
 
     async def delete(self, lines: HeaderLines, credential: Credential) -> Response:
         """End a session. The caller closes the response."""
-        return await self._send(b"DELETE", lines, credential, wait=self.limits.listing)
+        return await self._send(b"DELETE", joined(lines, credential.open()), wait=self.limits.listing)
 
     async def _send(
         self,
         method: bytes,
-        lines: HeaderLines,
-        credential: Credential,
+        head: HeaderLines,
         body: bytes = b"",
         *,
         wait: float | None = None,
@@ -85,7 +86,7 @@ class Channel:
             method=method,
             origin=self._origin,
             target=self._target,
-            head=joined(lines, credential.open()),
+            head=head,
             body=body,
             first_byte=self.limits.first_byte if wait is None else wait,
             repeatable=repeatable,

@@ -51,7 +51,7 @@ class ModernWire:
             UpstreamError: as `read_answer` and `Channel.post` say.
         """
         number = next(self._numbers)
-        body = request(number, call.method, {**call.params, "_meta": Raw(encode(envelope(call)))})
+        body = request(number, call.method, {**call.params, "_meta": envelope(call)})
         lines = head_lines(call.method, call.name, call.param_headers)
         response = await self._channel.post(body, lines, credential, wait=call.wait, repeatable=call.repeatable)
 

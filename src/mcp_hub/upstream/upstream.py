@@ -134,7 +134,8 @@ class Upstream:
         Raises:
             UpstreamError: what came of it, in a public sentence.
         """
-        self._require_open()
+        if self.known.health.failures:
+            self._require_open()
         era = self.known.era
         if era is None:
             era = await self._found_era()

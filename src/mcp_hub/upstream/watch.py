@@ -37,6 +37,8 @@ _QUIET: Final = 300.0
 """Seconds without a byte after which the stream is taken for dead and opened anew."""
 WAITS: Final = (1.0, 5.0, 30.0, 60.0)
 """Seconds before a stream is opened anew, by how often it was cut after less than the longest of them."""
+PAUSE: Final = 1.0
+"""Seconds in which no more is read after an announcement, so that endless ones cost one fetch a second at most."""
 _FAILED: Final = 500
 
 Answer = Callable[[Message], Awaitable[None]]
@@ -59,6 +61,7 @@ class Watch:
         *,
         changed: Callable[[], None],
         waits: Sequence[float] = WAITS,
+        pause: float = PAUSE,
     ) -> None:
         self._name = name
         self._channel = channel
@@ -67,6 +70,7 @@ class Watch:
         self._info = info
         self._changed = changed
         self._waits = waits
+        self._pause = pause
         self._numbers = count(1)
         self._cuts = 0
         self._opening: Opening | None = None
@@ -148,20 +152,22 @@ class Watch:
         try:
             async with aclosing(response.chunks(_QUIET)) as chunks:
                 async for chunk in chunks:
-                    for event in fed(self._name, parser, chunk, limit):
-                        await self._hear(event.data, answer)
+                    heard = [await self._hear(event.data, answer) for event in fed(self._name, parser, chunk, limit)]
+                    if any(heard):
+                        self._changed()
+                        await asyncio.sleep(self._pause)
         except EgressError as error:
             raise translated(self._name, error) from error
 
-    async def _hear(self, data: bytes, answer: Answer) -> None:
+    async def _hear(self, data: bytes, answer: Answer) -> bool:
+        """Whether this message announces a change."""
         try:
             message = parse(data)
         except Malformed:
-            return  # what cannot be read announces nothing
+            return False  # what cannot be read announces nothing
         if message.is_request:
             await answer(message)
-        elif message.method in _CHANGES:
-            self._changed()
+        return message.is_notification and message.method in _CHANGES
 
 
 async def _unheard(message: Message) -> None:

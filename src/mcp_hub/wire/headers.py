@@ -68,7 +68,9 @@ def encode_value(value: str) -> str:
 
 def decode_value(value: str | None) -> str | None:
     """What `encode_value` was given; `None` for an absent header and for a broken sentinel, which matches nothing."""
-    payload = None if value is None else _payload(value)
+    if value is None or not value.startswith(_OPENING):
+        return value
+    payload = _payload(value)
     if payload is None:
         return value
     try:

@@ -5,7 +5,7 @@ so a message that is only passed on costs no more than copying it, and no field 
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -30,8 +30,7 @@ NULL: Final = Raw(b"null")
 ABSENT: Final = Raw()
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """An answer: exactly one of `result` and `error`, each an encoded JSON object, passed on as it came."""
 
     result: Raw | bytes | None = None
@@ -102,7 +101,8 @@ def parse(body: bytes) -> Message:
     Raises:
         Malformed: not UTF-8 JSON (-32700), or JSON that is not one JSON-RPC 2.0 message (-32600).
     """
-    _require_text(body)
+    if not body.isascii():
+        _require_text(body)
     try:
         message = _message.decode(body)
     except msgspec.ValidationError as error:
@@ -114,9 +114,12 @@ def parse(body: bytes) -> Message:
         raise Malformed(PARSE_ERROR, "The body is not valid JSON") from error
     if message.jsonrpc != "2.0":
         raise Malformed(INVALID_REQUEST, 'The member "jsonrpc" must be "2.0"')
-    _require_id(message)
-    if not (message.is_request or message.is_notification or message.is_response):
-        raise Malformed(INVALID_REQUEST, "The body is neither a request, a notification nor a response")
+    if message.method is None:
+        if not (message.result or message.error):
+            raise Malformed(INVALID_REQUEST, "The body is neither a request, a notification nor a response")
+    elif message.id and memoryview(message.id)[0] not in _ID_STARTS:
+        # MCP basic: "Requests MUST include a string or integer ID. ... the ID MUST NOT be null."
+        raise Malformed(INVALID_REQUEST, "A request's id must be a string or an integer")
     return message
 
 
@@ -126,7 +129,8 @@ def parse_batch(body: bytes) -> list[bytes]:
     Raises:
         Malformed: not a JSON array, or an empty one.
     """
-    _require_text(body)
+    if not body.isascii():
+        _require_text(body)
     try:
         parts = _batch.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
@@ -138,7 +142,7 @@ def parse_batch(body: bytes) -> list[bytes]:
 
 def is_batch(body: bytes) -> bool:
     """Whether the body is a JSON array rather than an object, by its first character."""
-    return body[:64].lstrip(b" \t\r\n")[:1] == b"["
+    return not body.startswith(b"{") and body[:64].lstrip(b" \t\r\n").startswith(b"[")
 
 
 def fields(raw: Raw | bytes) -> Fields:
@@ -169,13 +173,11 @@ def value(raw: Raw | bytes) -> Any:
 
 def text(raw: Raw | None) -> str | None:
     """The string in `raw`, or `None` if it is absent or not a string."""
-    if raw is None:
-        return None
-    decoded = value(raw)
+    decoded = None if raw is None else value(raw)
     return decoded if isinstance(decoded, str) else None
 
 
-def request(number: Raw | int, method: str, params: Fields | Json) -> bytes:
+def request(number: Raw | int, method: str, params: Mapping[str, Any]) -> bytes:
     """Encode a request."""
     return encode({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
 
@@ -206,14 +208,7 @@ def error_object(code: int, message: str, data: Any = None) -> Json:
 
 def _require_text(body: bytes) -> None:
     # Skipped members are not checked for UTF-8 by the decoder, and must not travel on unchecked.
-    if not body.isascii():
-        try:
-            str(body, "utf-8")
-        except UnicodeDecodeError as error:
-            raise Malformed(PARSE_ERROR, "The body is not UTF-8") from error
-
-
-def _require_id(message: Message) -> None:
-    if message.is_request and bytes(message.id)[0] not in _ID_STARTS:
-        # MCP basic: "Requests MUST include a string or integer ID. ... the ID MUST NOT be null."
-        raise Malformed(INVALID_REQUEST, "A request's id must be a string or an integer")
+    try:
+        str(body, "utf-8")
+    except UnicodeDecodeError as error:
+        raise Malformed(PARSE_ERROR, "The body is not UTF-8") from error

@@ -82,6 +82,8 @@ class EventParser:
             else:
                 self._hold(chunk)
         except _PastLimit as error:
+            # Whoever keeps the error keeps its traceback, and that this parser: it must not keep what was too large.
+            self._pending, self._data = bytearray(), None
             raise EventTooLarge(self._limit, events) from error
         return events
 

@@ -377,6 +377,45 @@ async def test_a_server_that_does_not_answer_is_given_up(setup):
     assert not setup.wire.open
 
 
+@pytest.mark.promise("T24")
+@pytest.mark.parametrize("before", [0.005, 60.0])
+async def test_each_exchange_has_its_own_limit_whatever_the_one_before_it_had(setup, before):
+    exchange = await setup.ask(first_byte=before)
+    setup.hear(OK)
+    await exchange
+    with pytest.raises(ResponseTimedOut, match=r"did not answer within 0\.02 s"):
+        await (await setup.ask(first_byte=0.02))
+
+
+async def test_the_limit_of_an_exchange_that_is_over_ends_no_other(setup):
+    exchange = await setup.ask(first_byte=0.005)
+    setup.hear(OK)
+    await exchange
+    longer = await setup.ask(first_byte=5.0)
+    await asyncio.wait([longer], timeout=0.02)
+    setup.hear(OK)
+    assert (await longer).status == 200
+
+
+@pytest.mark.promise("T24")
+async def test_an_exchange_that_begins_before_the_one_before_it_was_fetched_keeps_its_limit(setup):
+    first = await setup.ask()
+    second = asyncio.create_task(setup.link.exchange(b"request", 0.01))
+    setup.hear(OK)  # the second begins before the first has its turn
+    await first
+    with pytest.raises(ResponseTimedOut, match=r"did not answer within 0\.01 s"):
+        async with asyncio.timeout(5):
+            await second
+
+
+async def test_a_closed_connection_leaves_no_alarm_behind(setup):
+    exchange = await setup.ask(first_byte=60.0)
+    setup.hear(OK)
+    await exchange
+    setup.link.drop()
+    assert setup.link._alarm is None
+
+
 # ── what is refused ──
 
 

@@ -53,14 +53,14 @@ def streams(fake: FakeUpstream) -> str:
 
 
 @asynccontextmanager
-async def watching(fake: FakeUpstream, *, waits=(0.001,), limits=LIMITS, credential=NOTHING):
+async def watching(fake: FakeUpstream, *, waits=(0.001,), pause=0.001, limits=LIMITS, credential=NOTHING):
     """A watch of this upstream, not started, with its opening and the changes it will tell of."""
     changes = Changes()
     async with channel_to(fake, limits) as channel:
         wires = Wires(ModernWire(channel), LegacyWire(channel))
         async with asyncio.timeout(5):
             opening = await probe("up", wires, credential, INFO, pinned=None)
-        watch = Watch("up", channel, wires, credential, INFO, changed=changes, waits=waits)
+        watch = Watch("up", channel, wires, credential, INFO, changed=changes, waits=waits, pause=pause)
         try:
             yield watch, opening, changes
         finally:
@@ -229,6 +229,22 @@ async def test_what_is_no_announcement_is_not_heard(eras):
         fake.streams[0].put_nowait(sse({"jsonrpc": "2.0", "id": 5, "result": {}}))
         fake.announce(CHANGED)
         await changes.until(1)
+        assert changes.count == 1
+
+
+@pytest.mark.promise("T23")
+@ERAS
+async def test_announcements_without_end_are_read_no_faster_than_they_can_be_followed(eras):
+    async with announcing(eras) as fake, watching(fake, pause=60) as (watch, opening, changes):
+        watch.start(opening)
+        await until_streaming(fake)
+        fake.streams[0].put_nowait(sse(*[{"jsonrpc": "2.0", "method": CHANGED}] * 100))
+        await changes.until(1)
+        for _ in range(100):
+            fake.announce(CHANGED)
+        (stream,) = fake.streams
+        async with asyncio.timeout(5):
+            await stream.join()  # all of them have been sent
         assert changes.count == 1
 
 
