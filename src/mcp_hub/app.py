@@ -24,9 +24,12 @@ from mcp_hub.credentials.resolve import Credentials
 from mcp_hub.egress.client import HttpClient
 from mcp_hub.egress.dial import Dialer
 from mcp_hub.errors import HubError
+from mcp_hub.gateway.asking import Asking
 from mcp_hub.gateway.listing import Listing
 from mcp_hub.gateway.memory import Memory
+from mcp_hub.gateway.parking import Parking
 from mcp_hub.gateway.road import Road
+from mcp_hub.gateway.sealed import KEY_BYTES, Seal
 from mcp_hub.gateway.view import Views
 from mcp_hub.inbound.endpoint import Endpoint
 from mcp_hub.inbound.guard import LOOPBACK, Guard
@@ -51,6 +54,7 @@ from mcp_hub.wire.jsonrpc import Json, encode
 
 ENDPOINT_PATH = "/mcp"
 _CURSOR_KEY = "cursor-key"
+_STATE_KEY = "request-state-key"
 _SERVER_INFO: Json = {"name": "mcp_hub", "title": "mcp_hub", "version": __version__}
 
 Scope = MutableMapping[str, Any]
@@ -149,7 +153,10 @@ class Hub:
             page_size=config.defaults.page_size,
             cursor_key=key,
         )
-        road = Road(upstreams, listing, Credentials(credentials), calls, _SERVER_INFO)
+        parking = Parking()
+        stack.push_async_callback(parking.aclose)
+        asking = Asking(Seal(await store.keep_setting_if_absent(_STATE_KEY, secrets.token_bytes(KEY_BYTES))), parking)
+        road = Road(upstreams, listing, Credentials(credentials), asking=asking, calls=calls, server_info=_SERVER_INFO)
         self._serve(config.server, road, upstreams, _absent(config.upstreams, declared))
         stack.push_async_callback(memory.flush)
         stack.push_async_callback(_close_all, list(upstreams.values()))

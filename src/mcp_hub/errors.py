@@ -97,6 +97,10 @@ class BrokeProtocol(UpstreamError):
     """Answered with something that is not the protocol, or is over a limit."""
 
 
+class Interrupted(UpstreamError):
+    """A call that waited for an answer of its user is gone. It may have had effects."""
+
+
 class Busy(UpstreamError):
     """Not sent: too many calls are under way there, or its circuit is open after repeated failures."""
 

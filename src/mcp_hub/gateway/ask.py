@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from mcp_hub.principal import Principal
+from mcp_hub.upstream.call import AskClient
 from mcp_hub.wire.eras import Client
 from mcp_hub.wire.jsonrpc import Fields, Json, Reply
 
@@ -18,7 +19,8 @@ class Ask:
 
     `params` and `meta` are the caller's own members, still encoded; `meta` is `params["_meta"]`, decoded one level.
     `session` is the downstream legacy session's id, `None` for modern requests. `emit` may be called any number of
-    times before the answer is returned. `param_headers` are the request's `Mcp-Param-*` headers, lower-case.
+    times before the answer is returned. `ask_client` asks a legacy client on the stream of this request; a modern
+    client is asked by its results. `param_headers` are the request's `Mcp-Param-*` headers, lower-case.
     """
 
     caller: Principal
@@ -28,6 +30,7 @@ class Ask:
     meta: Fields
     emit: Emit
     session: str | None = None
+    ask_client: AskClient | None = None
     param_headers: dict[str, str] = field(default_factory=dict[str, str])
 
 

@@ -9,6 +9,7 @@ from msgspec import Raw
 
 from mcp_hub.catalog.rewrite import with_member, without_member
 from mcp_hub.errors import BrokeProtocol
+from mcp_hub.gateway.parking import Asked
 from mcp_hub.wire.eras import CACHEABLE, Era
 from mcp_hub.wire.jsonrpc import (
     INVALID_PARAMS,
@@ -28,7 +29,7 @@ def to_client(reply: Reply, method: str, client: Era, upstream: Era | None, name
     Raises:
         BrokeProtocol: a modern upstream asks a legacy client something in its result, which cannot be carried yet.
     """
-    if client is upstream or upstream is None:
+    if client is upstream or upstream is None or isinstance(reply, Asked):
         return reply
     if reply.error is not None:
         return Reply(error=_error(reply.error, method, client))

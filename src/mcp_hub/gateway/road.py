@@ -28,6 +28,7 @@ from mcp_hub.errors import (
     UpstreamError,
 )
 from mcp_hub.gateway.ask import Ask, Description
+from mcp_hub.gateway.asking import Asking
 from mcp_hub.gateway.bridge import to_client
 from mcp_hub.gateway.listing import Listing
 from mcp_hub.principal import Principal
@@ -56,12 +57,15 @@ class Road:
         upstreams: Mapping[str, Upstream],
         listing: Listing,
         credentials: Credentials,
+        *,
+        asking: Asking,
         calls: CallLog[Any],
         server_info: Json,
     ) -> None:
         self._upstreams = upstreams
         self._listing = listing
         self._credentials = credentials
+        self._asking = asking
         self._calls = calls
         self._server_info = server_info
         self._levels: dict[str, str] = {}
@@ -110,7 +114,7 @@ class Road:
         started = perf_counter()
         outcome: Outcome = "error"
         try:
-            reply = self._homeward(ask, route, upstream, await upstream.send(call, credential))
+            reply = self._homeward(ask, route, upstream, await self._asking.send(ask, upstream, call, credential))
             outcome = _outcome(reply)
         except (UpstreamError, asyncio.CancelledError) as error:
             outcome = _failure(error)

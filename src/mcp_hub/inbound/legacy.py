@@ -17,6 +17,7 @@ Source: MCP 2025-11-25 basic/transports, basic/lifecycle, basic/utilities; 2025-
 """
 
 import asyncio
+from functools import partial
 from typing import Final
 
 from msgspec import Raw
@@ -96,6 +97,9 @@ class Legacy:
         Raises:
             HubError: as the road sorts it.
         """
+        if incoming.message.is_response:
+            session.questions.answered(incoming.message)
+            return Empty(202)
         if not incoming.message.is_request:
             _told(session, incoming.message.method, incoming.params)
             return Empty(202)
@@ -147,12 +151,13 @@ class Legacy:
             return Reply(result=_EMPTY)
         if meta is None and "_meta" in params:
             raise BadRequest("params._meta must be an object")
-        ask = Ask(caller, session.client, method, params, meta or {}, exchange.emit, session.id)
+        ask_client = partial(session.questions.ask, exchange.emit) if exchange.accepts.events else None
+        ask = Ask(caller, session.client, method, params, meta or {}, exchange.emit, session.id, ask_client)
         return await self._gateway.answer(ask)
 
 
 def _told(session: Session, method: str | None, params: Fields) -> None:
-    # Responses are dropped: nothing has been asked. So is every notification that means nothing to the hub.
+    # Every notification that means nothing to the hub is dropped.
     if method == "notifications/initialized":
         session.happen(Event.INITIALIZED)
     elif method == "notifications/cancelled" and "requestId" in params:

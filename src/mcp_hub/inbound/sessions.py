@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol
 from mcp_hub.errors import Forbidden
 from mcp_hub.inbound.errors import contained
 from mcp_hub.inbound.flight import Ended
+from mcp_hub.inbound.questions import Questions
 from mcp_hub.principal import Principal
 from mcp_hub.wire.eras import Client
 
@@ -58,7 +59,7 @@ LIFE: Final = {
 class Session:
     """One client's session. `running` holds the requests being served by their ids, `streams` the open GET streams."""
 
-    __slots__ = ("client", "id", "last_used", "owner", "running", "state", "streams")
+    __slots__ = ("client", "id", "last_used", "owner", "questions", "running", "state", "streams")
 
     def __init__(self, session_id: str, owner: Owner, client: Client, now: float) -> None:
         self.id = session_id
@@ -66,6 +67,7 @@ class Session:
         self.client = client
         self.last_used = now
         self.state = State.OPENED
+        self.questions = Questions()
         self.running: dict[object, Stop] = {}
         self.streams: set[Stop] = set()
 

@@ -6,13 +6,16 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from mcp_hub.wire.eras import Client
-from mcp_hub.wire.jsonrpc import Fields, Message, fields, value
+from mcp_hub.wire.eras import ASKING, Client
+from mcp_hub.wire.jsonrpc import Fields, Message, Reply, fields, value
 
+_ANSWERABLE: Final = frozenset(ASKING.values())
 PROGRESS: Final = "notifications/progress"
 PROGRESS_TOKEN: Final = "progressToken"  # noqa: S105
 
 Emit = Callable[[bytes], Awaitable[None]]
+AskClient = Callable[[str, Raw], Awaitable[Reply]]
+"""Asks the client behind a call: method and params of the question to the client's reply. Takes as long as it takes."""
 Owner = tuple[str, ...]
 """Whose legacy session this is: a downstream session's (which is one principal's), or else a principal's own."""
 
@@ -22,7 +25,7 @@ class Call(msgspec.Struct):
 
     `params` are the members of `params` without `_meta`; `meta` those of `_meta`. `name` is what `Mcp-Name` repeats.
     `log_level` is the legacy client's last `logging/setLevel`. `repeatable` says that running it twice does no harm:
-    never true for `tools/call`.
+    never true for `tools/call`. `ask_client` is `None` where the client cannot be asked anything.
     """
 
     owner: Owner
@@ -36,6 +39,16 @@ class Call(msgspec.Struct):
     log_level: str | None = None
     repeatable: bool = False
     wait: float | None = None
+    ask_client: AskClient | None = None
+
+
+def answerable(client: Client) -> Fields:
+    """The capabilities of a client by which it says what it can be asked, still encoded.
+
+    Raises:
+        Malformed: its capabilities are not what they should be.
+    """
+    return {key: raw for key, raw in fields(client.capabilities).items() if key in _ANSWERABLE}
 
 
 def is_progress_of(message: Message, token: Raw | None) -> bool:

@@ -7,6 +7,7 @@ Source: MCP 2025-11-25, basic/lifecycle and basic/transports.
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from typing import Final, final
@@ -17,10 +18,20 @@ from mcp_hub.credentials.credential import Credential
 from mcp_hub.egress.request import HeaderLines, header_lines
 from mcp_hub.errors import BrokeProtocol, UpstreamError
 from mcp_hub.upstream.answer import OnMessage, SessionGone, decoded, read_answer
-from mcp_hub.upstream.call import PROGRESS, PROGRESS_TOKEN, Call, Owner, is_progress_of, nowhere
+from mcp_hub.upstream.call import (
+    PROGRESS,
+    PROGRESS_TOKEN,
+    AskClient,
+    Call,
+    Owner,
+    answerable,
+    is_progress_of,
+    nowhere,
+)
 from mcp_hub.upstream.channel import NO_LINES, Channel
 from mcp_hub.upstream.single_flight import SingleFlight
 from mcp_hub.wire.eras import (
+    ASKING,
     LATEST_LEGACY,
     LEGACY_REVISIONS,
     META_CLIENT_CAPABILITIES,
@@ -31,6 +42,7 @@ from mcp_hub.wire.eras import (
     Era,
 )
 from mcp_hub.wire.jsonrpc import (
+    INTERNAL_ERROR,
     METHOD_NOT_FOUND,
     Fields,
     Json,
@@ -38,16 +50,17 @@ from mcp_hub.wire.jsonrpc import (
     Reply,
     encode,
     error_object,
-    error_response,
     fields,
     notification,
     request,
-    result_parts,
+    response,
     text,
 )
 
 IDLE: Final = 300.0
 """Seconds without a request until a session is closed."""
+LONGEST_QUESTION: Final = 600.0
+"""Seconds a client, or the person in front of it, may take for an answer."""
 MOST: Final = 500
 """Sessions kept per upstream; the one longest unused makes room, unless all are in use."""
 _MODERN_META: Final = frozenset({META_VERSION, META_CLIENT_INFO, META_CLIENT_CAPABILITIES, META_LOG_LEVEL})
@@ -55,11 +68,16 @@ _SUSPECT: Final = 400
 _GONE: Final = 404
 
 
+_CANNOT_ASK: Final = Raw(encode(error_object(METHOD_NOT_FOUND, "The client behind this hub cannot be asked this")))
+_NOBODY_ANSWERED: Final = Raw(encode(error_object(INTERNAL_ERROR, "The client did not answer in time")))
+
+
 @dataclass(slots=True)
 class Session:
     """One session at the upstream. `lines` are the header lines that every request in it carries.
 
-    `busy` counts the requests under way in it; `credential` is the one its owner used last.
+    `busy` counts the requests under way in it; `credential` is the one its owner used last. `may_ask` are the methods
+    by which the upstream may ask the client, because the client said that it answers them.
     """
 
     owner: Owner
@@ -67,6 +85,7 @@ class Session:
     opened: Json
     credential: Credential
     used: float
+    may_ask: frozenset[str] = frozenset()
     log_level: str | None = None
     busy: int = 0
 
@@ -93,6 +112,7 @@ class LegacyWire:
         self._numbers = count(1)
         self._sessions: dict[Owner, Session] = {}
         self._opening = SingleFlight[Owner, Session]()
+        self._farewells: set[asyncio.Task[None]] = set()
 
     async def send(self, call: Call, credential: Credential) -> Reply:
         """Send one request in the owner's session and read its answer.
@@ -118,14 +138,18 @@ class LegacyWire:
         session.credential = credential
         return session
 
-    async def answer(self, session: Session, asked: Message) -> None:
-        """Answer a request of the upstream's: nobody behind this hub can, but the upstream must not wait for it."""
+    async def answer(self, session: Session, asked: Message, call: Call | None = None) -> None:
+        """Answer a request of the upstream's, asking the client behind `call` where it is for that client to say.
+
+        Every request is answered one way or another, so that no upstream waits for a client that cannot be asked.
+        """
         if asked.method == "ping":
-            answer = b"".join(result_parts(asked.id, b"{}"))
+            reply = Reply(result=b"{}")
+        elif call is not None and call.ask_client is not None and asked.method in session.may_ask:
+            reply = await _asked(call.ask_client, asked)
         else:
-            message = "The client behind this hub cannot be asked from here"
-            answer = error_response(asked.id, error_object(METHOD_NOT_FOUND, message))
-        await self._tell(session, answer)
+            reply = Reply(error=_CANNOT_ASK)
+        await self._tell(session, response(asked.id, reply))
 
     async def end(self, owner: Owner) -> None:
         """Close the owner's session, telling the upstream; trouble on the way is of no interest."""
@@ -142,6 +166,7 @@ class LegacyWire:
     async def aclose(self) -> None:
         """Close every session."""
         await self._opening.aclose()
+        await asyncio.gather(*self._farewells)
         await asyncio.gather(*(self.end(owner) for owner in list(self._sessions)))
 
     async def _open(self, owner: Owner, client: Client, credential: Credential) -> Session:
@@ -155,7 +180,7 @@ class LegacyWire:
         opened = self._opened(reply)
         revision = str(opened["protocolVersion"])
         lines = self._lines(revision, session_id)
-        session = Session(owner, lines, opened, credential, self._clock())
+        session = Session(owner, lines, opened, credential, self._clock(), _may_ask(client))
         await self._tell(session, notification("notifications/initialized"))
         await self._make_room()
         self._sessions[owner] = session
@@ -193,7 +218,7 @@ class LegacyWire:
 
         async def on_message(message: Message, data: bytes) -> None:
             if message.is_request:
-                await self.answer(session, message)
+                await self.answer(session, message, call)
             elif message.method == PROGRESS:
                 # On a stream of its own, and yet possibly about another request: that one's caller is not told here.
                 if token is not None and is_progress_of(message, Raw(b"%d" % number)):
@@ -202,7 +227,11 @@ class LegacyWire:
                 await call.emit(data)
 
         body = request(number, call.method, params)
-        return await self._ask(session, number, body, on_message, wait=call.wait, repeatable=call.repeatable)
+        try:
+            return await self._ask(session, number, body, on_message, wait=call.wait, repeatable=call.repeatable)
+        except asyncio.CancelledError:
+            self._cancel(session, number)
+            raise
 
     async def _ask(
         self,
@@ -233,6 +262,18 @@ class LegacyWire:
         await self._ask(session, number, request(number, "logging/setLevel", {"level": level}), _ignore)
         session.log_level = level
 
+    def _cancel(self, session: Session, number: int) -> None:
+        # 2025-11-25, basic/utilities/cancellation: hanging up is not cancelling. Told by a task of its own, since the
+        # one that was doing this is being ended.
+        told = notification("notifications/cancelled", {"requestId": number, "reason": "the caller gave up"})
+        task = asyncio.ensure_future(self._tell_quietly(session, told))
+        self._farewells.add(task)
+        task.add_done_callback(self._farewells.discard)
+
+    async def _tell_quietly(self, session: Session, body: bytes) -> None:
+        with suppress(UpstreamError):
+            await self._tell(session, body)
+
     async def _tell(self, session: Session, body: bytes) -> None:
         response = await self._channel.post(body, session.lines, session.credential, repeatable=True)
         response.close()
@@ -260,10 +301,23 @@ def _opening_params(client: Client) -> Fields:
     revision = client.revision if client.era is Era.LEGACY else LATEST_LEGACY
     return {
         "protocolVersion": Raw(encode(revision)),
-        # What the hub cannot carry back to its client yet is not offered to the upstream.
-        "capabilities": Raw(b"{}"),
+        # An upstream is told of what this client can be asked, and of nothing that the hub does not carry.
+        "capabilities": Raw(encode(answerable(client))),
         "clientInfo": client.info or Raw(b'{"name":"mcp_hub","version":"0"}'),
     }
+
+
+def _may_ask(client: Client) -> frozenset[str]:
+    said = answerable(client)
+    return frozenset(method for method, capability in ASKING.items() if capability in said)
+
+
+async def _asked(ask_client: AskClient, asked: Message) -> Reply:
+    try:
+        async with asyncio.timeout(LONGEST_QUESTION):
+            return await ask_client(asked.method or "", asked.params or Raw(b"{}"))
+    except TimeoutError:
+        return Reply(error=_NOBODY_ANSWERED)
 
 
 def _params(call: Call, number: int) -> tuple[Fields, Raw | None]:

@@ -128,6 +128,14 @@ class Upstream:
         if self.known.part is None:
             await self._settled.wait()
 
+    async def era(self) -> Era:
+        """The era it speaks, found out now if that is still under way.
+
+        Raises:
+            UpstreamError: it cannot be found out.
+        """
+        return self.known.era or await self._found_era()
+
     async def send(self, call: Call, credential: Credential) -> Reply:
         """Send one request in the era this upstream speaks. Nothing is ever sent twice, two proven cases excepted.
 

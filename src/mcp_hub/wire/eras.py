@@ -59,6 +59,14 @@ class Client:
     info: Raw | None = None
 
 
+ASKING: Final = {
+    "elicitation/create": "elicitation",
+    "sampling/createMessage": "sampling",
+    "roots/list": "roots",
+}
+"""What a server may ask a client, and the capability by which a client says that it answers."""
+
+
 def negotiate(offered: object) -> str:
     """The legacy revision to answer an `initialize` with: the offered one if known, else our newest."""
     return offered if isinstance(offered, str) and offered in LEGACY_REVISIONS else LATEST_LEGACY

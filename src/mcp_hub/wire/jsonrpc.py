@@ -177,7 +177,7 @@ def text(raw: Raw | None) -> str | None:
     return decoded if isinstance(decoded, str) else None
 
 
-def request(number: Raw | int, method: str, params: Mapping[str, Any]) -> bytes:
+def request(number: Raw | int, method: str, params: Mapping[str, Any] | Raw) -> bytes:
     """Encode a request."""
     return encode({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
 
@@ -197,6 +197,13 @@ def result_parts(number: Raw, result: Raw | bytes) -> tuple[bytes, Raw | bytes, 
 def error_response(number: Raw | None, error: Raw | Json) -> bytes:
     """Encode an error response; an unreadable request's id is `null` (JSON-RPC 2.0 section 5)."""
     return encode({"jsonrpc": "2.0", "id": NULL if number is None else number, "error": error})
+
+
+def response(number: Raw, reply: Reply) -> bytes:
+    """Encode the response that gives a reply to a request."""
+    if reply.error is not None:
+        return error_response(number, reply.error)
+    return b"".join(result_parts(number, reply.result or b"{}"))
 
 
 def error_object(code: int, message: str, data: Any = None) -> Json:

@@ -1,0 +1,162 @@
+"""Questions of an upstream to the client in the middle of a call, in every combination of eras.
+
+    client  upstream  the way of a question
+    modern  modern    in the result; its `requestState` is sealed on the way out and opened on the way back
+    modern  legacy    the call is parked, the question becomes a result, and the repeat continues the same call
+    legacy  modern    asked on the stream of the call; the upstream is asked again with the answers
+    legacy  legacy    asked on the stream of the call, by the wire itself
+
+Rule: only the client that made the call is asked, only what it said that it answers, and nothing runs twice: a modern
+upstream that asks has not run, and a legacy one goes on with the call it has.
+"""
+
+from collections.abc import Awaitable
+from dataclasses import replace
+from typing import Final, final
+
+from msgspec import Raw
+
+from mcp_hub.credentials.credential import Credential
+from mcp_hub.errors import BadRequest, BrokeProtocol, Interrupted
+from mcp_hub.gateway.ask import Ask
+from mcp_hub.gateway.parking import Asked, Parking, Questions
+from mcp_hub.gateway.sealed import Binding, Seal, digest
+from mcp_hub.upstream.call import AskClient, Call, Emit, answerable
+from mcp_hub.upstream.upstream import Upstream
+from mcp_hub.wire.eras import ASKING, Era
+from mcp_hub.wire.jsonrpc import Fields, Reply, encode, fields, text
+
+MAY_ASK: Final = frozenset({"tools/call", "prompts/get", "resources/read"})
+"""Requests whose results may ask for input (basic/patterns/mrtr, "Supported Requests")."""
+MOST_ROUNDS: Final = 16
+STATE_LIFETIME: Final = 3600.0
+_RELAYED: Final = b"R"
+_PARKED: Final = b"P"
+_SEARCHED: Final = 32 * 1024
+_NOTHING: Final = Raw(b"{}")
+
+
+@final
+class Asking:
+    """Sends calls, and carries what the upstream asks on the way to the client and back."""
+
+    def __init__(self, seal: Seal, parking: Parking) -> None:
+        self._seal = seal
+        self._parking = parking
+
+    async def send(self, ask: Ask, upstream: Upstream, call: Call, credential: Credential) -> Reply:
+        """The upstream's reply, or for a modern client the questions it has to answer first.
+
+        Raises:
+            BadRequest: a `requestState` that is not of this request.
+            Interrupted: the call that it belongs to is gone.
+            UpstreamError: as `Upstream.send` says.
+        """
+        if call.method not in MAY_ASK:
+            return await upstream.send(call, credential)
+        if ask.client.era is Era.LEGACY:
+            return await self._ask_in_rounds(upstream, replace(call, ask_client=ask.ask_client), credential)
+        if "requestState" in call.params:
+            return await self._continue(ask, upstream, call, credential)
+        if await upstream.era() is Era.LEGACY and answerable(ask.client):
+            return await self._park(ask, upstream, call, credential)
+        return self._sealed(ask, upstream, call, await upstream.send(call, credential))
+
+    # Modern clients
+
+    async def _continue(self, ask: Ask, upstream: Upstream, call: Call, credential: Credential) -> Reply:
+        opened = self._seal.open(text(call.params["requestState"]) or "", _binding(ask, upstream, call))
+        kind, state = opened[:1], opened[1:]
+        if kind == _PARKED:
+            answers = fields(call.params.get("inputResponses", _NOTHING))
+            resumed = await self._parking.resume(ask.caller.key, state.decode("ascii"), answers, call.emit)
+            return self._shown(ask, upstream, call, resumed)
+        params = {**call.params, "requestState": Raw(encode(state.decode("utf-8")))}
+        reply = await upstream.send(replace(call, params=params), credential)
+        return self._sealed(ask, upstream, call, reply)
+
+    async def _park(self, ask: Ask, upstream: Upstream, call: Call, credential: Credential) -> Reply:
+        # A session at the upstream is told once what can be asked, and every request may say something else.
+        owner = (*call.owner, encode(answerable(ask.client)).decode())
+
+        def work(ask_client: AskClient, emit: Emit) -> Awaitable[Reply]:
+            return upstream.send(replace(call, owner=owner, ask_client=ask_client, emit=emit), credential)
+
+        return self._shown(ask, upstream, call, await self._parking.run(ask.caller.key, work, call.emit))
+
+    def _shown(self, ask: Ask, upstream: Upstream, call: Call, came: Reply | Questions | None) -> Reply:
+        if came is None:
+            raise Interrupted(
+                upstream.name,
+                f"The call to {upstream.name} was interrupted while it waited for your answer and may already have had"
+                " effects. Repeat it only if that is safe.",
+            )
+        if isinstance(came, Reply):
+            return came
+        binding = _binding(ask, upstream, call)
+        state = self._seal.close(_PARKED + came.reference.encode("ascii"), binding, lifetime=STATE_LIFETIME)
+        result = {"resultType": "input_required", "inputRequests": came.requests, "requestState": state}
+        return Asked(result=encode(result))
+
+    def _sealed(self, ask: Ask, upstream: Upstream, call: Call, reply: Reply) -> Reply:
+        asking = questions(reply)
+        state = text(asking["requestState"]) if asking is not None and "requestState" in asking else None
+        if asking is None or state is None:
+            return reply
+        sealed = self._seal.close(_RELAYED + state.encode(), _binding(ask, upstream, call), lifetime=STATE_LIFETIME)
+        return Reply(result=encode({**asking, "requestState": sealed}))
+
+    # Legacy clients
+
+    async def _ask_in_rounds(self, upstream: Upstream, call: Call, credential: Credential) -> Reply:
+        params = call.params
+        for _ in range(MOST_ROUNDS):
+            reply = await upstream.send(call, credential)
+            asking = questions(reply)
+            if asking is None:
+                return reply
+            if call.ask_client is None:
+                raise BrokeProtocol(
+                    upstream.name, f"{upstream.name} asks for input, which this client cannot be asked."
+                )
+            given: Fields = {
+                "inputResponses": Raw(encode(await _answers(call.ask_client, call, asking, upstream.name)))
+            }
+            if "requestState" in asking:
+                given["requestState"] = asking["requestState"]
+            # It asked instead of running, so asking again runs nothing twice.
+            call = replace(call, params={**params, **given})
+        raise BrokeProtocol(upstream.name, f"{upstream.name} asked for input {MOST_ROUNDS} times without an end.")
+
+
+def questions(reply: Reply) -> Fields | None:
+    """The members of a result that asks for input, `None` for every other reply.
+
+    Raises:
+        Malformed: the result is not an object.
+    """
+    result = reply.result
+    # A search is cheaper than a decoding pass, as long as there is little to search.
+    if result is None or (len(result) <= _SEARCHED and b"input_required" not in bytes(result)):
+        return None
+    members = fields(result)
+    return members if text(members.get("resultType")) == "input_required" else None
+
+
+async def _answers(ask_client: AskClient, call: Call, asking: Fields, name: str) -> Fields:
+    answers: Fields = {}
+    said = answerable(call.client)
+    for key, raw in fields(asking.get("inputRequests", _NOTHING)).items():
+        question = fields(raw)
+        method = text(question.get("method")) or ""
+        if ASKING.get(method) not in said:
+            raise BrokeProtocol(name, f"{name} asks this client something that it does not answer.")
+        reply = await ask_client(method, question.get("params", _NOTHING))
+        if reply.result is None:
+            raise BadRequest(f"Your client did not answer what {name} asked, so the call was not made.")
+        answers[key] = Raw(reply.result)
+    return answers
+
+
+def _binding(ask: Ask, upstream: Upstream, call: Call) -> Binding:
+    return Binding(ask.caller.key, upstream.name, call.method, digest(call.params))
