@@ -10,8 +10,11 @@ import pytest
 
 from mcp_hub.catalog.parts import Exposure
 from mcp_hub.credentials.resolve import Credentials
+from mcp_hub.gateway.asking import Asking
 from mcp_hub.gateway.listing import Listing
+from mcp_hub.gateway.parking import Parking
 from mcp_hub.gateway.road import Road
+from mcp_hub.gateway.sealed import KEY_BYTES, Seal
 from mcp_hub.gateway.view import Views
 from mcp_hub.upstream.upstream import Upstream
 from rig.fake_upstream import FakeUpstream
@@ -84,7 +87,10 @@ async def hub_over(
         }
         views.watch(upstreams)
         listing = Listing(upstreams, exposures, views, deadline=deadline, page_size=page_size, cursor_key=b"k" * 32)
-        road = Road(upstreams, listing, Credentials(held), calls, SERVER_INFO)
+        parking = Parking()
+        stack.push_async_callback(parking.aclose)
+        asking = Asking(Seal(bytes(KEY_BYTES)), parking)
+        road = Road(upstreams, listing, Credentials(held), asking=asking, calls=calls, server_info=SERVER_INFO)
         if run:
             await stack.enter_async_context(running(*upstreams.values()))
         if settled and run:

@@ -1,0 +1,251 @@
+"""What an upstream asks in the middle of a call reaches the client that made it, and the call runs once."""
+
+import asyncio
+import json
+
+import pytest
+from msgspec import Raw
+
+from mcp_hub.errors import BadRequest, BrokeProtocol, Interrupted
+from mcp_hub.wire.eras import Client, Era
+from mcp_hub.wire.jsonrpc import Reply, encode
+from rig.fake_upstream import Answer, FakeUpstream, result, sse
+from rig.parts import ALICE, BOB, LEGACY_CLIENT, ask, modern_meta
+
+pytestmark = pytest.mark.promise("A5")
+CAPABILITIES = Raw(b'{"elicitation":{"form":{}},"sampling":{},"roots":{"listChanged":true},"extensions":{"x":{}}}')
+TOLD = {"elicitation": {"form": {}}, "sampling": {}, "roots": {"listChanged": True}}
+MODERN = Client(Era.MODERN, "2026-07-28", CAPABILITIES)
+LEGACY = Client(Era.LEGACY, "2025-11-25", CAPABILITIES)
+ELICIT = {"method": "elicitation/create", "params": {"message": "who?", "future": 2**70}}
+
+
+class LegacyAsker(FakeUpstream):
+    """A legacy upstream whose tools ask `ELICIT` as often as `questions` says before they are done."""
+
+    def __init__(self, questions: int = 1) -> None:
+        super().__init__(eras="legacy", name="up")
+        self.questions = questions
+        self.heard = asyncio.Queue()
+        self.runs = 0
+        self.handlers["tools/call"] = self.call
+        self.before = self.take
+
+    async def call(self, request):
+        self.runs += 1
+
+        async def chunks():
+            for number in range(self.questions):
+                yield sse({"jsonrpc": "2.0", "id": f"q{number}", **ELICIT})
+                answer = await self.heard.get()
+                assert answer["id"] == f"q{number}"
+            done = {"content": [{"type": "text", "text": f"done {json.dumps(answer.get('result'))}"}]}
+            yield sse({"jsonrpc": "2.0", "id": request.message["id"], "result": done})
+
+        return Answer(content_type="text/event-stream", chunks=chunks())
+
+    async def take(self, request):
+        if request.verb == "POST" and "method" not in request.message:
+            self.heard.put_nowait(request.message)
+            return Answer(status=202)
+        return None
+
+
+class ModernAsker(FakeUpstream):
+    """A modern upstream whose tools ask in their result until `inputResponses` come; `runs` counts what was done."""
+
+    def __init__(self, state: str | None = "the state") -> None:
+        super().__init__(name="up")
+        self.state = state
+        self.runs = 0
+        self.handlers["tools/call"] = self.call
+
+    async def call(self, request):
+        params = request.message["params"]
+        if "inputResponses" not in params:
+            asking = {"resultType": "input_required", "inputRequests": {"who": ELICIT}}
+            return result(request, asking | ({"requestState": self.state} if self.state else {}))
+        assert params.get("requestState") == self.state
+        self.runs += 1
+        said = json.dumps(params["inputResponses"])
+        return result(request, {"resultType": "complete", "content": [{"type": "text", "text": said}]})
+
+
+class Person:
+    """Answers what a legacy client is asked."""
+
+    def __init__(self, reply: Reply | None = None) -> None:
+        self.reply = reply or Reply(result=b'{"action":"accept"}')
+        self.asked = []
+
+    async def ask(self, method, params):
+        self.asked.append((method, json.loads(bytes(params))))
+        return self.reply
+
+
+async def called(hub, client=MODERN, *, name="up__echo", caller=None, ask_client=None, **params):
+    meta = modern_meta() | {"io.modelcontextprotocol/clientCapabilities": client.capabilities}
+    more = {"caller": caller} if caller is not None else {}
+    session = "s" if client.era is Era.LEGACY else None
+    request = ask(
+        "tools/call",
+        {"name": name, "arguments": {"a": 1}, **params},
+        client=client,
+        meta=meta if client.era is Era.MODERN else {},
+        session=session,
+        ask_client=ask_client,
+        **more,
+    )
+    async with asyncio.timeout(5):
+        return json.loads(bytes((await hub.road.answer(request)).result))
+
+
+# Legacy clients
+
+
+@pytest.mark.parametrize("make", [LegacyAsker, ModernAsker])
+async def test_a_legacy_client_is_asked_on_the_stream_of_its_call(over, make):
+    person = Person()
+    async with over(make()) as hub:
+        found = await called(hub, LEGACY, ask_client=person.ask)
+        assert hub.fakes["up"].runs == 1
+    assert person.asked == [(ELICIT["method"], ELICIT["params"])]
+    assert "accept" in found["content"][0]["text"]
+    assert "resultType" not in found
+
+
+async def test_an_upstream_is_told_what_the_client_can_be_asked_and_nothing_else(over):
+    async with over(LegacyAsker()) as hub:
+        await called(hub, LEGACY, ask_client=Person().ask)
+        await called(hub, MODERN)
+        told = [each["capabilities"] for each in hub.fakes["up"].sessions.values()]
+    assert told == [{}, TOLD, TOLD]
+
+
+@pytest.mark.promise("T26")
+async def test_a_client_is_asked_only_what_it_said_it_answers(over):
+    person = Person()
+    async with over(LegacyAsker()) as hub:
+        found = await called(hub, LEGACY_CLIENT, ask_client=person.ask)
+        assert hub.fakes["up"].runs == 1
+    assert person.asked == []
+    assert found["content"][0]["text"] == "done null"
+    async with over(ModernAsker()) as hub:
+        with pytest.raises(BrokeProtocol):
+            await called(hub, LEGACY_CLIENT, ask_client=person.ask)
+        with pytest.raises(BrokeProtocol):
+            await called(hub, LEGACY)
+        assert hub.fakes["up"].runs == 0
+    assert person.asked == []
+
+
+async def test_a_client_that_refuses_an_answer_is_heard(over):
+    person = Person(Reply(error=Raw(b'{"code":-1,"message":"no"}')))
+    async with over(LegacyAsker()) as hub:
+        assert (await called(hub, LEGACY, ask_client=person.ask))["content"][0]["text"] == "done null"
+    async with over(ModernAsker()) as hub:
+        with pytest.raises(BadRequest):
+            await called(hub, LEGACY, ask_client=person.ask)
+        assert hub.fakes["up"].runs == 0
+
+
+async def test_an_upstream_that_never_stops_asking_is_stopped(over):
+    fake = FakeUpstream(name="up")
+
+    async def again(request):
+        return result(request, {"resultType": "input_required", "requestState": "more"})
+
+    fake.handlers["tools/call"] = again
+    async with over(fake) as hub:
+        with pytest.raises(BrokeProtocol):
+            await called(hub, LEGACY, ask_client=Person().ask)
+
+
+# Modern clients
+
+
+async def test_a_legacy_upstreams_call_is_parked_and_continued_with_the_answers(over):
+    async with over(LegacyAsker(questions=2)) as hub:
+        first = await called(hub)
+        assert first["resultType"] == "input_required"
+        assert first["inputRequests"] == {"question-1": ELICIT}
+        answers = {"question-1": {"action": "accept"}}
+        second = await called(hub, inputResponses=answers, requestState=first["requestState"])
+        assert second["inputRequests"] == {"question-2": ELICIT}
+        answers = {"question-2": {"action": "decline"}}
+        last = await called(hub, inputResponses=answers, requestState=second["requestState"])
+        assert hub.fakes["up"].runs == 1
+    assert (last["resultType"], last["content"][0]["text"]) == ("complete", 'done {"action": "decline"}')
+
+
+@pytest.mark.promise("T21")
+@pytest.mark.parametrize("make", [LegacyAsker, ModernAsker])
+async def test_a_state_is_of_no_use_to_others_elsewhere_or_when_changed(over, make):
+    answers = {"question-1": {}, "who": {}}
+    async with over(make(), FakeUpstream(name="other")) as hub:
+        state = (await called(hub, caller=ALICE))["requestState"]
+        assert "the state" not in state
+        for change in (
+            {"caller": BOB},
+            {"caller": ALICE, "name": "other__echo"},
+            {"caller": ALICE, "arguments": {"a": 2}},
+            {"caller": ALICE, "requestState": state[:-9] + "AAAAAAAA="},
+            {"caller": ALICE, "requestState": 7},
+        ):
+            with pytest.raises(BadRequest):
+                await called(hub, **{"inputResponses": answers, "requestState": state} | change)
+        await called(hub, caller=ALICE, inputResponses=answers, requestState=state)
+        assert hub.fakes["up"].runs == 1
+
+
+async def test_a_parked_call_that_is_gone_says_so_and_is_not_run_again(over):
+    async with over(LegacyAsker()) as hub:
+        state = (await called(hub))["requestState"]
+        answers = {"question-1": {}}
+        await called(hub, inputResponses=answers, requestState=state)
+        with pytest.raises(Interrupted) as gone:
+            await called(hub, inputResponses=answers, requestState=state)
+        assert hub.fakes["up"].runs == 1
+    assert "may already have had effects" in gone.value.public
+
+
+@pytest.mark.parametrize("state", ["the state", None])
+async def test_a_modern_upstreams_questions_pass_and_its_state_comes_back_to_it(over, state):
+    async with over(ModernAsker(state)) as hub:
+        first = await called(hub)
+        assert first["inputRequests"] == {"who": ELICIT}
+        given = {"requestState": first["requestState"]} if state else {}
+        last = await called(hub, inputResponses={"who": {"action": "accept"}}, **given)
+        assert hub.fakes["up"].runs == 1
+    assert last["content"][0]["text"] == '{"who": {"action": "accept"}}'
+
+
+async def test_a_modern_client_that_answers_nothing_is_asked_nothing(over):
+    silent = Client(Era.MODERN, "2026-07-28", Raw(encode({})))
+    async with over(LegacyAsker()) as hub:
+        assert (await called(hub, silent))["content"][0]["text"] == "done null"
+
+
+@pytest.mark.promise("A5", "T26")
+async def test_giving_up_tells_a_legacy_upstream_which_call_is_meant(over):
+    fake = FakeUpstream(eras="legacy", name="up")
+    begun, told = asyncio.Event(), asyncio.Event()
+
+    async def hang(request):
+        begun.set()
+        await request.until_hung_up()
+        return Answer(raw=b"", hangs_up=True)
+
+    async def notice(request):
+        told.set()
+        return Answer(status=202)
+
+    fake.handlers |= {"tools/call": hang, "notifications/cancelled": notice}
+    async with over(fake) as hub:
+        running = asyncio.ensure_future(called(hub, LEGACY))
+        async with asyncio.timeout(5):
+            await begun.wait()
+            running.cancel()
+            await told.wait()
+        number = fake.asked("tools/call")[0].message["id"]
+        assert fake.asked("notifications/cancelled")[0].message["params"]["requestId"] == number
