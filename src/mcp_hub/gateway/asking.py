@@ -11,10 +11,10 @@ upstream that asks has not run, and a legacy one goes on with the call it has.
 """
 
 from collections.abc import Awaitable
-from dataclasses import replace
 from typing import Final, final
 
 from msgspec import Raw
+from msgspec.structs import replace
 
 from mcp_hub.credentials.credential import Credential
 from mcp_hub.errors import BadRequest, BrokeProtocol, Interrupted
@@ -55,7 +55,7 @@ class Asking:
         if call.method not in MAY_ASK:
             return await upstream.send(call, credential)
         if ask.client.era is Era.LEGACY:
-            return await self._ask_in_rounds(upstream, replace(call, ask_client=ask.ask_client), credential)
+            return await self._ask_in_rounds(upstream, call, credential)
         if "requestState" in call.params:
             return await self._continue(ask, upstream, call, credential)
         if await upstream.era() is Era.LEGACY and answerable(ask.client):

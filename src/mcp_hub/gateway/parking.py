@@ -27,8 +27,7 @@ ALTOGETHER: Final = 1024
 _REFERENCE_BYTES: Final = 24
 
 
-@dataclass(frozen=True, slots=True)
-class Asked(Reply):
+class Asked(Reply, frozen=True):
     """A reply that the hub made itself, to ask a modern client: there is nothing of an upstream's era in it."""
 
 

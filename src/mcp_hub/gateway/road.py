@@ -144,6 +144,7 @@ class Road:
             param_headers=mirrored or {},
             log_level=self._levels.get(ask.session) if ask.session is not None else None,
             repeatable=ask.method != "tools/call",
+            ask_client=ask.ask_client,
         )
 
     def _homeward(self, ask: Ask, route: Route, upstream: Upstream, reply: Reply) -> Reply:

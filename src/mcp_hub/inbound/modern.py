@@ -77,7 +77,8 @@ class Modern:
             return self._discover(caller)
         if method in REMOVED:
             raise UnknownMethod(f"Revision {client.revision} has no method {method}")
-        return self._gateway.answer(Ask(caller, client, method, params, meta or {}, exchange.emit, param_headers=head.params))
+        ask = Ask(caller, client, method, params, meta or {}, exchange.emit, param_headers=head.params)
+        return self._gateway.answer(ask)
 
     async def _discover(self, caller: Principal) -> Outcome:
         return Reply(result=discovery(await self._gateway.describe(caller)))
