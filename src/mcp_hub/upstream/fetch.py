@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from traceback import clear_frames
 from typing import Final
 
 import msgspec
@@ -65,6 +66,8 @@ class Fetch:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(self._list(kind, opening)) for kind in kinds]
         except ExceptionGroup as failures:
+            for each in failures.exceptions:
+                _forget(each)
             raise failures.exceptions[0] from failures
         return {kind: task.result() for kind, task in zip(kinds, tasks, strict=True)}
 
@@ -161,6 +164,16 @@ def _assembled(opening: Opening, listings: dict[Kind, _Listing]) -> Part:
         public=all(listing.public for listing in listings.values()),
         warnings=tuple(warning for listing in listings.values() for warning in listing.warnings),
     )
+
+
+def _forget(error: BaseException | None) -> None:
+    """Drop what the frames held that an error passed through, such as an answer of many megabytes.
+
+    A group of errors and its members keep each other until the next collection, which may be long in coming.
+    """
+    while error is not None:
+        clear_frames(error.__traceback__)
+        error = error.__cause__
 
 
 def _ttl(raw: Raw | None) -> int | None:

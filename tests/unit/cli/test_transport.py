@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from mcp_hub.cli.transport import SMALL, Joining
 
+pytestmark = pytest.mark.promise("E38")
+
 
 class Wire(asyncio.Transport):
     """A transport that remembers each write."""
