@@ -4,6 +4,7 @@ Rule: the configuration is split here. A room gets the few values it needs, neve
 """
 
 import asyncio
+import hashlib
 import os
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
@@ -19,6 +20,7 @@ from mcp_hub.catalog.access import Filter
 from mcp_hub.catalog.parts import Exposure
 from mcp_hub.config import model
 from mcp_hub.config.places import store_path
+from mcp_hub.config.show import shown_url
 from mcp_hub.credentials.credential import Credential
 from mcp_hub.credentials.resolve import Credentials
 from mcp_hub.egress.client import HttpClient
@@ -127,7 +129,7 @@ class Hub:
         declared = {name: each for name, each in config.upstreams.items() if each.enabled and each.url is not None}
         exposures = {name: _exposure(each, config.defaults) for name, each in declared.items()}
         views = Views(exposures, _SERVER_INFO, round(config.defaults.catalog_ttl * 1000))
-        memory = Memory(store, LOCAL.tenant, {name: each.url or "" for name, each in declared.items()})
+        memory = Memory(store, LOCAL.tenant, {name: _place(each) for name, each in declared.items()})
         known = await memory.recall()
         http = HttpClient(Dialer(allow_private=config.network.allow_private))
         stack.push_async_callback(http.aclose)
@@ -173,7 +175,8 @@ class Hub:
             allowed_hosts=hosts,
             max_request=server.max_request,
         )
-        self._site = _guarded(Site(upstreams, absent, __version__).app(), Guard(hosts, ()))
+        urls = {name: shown_url(self._config, name) for name in upstreams}
+        self._site = _guarded(Site(upstreams, absent, __version__, urls).app(), Guard(hosts, ()))
 
 
 def _path(scope: Scope) -> str:
@@ -211,6 +214,11 @@ def _anybody(headers: object) -> Principal:
 
 def _open_store(store: model.Store) -> Store:
     return SqliteStore.open(store_path(store, os.environ))
+
+
+def _place(upstream: model.Upstream) -> str:
+    """What stands for an upstream's URL in the store, since its path or its query may be a secret."""
+    return hashlib.sha256((upstream.url or "").encode()).hexdigest()
 
 
 def _exposure(upstream: model.Upstream, defaults: model.Defaults) -> Exposure:

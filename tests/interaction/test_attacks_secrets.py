@@ -49,6 +49,7 @@ def _config(fake: FakeUpstream, reflecting: FakeUpstream) -> str:
     credential = "headers: {X-Key: '${SHARED}', Authorization: 'Bearer ${KEY}'}"
     declared = "".join(f"  {name}: {{url: '{url}', {credential}}}\n" for name, url in shows.items())
     return f"""\
+server: {{port: {free_port()}}}
 network: {{allow_private: [127.0.0.0/8]}}
 upstreams:
 {declared}
@@ -68,7 +69,11 @@ async def _commands(url: str, directory: Path) -> list[Said]:
         *(("config", "show", "-c", file, *more) for more in ((), ("--json",))),
         *(("validate", "-c", file, *more) for more in ((), ("--json",), ("--online",), ("--online", "--json"))),
         *(("upstream", "check", name, "-c", file) for name in ("good", "query", "dead", "shows-401", "shows-500")),
-        *(("upstream", "list", "--url", url, *more) for more in ((), ("--json",))),
+        *(
+            ("upstream", "list", *where, *more)
+            for where in (("--url", url), ("-c", file))
+            for more in ((), ("--json",))
+        ),
         *((what, "--url", url, *more) for what in ("status", "tools") for more in ((), ("--json",))),
         ("upstream", "refresh", "--url", url),
         ("call", "good__nothing", "--url", url),

@@ -14,12 +14,12 @@ from mcp_hub.credentials.credential import NOTHING
 from mcp_hub.egress.client import HttpClient, Request
 from mcp_hub.egress.dial import Dialer
 from mcp_hub.egress.errors import EgressError
-from mcp_hub.egress.origin import Origin
 from mcp_hub.errors import BadRequest, BrokeProtocol, Unreachable
 from mcp_hub.upstream.channel import Channel, Limits
 from mcp_hub.upstream.modern import ModernWire, own_client
 from mcp_hub.upstream.probe import own_call
 from mcp_hub.wire.jsonrpc import Json, Reply, encode
+from mcp_hub.wire.origin import Origin
 
 _ANYWHERE: Final = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 """Whoever types a hub's address means it; the rules about addresses are for what upstreams and clients send."""

@@ -14,6 +14,7 @@ from mcp_hub.cli.output import Exit, print_json, print_table, style
 from mcp_hub.cli.remote import address, remote_hub
 from mcp_hub.cli.status import ask_status, show
 from mcp_hub.config.model import Config
+from mcp_hub.config.show import shown_url
 from mcp_hub.errors import UnknownName, Unreachable
 from mcp_hub.upstream.check import Status, Verdict
 
@@ -109,7 +110,7 @@ async def _refreshed(base: str, name: str | None) -> list[dict[str, Any]]:
 
 def _configured(config: Config, name: str) -> dict[str, Any]:
     declared = config.upstreams[name]
-    return {"name": name, "url": declared.url, "state": None if declared.enabled else "disabled"}
+    return {"name": name, "url": shown_url(config, name) or None, "state": None if declared.enabled else "disabled"}
 
 
 def _no_such(config: Config, name: str) -> str:

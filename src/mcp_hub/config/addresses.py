@@ -12,6 +12,7 @@ from typing import Final
 from pydantic_core import Url
 
 from mcp_hub.config.fields import CONTROL, VARIABLE, Json, Reader, wrong
+from mcp_hub.wire.origin import Origin
 
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -56,6 +57,11 @@ class Address(Reader):
             raise wrong("ends in a fragment (#…), which is never sent", "remove it")
         if not self.query and "?" in raw:
             raise wrong("must not hold a query (?…)")
+        try:
+            Origin.from_url(raw)
+        except ValueError as error:
+            # What the connection would trip over is said now: it reads hosts and ports more strictly.
+            raise wrong(str(error)) from None
         return raw
 
     def schema(self) -> Json:

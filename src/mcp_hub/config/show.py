@@ -37,6 +37,12 @@ def effective(config: Config) -> list[Shown]:
     return [found for name in _PARTS for found in _walk(config, (name,), getattr(config, name))]
 
 
+def shown_url(config: Config, upstream: str) -> str:
+    """The URL of a declared upstream, without what may be a secret in it; empty if it has none."""
+    url = config.upstreams[upstream].url
+    return "" if url is None else str(_written(config, ("upstreams", upstream, "url"), url))
+
+
 def _walk(config: Config, path: Path, value: Any) -> Iterator[Shown]:
     if isinstance(value, NoAuth | ApiKey):
         yield Shown(dotted((*path, "type")), "none" if isinstance(value, NoAuth) else "api_key", _origin(config, path))

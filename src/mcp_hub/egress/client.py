@@ -9,10 +9,10 @@ import asyncio
 from mcp_hub.egress.dial import Dialer
 from mcp_hub.egress.errors import ConnectionLost
 from mcp_hub.egress.lane import Lane, Load
-from mcp_hub.egress.origin import Origin
 from mcp_hub.egress.pool import Limits
 from mcp_hub.egress.request import HeaderLines, Request, header_lines
 from mcp_hub.egress.response import Response
+from mcp_hub.wire.origin import Origin
 
 __all__ = ["HeaderLines", "HttpClient", "Request", "Response", "header_lines"]
 

@@ -8,8 +8,8 @@ from typing import Final, TypeVar
 
 from mcp_hub.egress.errors import DialError, DialFailed, DialRefused, DialStep, DialTimedOut
 from mcp_hub.egress.judge import Network, Verdict, judge
-from mcp_hub.egress.origin import Origin
 from mcp_hub.egress.resolve import Resolve, SharedLookups
+from mcp_hub.wire.origin import Origin
 
 __all__ = ["DialFailed", "DialRefused", "DialTimedOut", "Dialer", "Origin"]
 

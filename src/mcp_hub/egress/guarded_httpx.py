@@ -12,7 +12,7 @@ import httpx2
 
 from mcp_hub.egress.dial import Dialer
 from mcp_hub.egress.errors import DialError, DialTimedOut
-from mcp_hub.egress.origin import Origin
+from mcp_hub.wire.origin import Origin
 
 Scheme = Literal["http", "https"]
 

@@ -23,8 +23,8 @@ from mcp_hub.egress.errors import (
     Refused,
 )
 from mcp_hub.egress.http1 import Link
-from mcp_hub.egress.origin import Origin
 from mcp_hub.egress.pool import Limits, Step, assign, stale
+from mcp_hub.wire.origin import Origin
 
 _CHECKED_AFTER: Final = 0.01
 """Seconds idle after which a connection is looked at before reuse. The event loop has seen any shorter one itself."""

@@ -11,7 +11,7 @@ from typing import Final, NewType
 
 import msgspec
 
-from mcp_hub.egress.origin import Origin
+from mcp_hub.wire.origin import Origin
 
 HeaderLines = NewType("HeaderLines", bytes)
 """Checked and encoded header fields, each with its line end. Only `header_lines` makes one."""

@@ -16,9 +16,9 @@ MOST_CALLS: Final = 100_000
 class Remembered:
     """What is known of one upstream: where it was, which era it spoke, and its last good catalog.
 
-    `visibility` is `shared`, or the key of the one principal who may see the catalog. `catalog` is encoded by its
-    owner, and `None` until one was good. `saved_at` (unix seconds) is when the catalog was saved, or the row if it
-    has none.
+    `url` is only ever compared: it may be anything that stands for an address. `visibility` is `shared`, or the key
+    of the one principal who may see the catalog. `catalog` is encoded by its owner, and `None` until one was good.
+    `saved_at` (unix seconds) is when the catalog was saved, or the row if it has none.
     """
 
     tenant: str

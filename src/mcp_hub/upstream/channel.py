@@ -6,20 +6,22 @@ Rule: errors of the network become errors of an upstream here, once.
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, Final, final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from mcp_hub.credentials.credential import Credential
 from mcp_hub.egress import errors as egress
 from mcp_hub.egress.client import HttpClient
-from mcp_hub.egress.origin import Origin
 from mcp_hub.egress.request import HeaderLines, Request, header_lines
 from mcp_hub.egress.response import Response
 from mcp_hub.errors import BrokeProtocol, Busy, TimedOut, Unreachable, UpstreamError
+from mcp_hub.wire.origin import Origin
 
 _POST_LINES: Final = header_lines(
     [(b"content-type", b"application/json"), (b"accept", b"application/json, text/event-stream")]
 )
 _GET_LINES: Final = header_lines([(b"accept", b"text/event-stream")])
+_PLAIN: Final = "/%:@!$&'()*+,;=?~"
+"""What a path or a query may hold as it is (RFC 3986 section 3.3); the rest is percent-encoded."""
 NO_LINES: Final = header_lines([])
 
 
@@ -44,7 +46,8 @@ class Channel:
         self._http = http
         self._origin = Origin.from_url(url)
         parts = urlsplit(url)
-        self._target = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}".encode("ascii")
+        query = f"?{quote(parts.query, safe=_PLAIN)}" if parts.query else ""
+        self._target = f"{quote(parts.path or '/', safe=_PLAIN)}{query}".encode("ascii")
 
     def post(
         self,

@@ -10,11 +10,11 @@ from typing import TypeVar, final
 from mcp_hub.catalog.parts import Part
 from mcp_hub.egress.dial import Dialer
 from mcp_hub.egress.errors import DialError, EgressError
-from mcp_hub.egress.origin import Origin
 from mcp_hub.errors import HubError, RefusedCredential, TimedOut, UpstreamError
 from mcp_hub.upstream.fetch import Fetch
 from mcp_hub.upstream.probe import Opening, probe
 from mcp_hub.upstream.upstream import Settings
+from mcp_hub.wire.origin import Origin
 
 T = TypeVar("T")
 

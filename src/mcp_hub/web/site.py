@@ -12,16 +12,27 @@ from mcp_hub.upstream.health import State
 from mcp_hub.upstream.upstream import Upstream
 from mcp_hub.wire.jsonrpc import Json, encode
 
+_NO_URLS: Final[Mapping[str, str]] = {}
 PROBES: Final = frozenset({"/healthz", "/readyz"})
 """Paths that a supervisor asks by whatever address it knows."""
 
 
 @final
 class Site:
-    """The pages and the API of one hub. `version` is the hub's; upstreams are in declaration order."""
+    """The pages and the API of one hub. `version` is the hub's; upstreams are in declaration order.
 
-    def __init__(self, upstreams: Mapping[str, Upstream], disabled: Mapping[str, str], version: str) -> None:
+    `urls` are by upstream, without what may be a secret in them; where one is missing, its query is left out.
+    """
+
+    def __init__(
+        self,
+        upstreams: Mapping[str, Upstream],
+        disabled: Mapping[str, str],
+        version: str,
+        urls: Mapping[str, str] = _NO_URLS,
+    ) -> None:
         self._upstreams = upstreams
+        self._urls = urls
         self._disabled = disabled
         self._version = version
 
@@ -51,7 +62,7 @@ class Site:
 
     async def _status(self, request: Request) -> Response:
         del request
-        served = [_shown(upstream) for upstream in self._upstreams.values()]
+        served = [self._shown(upstream) for upstream in self._upstreams.values()]
         absent = [{"name": name, "state": State.DISABLED, "reason": why} for name, why in self._disabled.items()]
         return _json({"version": self._version, "upstreams": served + absent})
 
@@ -62,7 +73,11 @@ class Site:
             return _json({"error": f"No upstream is called {name!r} here."}, status=404)
         upstream.refresh_soon()
         await upstream.refreshed()
-        return _json(_shown(upstream))
+        return _json(self._shown(upstream))
+
+    def _shown(self, upstream: Upstream) -> Json:
+        url = self._urls.get(upstream.name) or upstream.url.partition("?")[0]
+        return {"name": upstream.name, "url": url, **_known(upstream)}
 
 
 def _json(content: Json, status: int = 200) -> Response:
@@ -70,13 +85,11 @@ def _json(content: Json, status: int = 200) -> Response:
     return Response(encode(content), status, media_type="application/json")
 
 
-def _shown(upstream: Upstream) -> Json:
+def _known(upstream: Upstream) -> Json:
     known = upstream.known
     part = known.part
     counts = {kind.member: len(items) for kind, items in part.items.items()} if part is not None else {}
     return {
-        "name": upstream.name,
-        "url": upstream.url.partition("?")[0],
         "state": upstream.state.value,
         "reason": upstream.reason,
         "stale": upstream.is_stale,

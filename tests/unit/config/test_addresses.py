@@ -143,3 +143,10 @@ def test_what_looks_like_a_url_is_read_or_refused(raw):
 
 def test_every_reader_describes_itself_for_an_editor():
     assert all(reader.schema() and reader.words for reader in ALL)
+
+
+@pytest.mark.promise("D28")
+@pytest.mark.parametrize("url", ["http://a..b/mcp", "https://a:0/", "https://a%41/", "https://a*b/", "https://a b/"])
+def test_a_url_that_no_connection_could_use_is_a_problem_before_it_is_used(url):
+    with pytest.raises(PydanticCustomError):
+        Address().read(url)

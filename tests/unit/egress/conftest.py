@@ -17,7 +17,7 @@ from cryptography.x509.oid import NameOID
 
 from mcp_hub.egress.client import HttpClient
 from mcp_hub.egress.dial import Dialer
-from mcp_hub.egress.origin import Origin
+from mcp_hub.wire.origin import Origin
 
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 

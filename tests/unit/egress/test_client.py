@@ -16,8 +16,8 @@ from mcp_hub.egress.errors import (
     TooLarge,
 )
 from mcp_hub.egress.http1 import MAX_HEAD, SLICE
-from mcp_hub.egress.origin import Origin
 from mcp_hub.egress.response import HIGH_WATER
+from mcp_hub.wire.origin import Origin
 
 pytestmark = pytest.mark.promise("D28")
 

@@ -6,7 +6,7 @@ import pytest
 
 from mcp_hub.egress.dial import Dialer, DialFailed, DialRefused, DialTimedOut
 from mcp_hub.egress.errors import DialError, DialStep
-from mcp_hub.egress.origin import Origin
+from mcp_hub.wire.origin import Origin
 
 pytestmark = pytest.mark.promise("D28")
 

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_hub.egress.origin import Origin
 from mcp_hub.egress.request import OURS, Request, header_lines
+from mcp_hub.wire.origin import Origin
 
 pytestmark = pytest.mark.promise("D28")
 

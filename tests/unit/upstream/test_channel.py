@@ -159,3 +159,10 @@ async def test_more_calls_than_the_pool_takes_are_told_to_come_back():
         first.cancel()
         await asyncio.wait([first])
         await http.aclose()
+
+
+async def test_a_path_in_any_script_is_sent_percent_encoded():
+    async with FakeUpstream() as fake, channel_to(fake, path="/straße%2F?q=ü&a=b") as channel:
+        response = await channel.post(b"{}", NO_LINES, NOTHING)
+        response.close()
+        assert fake.seen[0].path == "/mcp/stra%C3%9Fe%2F?q=%C3%BC&a=b"

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_hub.egress.origin import Origin
+from mcp_hub.wire.origin import Origin
 
 pytestmark = pytest.mark.promise("D28")
 
