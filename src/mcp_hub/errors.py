@@ -102,7 +102,7 @@ class Interrupted(UpstreamError):
 
 
 class Busy(UpstreamError):
-    """Not sent: too many calls are under way there, or its circuit is open after repeated failures."""
+    """It has too much to do: too many calls are under way there, or it says so itself (429, 503)."""
 
 
 class HubFault(HubError):

@@ -5,11 +5,11 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeVar, final
+from typing import Final, TypeVar, final
 
 from mcp_hub.catalog.parts import Part
 from mcp_hub.egress.dial import Dialer
-from mcp_hub.egress.errors import DialError, EgressError
+from mcp_hub.egress.errors import DialError, DialStep, EgressError
 from mcp_hub.errors import HubError, RefusedCredential, TimedOut, UpstreamError
 from mcp_hub.upstream.fetch import Fetch
 from mcp_hub.upstream.probe import Opening, probe
@@ -17,6 +17,7 @@ from mcp_hub.upstream.upstream import Settings
 from mcp_hub.wire.origin import Origin
 
 T = TypeVar("T")
+_STEPS: Final = {DialStep.RESOLVE: "dns", DialStep.JUDGE: "address", DialStep.CONNECT: "tcp", DialStep.TLS: "tls"}
 
 
 class Status(StrEnum):
@@ -117,7 +118,7 @@ class _Steps:
             self._note("auth", started, error.public, ok=False)
             raise
         except (HubError, EgressError) as error:
-            failed = error.step.value if isinstance(error, DialError) else step
+            failed = _STEPS[error.step] if isinstance(error, DialError) else step
             self._note(failed, started, error.public, ok=False)
             raise
         self._note(step, started, told(found), ok=True)

@@ -129,7 +129,7 @@ async def test_a_port_that_nobody_listens_on_is_failed_at_connecting():
         await fake.stop()
         found = await verdict(fake)
     assert found.status is Status.FAILED
-    assert steps(found) == [("dns", True), ("connect", False)]
+    assert steps(found) == [("dns", True), ("tcp", False)]
 
 
 async def test_a_name_that_does_not_resolve_is_failed_at_that():
@@ -138,14 +138,14 @@ async def test_a_name_that_does_not_resolve_is_failed_at_that():
 
     async with FakeUpstream() as fake:
         found = await verdict(fake, Dialer(allow_private=LOOPBACK, resolve=nowhere))
-    assert (found.status, steps(found)) == (Status.FAILED, [("resolve", False)])
+    assert (found.status, steps(found)) == (Status.FAILED, [("dns", False)])
 
 
 @pytest.mark.promise("D28", "T4")
 async def test_an_address_that_is_not_allowed_is_judged_and_not_connected():
     async with FakeUpstream() as fake:
         found = await verdict(fake, Dialer())
-    assert (found.status, steps(found)) == (Status.FAILED, [("judge", False)])
+    assert (found.status, steps(found)) == (Status.FAILED, [("address", False)])
     assert "network.allow_private" in found.steps[0].detail
     assert not fake.seen
 
