@@ -131,7 +131,7 @@ class StoreSuite:
 
     async def test_text_that_looks_like_sql_is_text(self, store: Store):
         hostile = "'); DROP TABLE calls; --"
-        record = replace(call(1), name=hostile, client=hostile)
+        record = call(1)._replace(name=hostile, client=hostile)
         await store.append_calls([record])
         assert await store.calls("default", limit=1) == [record]
         assert await store.calls(hostile, limit=1) == []

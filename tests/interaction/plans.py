@@ -46,6 +46,65 @@ EVERYTHING: dict[str, Any] = {
         }
     ],
 }
+# Servers that only the tests of published servers start: by name, what to ask of each.
+SERVERS: dict[str, dict[str, Any]] = {
+    "python-1x": {
+        "calls": [
+            {"name": "add", "arguments": {"summands": [1, 2, 39]}},
+            {"name": "add", "arguments": {"summands": "none"}},
+            {"name": "work", "arguments": {"steps": 2}},
+            {"name": "fails", "arguments": {}},
+            {"name": "draws", "arguments": {}},
+            {"name": "points", "arguments": {}},
+        ],
+        "reads": ["memo://first", "memo://by/ann/7"],
+        "prompts": [{"name": "ask", "arguments": {"topic": "the sea"}}],
+        "completions": [
+            {"ref": {"type": "ref/prompt", "name": "ask"}, "argument": {"name": "topic", "value": "s"}},
+            {
+                "ref": {"type": "ref/resource", "uri": "memo://by/{author}/{number}"},
+                "argument": {"name": "author", "value": "a"},
+                "context": {"arguments": {"number": "7"}},
+            },
+        ],
+    },
+    "typescript-2x": {
+        "calls": [
+            {"name": "add", "arguments": {"summands": [1, 2, 39]}},
+            {"name": "add", "arguments": {"summands": "none"}},
+            {"name": "fails", "arguments": {}},
+            {"name": "points", "arguments": {}},
+        ],
+        "reads": ["memo://first", "memo://by/ann/7"],
+        "prompts": [{"name": "ask", "arguments": {"topic": "the sea"}}],
+        "completions": [
+            {"ref": {"type": "ref/prompt", "name": "ask"}, "argument": {"name": "topic", "value": "dish"}},
+            {
+                "ref": {"type": "ref/resource", "uri": "memo://by/{author}/{number}"},
+                "argument": {"name": "author", "value": "an"},
+            },
+        ],
+    },
+    "context7": {
+        "calls": [
+            {"name": "resolve-library-id", "arguments": {"query": "how to count", "libraryName": "abacus"}},
+            {"name": "query-docs", "arguments": {"query": "how to count", "libraryId": "/tools/abacus"}},
+            {"name": "query-docs", "arguments": {}},
+        ],
+        "reads": [],
+        "prompts": [],
+        "completions": [],
+    },
+    "playwright": {
+        "calls": [
+            {"name": "browser_tabs", "arguments": {"action": "list"}},
+            {"name": "browser_navigate", "arguments": {"url": 7}},
+        ],
+        "reads": [],
+        "prompts": [],
+        "completions": [],
+    },
+}
 PLANS = {"reference": REFERENCE, "everything": EVERYTHING}
 
 # Says something of the way a result came, not of what it says.
@@ -63,10 +122,15 @@ def through_hub(plan: dict[str, Any], upstream: str) -> dict[str, Any]:
         "reads": [f"{upstream}+{uri}" for uri in plan["reads"]],
         "prompts": [{**prompt, "name": f"{upstream}__{prompt['name']}"} for prompt in plan["prompts"]],
         "completions": [
-            {**completion, "ref": {**completion["ref"], "name": f"{upstream}__{completion['ref']['name']}"}}
-            for completion in plan["completions"]
+            {**completion, "ref": _ref_through_hub(completion["ref"], upstream)} for completion in plan["completions"]
         ],
     }
+
+
+def _ref_through_hub(ref: dict[str, Any], upstream: str) -> dict[str, Any]:
+    if "uri" in ref:
+        return {**ref, "uri": f"{upstream}+{ref['uri']}"}
+    return {**ref, "name": f"{upstream}__{ref['name']}"}
 
 
 def without_way(outcome: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import os
+import re
 import signal
 import sysconfig
 import time
@@ -131,10 +132,10 @@ def answer(response: httpx2.Response) -> Json:
 
 
 def events(stream: bytes) -> list[Json]:
-    """The messages of an event stream, read as the specification of events says."""
-    assert b"\r" not in stream
-    blocks = [block.split("\n") for block in stream.decode().split("\n\n")]
-    data = ["\n".join(line[6:] for line in block if line.startswith("data: ")) for block in blocks]
+    """The messages of an event stream, whichever way its lines end; without those that hold no data."""
+    blocks = re.split(r"\n\n", re.sub(r"\r\n?", "\n", stream.decode()))
+    fields = [[line for line in block.split("\n") if line.startswith("data:")] for block in blocks]
+    data = ["\n".join(line.removeprefix("data:").removeprefix(" ") for line in each) for each in fields]
     return [json.loads(each) for each in data if each]
 
 
@@ -176,7 +177,8 @@ class Client:
         """A legacy session, opened as the specification says."""
         params = {"protocolVersion": revision, "capabilities": {}, "clientInfo": {"name": "old client", "version": "1"}}
         response = await self.post(message("initialize", params), {**USUAL, **_dashed(headers)})
-        lines = {**USUAL, **_dashed(headers), "Mcp-Session-Id": response.headers["mcp-session-id"]}
+        named = response.headers.get("mcp-session-id")
+        lines = {**USUAL, **_dashed(headers), **({} if named is None else {"Mcp-Session-Id": named})}
         session = Session(self, {**lines, "MCP-Protocol-Version": revision}, _result(response))
         await session.post("notifications/initialized", number=None)
         return session

@@ -6,7 +6,7 @@ make a store readable again.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 MOST_CALLS: Final = 100_000
 """How many call records a tenant keeps; the oldest make room."""
@@ -30,9 +30,11 @@ class Remembered:
     saved_at: float
 
 
-@dataclass(frozen=True, slots=True)
-class CallRecord:
-    """One call that a caller made: who, from which client, where, how it ended. Neither arguments nor results."""
+class CallRecord(NamedTuple):
+    """One call that a caller made: who, from which client, where, how it ended. Neither arguments nor results.
+
+    A tuple in the order of the columns, since there are thousands of them a second.
+    """
 
     at: float
     tenant: str

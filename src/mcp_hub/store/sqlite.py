@@ -175,15 +175,8 @@ def _append(db: sqlite3.Connection, records: tuple[CallRecord, ...], most: int) 
         for tenant, count in Counter(record.tenant for record in records).items():
             last = int(db.execute(_LAST_SEQ, (tenant,)).fetchone()[0])
             mine = (record for record in records if record.tenant == tenant)
-            db.executemany(_APPEND, (_row(last + 1 + at, record) for at, record in enumerate(mine)))
+            db.executemany(_APPEND, ((last + 1 + at, *record) for at, record in enumerate(mine)))
             db.execute(_PRUNE, (tenant, last + count - most))
-
-
-def _row(seq: int, record: CallRecord) -> tuple[object, ...]:
-    return (
-        *(seq, record.at, record.tenant, record.issuer, record.subject, record.client, record.upstream),
-        *(record.method, record.name, record.outcome, record.milliseconds),
-    )
 
 
 def _setting(db: sqlite3.Connection, key: str) -> bytes | None:

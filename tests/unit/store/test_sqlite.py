@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -196,7 +195,7 @@ def test_a_path_that_cannot_be_opened_is_named(tmp_path):
 
 async def test_a_failed_write_leaves_nothing_behind_and_the_store_usable(file):
     store = SqliteStore.open(file)
-    unwritable = replace(call(2), name="\ud800")
+    unwritable = call(2)._replace(name="\ud800")
     with pytest.raises(StoreFailed, match=r"hub\.db cannot hold this value"):
         await store.append_calls([call(1), unwritable])
     assert await store.calls("default", limit=10) == []
