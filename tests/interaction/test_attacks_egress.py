@@ -232,7 +232,7 @@ async def test_a_schema_that_explodes_is_left_out_at_once_and_alone(tmp_path: Pa
     for _ in range(500):
         deep = {"not": deep}
     bombs = {
-        "wide": {"type": "object", "allOf": [{"type": "object"}] * 20_000},
+        "wide": {"type": "object", "allOf": [{}] * 20_000},
         "deep": {"type": "object", "properties": {"a": deep}},
         "long": {"type": "object", "description": "x" * 300_000},
     }

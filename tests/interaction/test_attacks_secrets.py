@@ -68,16 +68,12 @@ async def _commands(url: str, directory: Path) -> list[Said]:
     asked = [
         *(("config", "show", "-c", file, *more) for more in ((), ("--json",))),
         *(("validate", "-c", file, *more) for more in ((), ("--json",), ("--online",), ("--online", "--json"))),
-        *(("upstream", "check", name, "-c", file) for name in ("good", "query", "dead", "shows-401", "shows-500")),
-        *(
-            ("upstream", "list", *where, *more)
-            for where in (("--url", url), ("-c", file))
-            for more in ((), ("--json",))
-        ),
-        *((what, "--url", url, *more) for what in ("status", "tools") for more in ((), ("--json",))),
+        *(("upstream", "check", name, "-c", file) for name in ("dead", "shows-401")),
+        *(("upstream", "list", "--json", *where) for where in (("--url", url), ("-c", file))),
+        ("status", "--url", url),
+        ("tools", "--url", url),
         ("upstream", "refresh", "--url", url),
         ("call", "good__nothing", "--url", url),
-        ("client", "claude-code", "-c", file),
     ]
     few = asyncio.Semaphore(2)
 

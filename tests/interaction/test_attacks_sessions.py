@@ -207,13 +207,13 @@ async def test_a_page_gets_no_leave_to_ask_across_origins(client: Client):
 
 
 @pytest.mark.promise("T22")
-@pytest.mark.parametrize("lines", [b"", b"Host: localhost\r\nHost: evil.example\r\n", b"Host:\r\n", b"Host: a\x80\r\n"])
-async def test_a_request_without_one_clear_name_is_refused(client: Client, lines: bytes):
+async def test_a_request_without_one_clear_name_is_refused(client: Client):
     port = int(client.url.split(":")[2].partition("/")[0])
-    for version in (b"1.1", b"1.0"):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"GET /api/v1/status HTTP/%b\r\n%bConnection: close\r\n\r\n" % (version, lines))
-        async with asyncio.timeout(5):
-            status = (await reader.read()).split()[1]
-        writer.close()
-        assert status in (b"400", b"421")
+    for lines in (b"", b"Host: localhost\r\nHost: evil.example\r\n", b"Host:\r\n", b"Host: a\x80\r\n"):
+        for version in (b"1.1", b"1.0"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET /api/v1/status HTTP/%b\r\n%bConnection: close\r\n\r\n" % (version, lines))
+            async with asyncio.timeout(5):
+                status = (await reader.read()).split()[1]
+            writer.close()
+            assert status in (b"400", b"421"), (lines, version)

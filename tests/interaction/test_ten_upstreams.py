@@ -118,7 +118,7 @@ async def test_commands_and_instructions_say_who_is_missing_and_why(ten: Ten, tm
         "dripping": ("unreachable", "dripping did not introduce itself within 1 s."),
         "html": ("unreachable", "html answered with text/html instead of an MCP message."),
         "silent": ("unreachable", "silent did not introduce itself within 1 s."),
-        "refusing": ("not_connected", "refusing rejected the credential (HTTP 401). Ask whoever runs this hub."),
+        "refusing": ("reconnect_needed", "refusing rejected the credential (HTTP 401). Ask whoever runs this hub."),
     }
     async with serving(ten.config(seconds), tmp_path) as hub, Client(hub.url) as client:
         await asyncio.gather(*(client.refreshed(name) for name in MISSING))

@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from functools import lru_cache
 from typing import Final, Generic, Literal, Protocol, TypeVar, final
 
 import structlog
@@ -20,6 +21,9 @@ Outcome = Literal["ok", "tool_error", "error", "refused", "unreachable", "timeou
 
 _LONGEST: Final = 256
 """Characters kept of a name that somebody else chose: a made-up one may be as long as a request body."""
+
+_fit: Final = lru_cache(maxsize=1024)(one_line)
+"""Names repeat, call after call, and none of them is longer than is kept of it."""
 
 _log: Final = structlog.stdlib.get_logger("mcp_hub.audit")
 
@@ -156,12 +160,12 @@ class CallLog(Generic[Row]):
         return self._make_row(
             at=at,
             tenant=caller.tenant,
-            issuer=one_line(caller.issuer),
-            subject=one_line(caller.subject),
-            client=one_line(client),
+            issuer=_fit(caller.issuer),
+            subject=_fit(caller.subject),
+            client=_fit(client),
             upstream=upstream,
-            method=one_line(method),
-            name=one_line(name),
+            method=_fit(method),
+            name=_fit(name),
             outcome=outcome,
             milliseconds=milliseconds,
         )

@@ -15,24 +15,12 @@ from mcp_hub.catalog.parts import Kind
 from mcp_hub.catalog.routes import Catalog, Route
 from mcp_hub.catalog.text import label
 from mcp_hub.errors import BadRequest, UnknownName
-from mcp_hub.wire.jsonrpc import ABSENT, INVALID_PARAMS, Fields, Malformed, encode, fields, text
+from mcp_hub.wire.jsonrpc import INVALID_PARAMS, Fields, Malformed, encode, fields, text
 
 _list: Final = msgspec.json.Decoder(list[Raw])
 _SCANNED: Final = 32 * 1024
-"""Bytes up to which three searches cost less than one decoding pass."""
+"""Bytes up to which three searches cost less than opening it."""
 
-
-class _Block(msgspec.Struct, gc=False):
-    uri: Raw = ABSENT
-    resource: Raw = ABSENT
-
-
-class _ToolResult(msgspec.Struct, rename={"meta": "_meta"}, gc=False):
-    content: list[_Block]
-    meta: Raw = ABSENT
-
-
-_plain: Final = msgspec.json.Decoder(_ToolResult)
 
 _NO_REFERENCE: Final = 'The reference must be of type "ref/prompt" with a name or "ref/resource" with a uri'
 
@@ -117,18 +105,9 @@ def _may_hold(body: bytes, key: str) -> bool:
 
 def _may_hold_uri(raw: bytes | Raw) -> bool:
     if len(raw) > _SCANNED:
-        return not _is_plain(raw)
+        return True
     body = bytes(raw)
     return b'"uri"' in body or b"esourceUri" in body or b"\\u00" in body
-
-
-def _is_plain(raw: bytes | Raw) -> bool:
-    """Whether this is a tool result without links: one pass over it that builds nothing."""
-    try:
-        result = _plain.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
-        return False  # of some other shape; whoever opens it says what is wrong with it
-    return not result.meta and not any(block.uri or block.resource for block in result.content)
 
 
 def _uri(raw: Raw, namespace: str) -> Raw:

@@ -50,7 +50,8 @@ class Joining:
 
     def _end_turn(self) -> None:
         self._is_planned = False
-        self._flush()
+        if self._held:
+            self._flush()
 
     def _flush(self) -> None:
         held, self._held = self._held, b""

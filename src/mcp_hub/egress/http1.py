@@ -327,9 +327,11 @@ class Link(asyncio.Protocol):
         """The response is complete: hand the connection back, or close it where it is in doubt."""
         self._body = None
         body.end()
-        self._wake_writer()
+        if self._drained is not None:
+            self._wake_writer()
         if self._keep and not self._unsent and not self.closed:
-            self.resume()
+            if self._paused:
+                self.resume()
             told = self._headers.get(b"keep-alive")
             if told is not None:
                 self._note_hint(told)

@@ -91,7 +91,9 @@ class Lane:
         if not idle:
             return None
         link, now = idle[-1], self._loop.time()
-        if link.until <= now or idle[0].until <= now or not self._is_alive(link, now):
+        if link.until <= now or idle[0].until <= now:
+            return None
+        if now - link.freed_at >= _CHECKED_AFTER and not link.is_quiet():
             return None
         self._busy += 1
         return idle.pop()
@@ -112,7 +114,7 @@ class Lane:
                     break
             if place is None:
                 return await self._open()
-            if not place.closed and not fresh and self._is_alive(place, self._loop.time()):
+            if not place.closed and not fresh and place.is_quiet():
                 return place
             place.drop()
         raise ConnectFailed(f"No connection to {self._origin.host}: the hub is shutting down.")
@@ -236,9 +238,6 @@ class Lane:
             if not waiter.done():
                 return waiter
         return None
-
-    def _is_alive(self, link: Link, now: float) -> bool:
-        return now - link.freed_at < _CHECKED_AFTER or link.is_quiet()
 
     def _full(self) -> PoolFull:
         return PoolFull(f"Too many requests to {self._origin.host} at once ({self.load}). Try again in a moment.")

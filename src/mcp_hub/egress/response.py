@@ -4,7 +4,7 @@
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from io import BytesIO
 from typing import Any, Final, Protocol
 
@@ -179,16 +179,16 @@ class Response:
     Redirects are answers like any other: they are never followed.
     """
 
-    __slots__ = ("_body", "headers", "status")
+    __slots__ = ("_body", "close", "headers", "status", "whole")
 
     def __init__(self, status: int, headers: dict[bytes, bytes], body: Body) -> None:
         self.status = status
         self.headers = headers
         self._body = body
-
-    def whole(self, limit: int) -> bytes | None:
-        """The whole body if it is here already and within `limit`: then there is nothing to wait for."""
-        return self._body.whole(limit)
+        self.whole: Callable[[int], bytes | None] = body.whole
+        """The whole body if it is here already and within a limit: then there is nothing to wait for."""
+        self.close: Callable[[], None] = body.close
+        """No more is wanted. A connection in the middle of a body is closed, never pooled."""
 
     def read(self, limit: int, within: float | None = None) -> Coroutine[Any, Any, bytes]:
         """The whole body, of at most `limit` bytes; `within` seconds from now, None: however long it takes.
@@ -209,10 +209,6 @@ class Response:
             ConnectionLost, NotHttp: the rest did not come, or was not HTTP. What came before has been handed over.
         """
         return self._body.chunks(idle)
-
-    def close(self) -> None:
-        """No more is wanted. A connection in the middle of a body is closed, never pooled."""
-        self._body.close()
 
 
 def _too_large(limit: int) -> TooLarge:

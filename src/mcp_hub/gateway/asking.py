@@ -32,7 +32,6 @@ MOST_ROUNDS: Final = 16
 STATE_LIFETIME: Final = 3600.0
 _RELAYED: Final = b"R"
 _PARKED: Final = b"P"
-_SEARCHED: Final = 32 * 1024
 _NOTHING: Final = Raw(b"{}")
 
 
@@ -58,7 +57,8 @@ class Asking:
             return await self._ask_in_rounds(upstream, call, credential)
         if "requestState" in call.params:
             return await self._continue(ask, upstream, call, credential)
-        if await upstream.era() is Era.LEGACY and answerable(ask.client):
+        era = upstream.known.era or await upstream.era()
+        if era is Era.LEGACY and answerable(ask.client):
             return await self._park(ask, upstream, call, credential)
         return self._sealed(ask, upstream, call, await upstream.send(call, credential))
 
@@ -117,7 +117,7 @@ class Asking:
                 return reply
             if call.ask_client is None:
                 raise BrokeProtocol(
-                    upstream.name, f"{upstream.name} asks for input, which this client cannot be asked."
+                    upstream.name, f"{upstream.name} asks this client something that it does not answer."
                 )
             given: Fields = {
                 "inputResponses": Raw(encode(await _answers(call.ask_client, call, asking, upstream.name)))
@@ -130,17 +130,8 @@ class Asking:
 
 
 def questions(reply: Reply) -> Fields | None:
-    """The members of a result that asks for input, `None` for every other reply.
-
-    Raises:
-        Malformed: the result is not an object.
-    """
-    result = reply.result
-    # A search is cheaper than a decoding pass, as long as there is little to search.
-    if result is None or (len(result) <= _SEARCHED and b"input_required" not in bytes(result)):
-        return None
-    members = fields(result)
-    return members if text(members.get("resultType")) == "input_required" else None
+    """The members of a result that asks for input, `None` for every other reply."""
+    return fields(reply.result) if reply.result is not None and reply.traits.asks else None
 
 
 async def _answers(ask_client: AskClient, call: Call, asking: Fields, name: str) -> Fields:

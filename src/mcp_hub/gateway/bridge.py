@@ -8,7 +8,6 @@ from typing import Final
 from msgspec import Raw
 
 from mcp_hub.catalog.rewrite import with_member, without_member
-from mcp_hub.errors import BrokeProtocol
 from mcp_hub.gateway.parking import Asked
 from mcp_hub.wire.eras import CACHEABLE, Era
 from mcp_hub.wire.jsonrpc import (
@@ -17,18 +16,13 @@ from mcp_hub.wire.jsonrpc import (
     Reply,
     encode,
     fields,
-    text,
 )
 
 _COMPLETE: Final = b'"complete"'
 
 
-def to_client(reply: Reply, method: str, client: Era, upstream: Era | None, name: str) -> Reply:
-    """The reply in the client's era.
-
-    Raises:
-        BrokeProtocol: a modern upstream asks a legacy client something in its result, which cannot be carried yet.
-    """
+def to_client(reply: Reply, method: str, client: Era, upstream: Era | None) -> Reply:
+    """The reply in the client's era."""
     if client is upstream or upstream is None or isinstance(reply, Asked):
         return reply
     if reply.error is not None:
@@ -37,7 +31,7 @@ def to_client(reply: Reply, method: str, client: Era, upstream: Era | None, name
         return reply
     if client is Era.MODERN:
         return Reply(result=_modern(reply.result, method))
-    return Reply(result=_legacy(reply.result, name))
+    return Reply(result=without_member(reply.result, "resultType"))
 
 
 def _modern(result: Raw | bytes, method: str) -> bytes:
@@ -45,14 +39,6 @@ def _modern(result: Raw | bytes, method: str) -> bytes:
         # A legacy upstream says nothing about keeping its answer, so nothing is promised for it.
         result = with_member(with_member(result, "cacheScope", b'"private"'), "ttlMs", b"0")
     return with_member(result, "resultType", _COMPLETE)
-
-
-def _legacy(result: Raw | bytes, name: str) -> Raw | bytes:
-    if b'"resultType"' not in bytes(result):
-        return result
-    if text(fields(result).get("resultType")) == "input_required":
-        raise BrokeProtocol(name, f"{name} asks for input, which this hub cannot pass to a client of that era yet.")
-    return without_member(result, "resultType")
 
 
 def _error(error: Raw, method: str, client: Era) -> Raw:

@@ -9,7 +9,6 @@ from functools import lru_cache
 from time import perf_counter
 from typing import Any, Final, cast, final
 
-import msgspec
 from msgspec import Raw
 
 from mcp_hub.audit.calls import CallLog, Outcome
@@ -36,14 +35,13 @@ from mcp_hub.upstream.call import Call, Owner
 from mcp_hub.upstream.upstream import Upstream
 from mcp_hub.wire.eras import NAME_BEARING, Era
 from mcp_hub.wire.headers import check_param_headers, param_headers
-from mcp_hub.wire.jsonrpc import ABSENT, Fields, Json, Malformed, Reply, encode, fields, text, value
+from mcp_hub.wire.jsonrpc import Fields, Json, Malformed, Reply, encode, fields, text, value
 
 _Turn = tuple[Route, Fields, Mapping[str, str] | None]
 """Where a request goes on: whose it is, its params in that upstream's words, and the headers that mirror them."""
 
 _LISTS: Final = frozenset(kind.method for kind in Kind)
 _NOTHING: Final = Raw(b"{}")
-_SEARCHED: Final = 32 * 1024
 _LONGEST_KEPT: Final = 1024
 """Bytes of a client's description of itself whose name is remembered."""
 
@@ -149,8 +147,8 @@ class Road:
 
     def _homeward(self, ask: Ask, route: Route, upstream: Upstream, reply: Reply) -> Reply:
         try:
-            bridged = to_client(reply, ask.method, ask.client.era, upstream.known.era, upstream.name)
-            if bridged.result is None:
+            bridged = to_client(reply, ask.method, ask.client.era, upstream.known.era)
+            if bridged.result is None or (ask.method == "tools/call" and not bridged.traits.links):
                 return bridged
             result = outward_result(ask.method, bridged.result, self._listing.namespace(route.upstream))
             return bridged if result is bridged.result else Reply(result=result)
@@ -198,24 +196,7 @@ def _param_headers(ask: Ask, route: Route) -> dict[str, str]:
 def _outcome(reply: Reply) -> Outcome:
     if reply.result is None:
         return "error"
-    # A search is cheaper than a decoding pass, as long as there is little to search.
-    if len(reply.result) <= _SEARCHED and b'"isError"' not in bytes(reply.result):
-        return "ok"
-    return "tool_error" if _says_error(reply.result) else "ok"
-
-
-class _Told(msgspec.Struct, gc=False):
-    isError: Raw = ABSENT  # noqa: N815 - the protocol's name
-
-
-_told: Final = msgspec.json.Decoder(_Told)
-
-
-def _says_error(result: Raw | bytes) -> bool:
-    try:
-        return bytes(_told.decode(result).isError) == b"true"
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return False  # it is passed on as it came, whatever it says
+    return "tool_error" if reply.traits.failed else "ok"
 
 
 def _failure(error: BaseException) -> Outcome:

@@ -40,7 +40,7 @@ from mcp_hub.inbound.outcome import Outcome, Refused
 from mcp_hub.inbound.sessions import Sessions
 from mcp_hub.principal import Principal
 from mcp_hub.wire.eras import LEGACY_REVISIONS, META_VERSION, Era
-from mcp_hub.wire.jsonrpc import INVALID_REQUEST, is_batch, parse
+from mcp_hub.wire.jsonrpc import INVALID_REQUEST, Malformed, is_batch, parse
 
 MAX_REQUEST: Final = 4 * 1024 * 1024
 _TIMING: Final = Timing()
@@ -107,9 +107,12 @@ class Endpoint:
     def _post(self, exchange: Exchange, head: Head, caller: Principal, body: bytes) -> Awaitable[Outcome]:
         if _names_modern(head):
             exchange.era = _MODERN
-        if is_batch(body):
-            return self._batch(exchange, head, caller, body)
-        message = parse(body)
+        try:
+            message = parse(body)
+        except Malformed:
+            if is_batch(body):
+                return self._batch(exchange, head, caller, body)
+            raise
         exchange.number = message.id or None
         exchange.method = message.method
         incoming = look_into(message)

@@ -37,7 +37,7 @@ class Head:
         """The value as it came, or `None`; repeated lines are joined by commas, as RFC 9110 section 5.3 reads them."""
         self.repeated = repeated
         self.params = params
-        self.version = self.text(VERSION)
+        self.version = None if VERSION not in values else self.text(VERSION)
 
     def text(self, name: bytes) -> str | None:
         """The value without surrounding blanks (RFC 9110 section 5.5), or `None` if absent.

@@ -58,9 +58,9 @@ async def read_answer(name: str, response: Response, number: int, limits: Limits
         body = response.whole(limits.result)
         if body is None:
             body = await response.read(limits.result, limits.first_byte)
-        if is_batch(body):
-            return await _read_batch(name, body, number, on_message)
-        return _checked(name, _parsed(name, body), number)
+        if body.startswith(b"{") or not is_batch(body):
+            return _checked(name, _parsed(name, body), number)
+        return await _read_batch(name, body, number, on_message)
     except EgressError as error:
         raise translated(name, error) from error
     except Malformed as error:

@@ -65,7 +65,7 @@ class Channel:
         Raises:
             Unreachable, TimedOut, Busy, BrokeProtocol: no response began.
         """
-        head = joined(_POST_LINES, lines, credential.open())
+        head = HeaderLines(b"".join((_POST_LINES, lines, credential.open())))
         return self._send(b"POST", head, body, wait=wait, repeatable=repeatable)
 
     async def get(self, lines: HeaderLines, credential: Credential) -> Response:

@@ -153,8 +153,9 @@ class Upstream:
         except UpstreamError as error:
             self._note(error)
             raise
-        if not self.known.health.is_well:
-            self._learn(replace(self.known, health=self.known.health.succeeded()))
+        health = self.known.health
+        if health.failures or health.refused:
+            self._learn(replace(self.known, health=health.succeeded()))
         return reply
 
     async def end_sessions(self, owner: Owner) -> None:

@@ -11,6 +11,8 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
+from mcp_hub.wire.results import Traits, traits_of
+
 PARSE_ERROR: Final = -32700
 INVALID_REQUEST: Final = -32600
 METHOD_NOT_FOUND: Final = -32601
@@ -30,11 +32,20 @@ NULL: Final = Raw(b"null")
 ABSENT: Final = Raw()
 
 
-class Reply(msgspec.Struct, frozen=True):
+class Reply(msgspec.Struct, frozen=True, dict=True):
     """An answer: exactly one of `result` and `error`, each an encoded JSON object, passed on as it came."""
 
     result: Raw | bytes | None = None
     error: Raw | None = None
+
+    @property
+    def traits(self) -> Traits:
+        """What the hub has to know of the result; looked for once."""
+        kept: dict[str, Traits] = vars(self)
+        found = kept.get("traits")
+        if found is None:
+            found = kept["traits"] = traits_of(self.result or b"")
+        return found
 
 
 class Malformed(ValueError):
@@ -80,6 +91,7 @@ _encoder: Final = msgspec.json.Encoder()
 encode: Final = _encoder.encode
 """Any JSON value, `Raw` members included, to bytes."""
 
+_UNDECODABLE: Final = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 _ID_STARTS: Final = frozenset(b'"-0123456789')
 
 
@@ -107,7 +119,7 @@ def parse(body: bytes) -> Message:
         message = _message.decode(body)
     except msgspec.ValidationError as error:
         raise Malformed(INVALID_REQUEST, "The body must be one JSON-RPC 2.0 message object") from error
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+    except _UNDECODABLE as error:
         mended = _ESCAPE.sub(_mended, body)
         if mended != body:
             return parse(mended)
@@ -133,7 +145,7 @@ def parse_batch(body: bytes) -> list[bytes]:
         _require_text(body)
     try:
         parts = _batch.decode(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+    except _UNDECODABLE as error:
         raise Malformed(PARSE_ERROR, "The body is not valid JSON") from error
     if not parts:
         raise Malformed(INVALID_REQUEST, "A batch must hold at least one message")
@@ -142,7 +154,7 @@ def parse_batch(body: bytes) -> list[bytes]:
 
 def is_batch(body: bytes) -> bool:
     """Whether the body is a JSON array rather than an object, by its first character."""
-    return not body.startswith(b"{") and body[:64].lstrip(b" \t\r\n").startswith(b"[")
+    return body[:64].lstrip(b" \t\r\n").startswith(b"[")
 
 
 def fields(raw: Raw | bytes) -> Fields:
@@ -155,7 +167,7 @@ def fields(raw: Raw | bytes) -> Fields:
         return {}
     try:
         return _fields.decode(raw)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+    except _UNDECODABLE as error:
         raise Malformed(INVALID_PARAMS, "Expected a JSON object here") from error
 
 
@@ -167,13 +179,18 @@ def value(raw: Raw | bytes) -> Any:
     """
     try:
         return _any.decode(raw)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise Malformed(INVALID_PARAMS, "This part of the message is not valid JSON text") from error
+    except _UNDECODABLE as error:
+        raise _not_text() from error
 
 
 def text(raw: Raw | None) -> str | None:
-    """The string in `raw`, or `None` if it is absent or not a string."""
-    decoded = None if raw is None else value(raw)
+    """The string in `raw`, or `None` if it is absent or not a string; raises as `value` does."""
+    if raw is None:
+        return None
+    try:
+        decoded = _any.decode(raw)
+    except _UNDECODABLE as error:
+        raise _not_text() from error
     return decoded if isinstance(decoded, str) else None
 
 
@@ -211,6 +228,10 @@ def error_object(code: int, message: str, data: Any = None) -> Json:
     if data is None:
         return {"code": code, "message": message}
     return {"code": code, "message": message, "data": data}
+
+
+def _not_text() -> Malformed:
+    return Malformed(INVALID_PARAMS, "This part of the message is not valid JSON text")
 
 
 def _require_text(body: bytes) -> None:

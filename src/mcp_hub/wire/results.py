@@ -1,0 +1,81 @@
+"""What the hub itself has to know of a result that it otherwise passes on.
+
+Rule: one pass over a result answers everything, however large it is, and builds nothing of its text.
+"""
+
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+_ABSENT: Final = Raw()
+_COMPLETE: Final = b'"complete"'
+_TRUE: Final = b"true"
+
+
+class Traits(msgspec.Struct, frozen=True, gc=False):
+    """`asks`: it asks for input (`resultType`). `failed`: the tool said so itself (`isError`).
+
+    `links`: it is not known to be a tool's result without any URI that the hub exposes under another one.
+    """
+
+    asks: bool = False
+    failed: bool = False
+    links: bool = True
+
+
+class _Block(msgspec.Struct, gc=False):
+    uri: Raw = _ABSENT
+    resource: Raw = _ABSENT
+
+
+class _Result(msgspec.Struct, gc=False, rename={"kind": "resultType", "failed": "isError", "meta": "_meta"}):
+    kind: Raw = _ABSENT
+    failed: Raw = _ABSENT
+    meta: Raw = _ABSENT
+
+
+class _ToolResult(_Result, gc=False, kw_only=True):
+    content: list[_Block]
+
+
+_of_any: Final = msgspec.json.Decoder(_Result)
+_of_tool: Final = msgspec.json.Decoder(_ToolResult)
+_string: Final = msgspec.json.Decoder(str)
+
+
+def traits_of(result: Raw | bytes) -> Traits:
+    """Total: of something that is no valid result, nothing is known."""
+    try:
+        told = _of_tool.decode(result)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return _of_another_shape(result)
+    links = bool(told.meta) and _may_hold_uri(told.meta)
+    for block in told.content:
+        if block.uri or block.resource:
+            links = True
+            break
+    return Traits(_asks(told), bytes(told.failed) == _TRUE, links)
+
+
+def _of_another_shape(result: Raw | bytes) -> Traits:
+    try:
+        told = _of_any.decode(result)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return Traits()
+    return Traits(_asks(told), bytes(told.failed) == _TRUE)
+
+
+def _asks(told: _Result) -> bool:
+    if not told.kind or bytes(told.kind) == _COMPLETE:
+        return False
+    try:
+        return _string.decode(told.kind) == "input_required"
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+
+
+def _may_hold_uri(meta: Raw) -> bool:
+    # The keys of `_meta` that hold one; spelled with escapes, they would begin like this.
+    body = bytes(meta)
+    return b"esourceUri" in body or b"\\u00" in body
