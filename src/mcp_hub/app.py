@@ -156,12 +156,12 @@ class Hub:
             cursor_key=key,
         )
         parking = Parking()
-        stack.push_async_callback(parking.aclose)
         asking = Asking(Seal(await store.keep_setting_if_absent(_STATE_KEY, secrets.token_bytes(KEY_BYTES))), parking)
         road = Road(upstreams, listing, Credentials(credentials), asking=asking, calls=calls, server_info=_SERVER_INFO)
         self._serve(config.server, road, upstreams, _absent(config.upstreams, declared))
         stack.push_async_callback(memory.flush)
         stack.push_async_callback(_close_all, list(upstreams.values()))
+        stack.push_async_callback(parking.aclose)  # before the sessions that their calls are in
         _keep_running(stack, {"the memory of lists": memory.run, **{name: u.run for name, u in upstreams.items()}})
 
     def _serve(

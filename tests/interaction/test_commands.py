@@ -292,6 +292,8 @@ async def _refuses_connections(hub: Running) -> None:
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
             except ConnectionRefusedError:
                 return
+            except ConnectionResetError:
+                continue  # it was just about to
             writer.close()
 
 

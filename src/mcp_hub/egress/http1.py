@@ -122,7 +122,11 @@ class Link(asyncio.Protocol):
         if transport is None or self.closed or transport.is_closing():
             self.drop()
             raise ConnectionLost(f"{self._name} closed the connection.", sent=False)
-        body = self._begin()
+        self.used += 1
+        body = self._body = Body(self)
+        self._headers = {}
+        self._header_bytes = self._header_count = self._dry = 0
+        self._answered = self._complete = self._has_head = self._unsent = False
         head = self._head = self._loop.create_future()
         self._expect(first_byte)
         try:
@@ -159,14 +163,6 @@ class Link(asyncio.Protocol):
             self._poll = select.poll()
             self._poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
         return not self._poll.poll(0)
-
-    def _begin(self) -> Body:
-        self.used += 1
-        body = self._body = Body(self)
-        self._headers = {}
-        self._header_bytes = self._header_count = self._dry = 0
-        self._answered = self._complete = self._has_head = self._unsent = False
-        return body
 
     async def _push(self, transport: asyncio.Transport, wire: bytes, head: "asyncio.Future[Response | None]") -> None:
         """Write in slices, as fast as they are taken; stops when the answer is there and is not a success."""

@@ -24,14 +24,18 @@ from mcp_hub.gateway.sealed import Binding, Seal, digest
 from mcp_hub.upstream.call import AskClient, Call, Emit, answerable
 from mcp_hub.upstream.upstream import Upstream
 from mcp_hub.wire.eras import ASKING, Era
-from mcp_hub.wire.jsonrpc import Fields, Reply, encode, fields, text
+from mcp_hub.wire.jsonrpc import Fields, Malformed, Reply, encode, fields, text
 
 MAY_ASK: Final = frozenset({"tools/call", "prompts/get", "resources/read"})
 """Requests whose results may ask for input (basic/patterns/mrtr, "Supported Requests")."""
 MOST_ROUNDS: Final = 16
+MOST_QUESTIONS: Final = 16
+"""In one result."""
+LONGEST_STATE: Final = 128 * 1024
 STATE_LIFETIME: Final = 3600.0
 _RELAYED: Final = b"R"
 _PARKED: Final = b"P"
+_OF_ROUNDS: Final = frozenset({"inputResponses", "requestState"})
 _NOTHING: Final = Raw(b"{}")
 
 
@@ -53,14 +57,18 @@ class Asking:
         """
         if call.method not in MAY_ASK:
             return await upstream.send(call, credential)
+        era = upstream.known.era or await upstream.era()
         if ask.client.era is Era.LEGACY:
-            return await self._ask_in_rounds(upstream, call, credential)
+            # Between legacy sides the wire asks by itself, and a result is a result, whatever it says.
+            rounds = self._ask_in_rounds if era is Era.MODERN else _once
+            return await rounds(upstream, call, credential)
         if "requestState" in call.params:
             return await self._continue(ask, upstream, call, credential)
-        era = upstream.known.era or await upstream.era()
         if era is Era.LEGACY and answerable(ask.client):
             return await self._park(ask, upstream, call, credential)
-        return self._sealed(ask, upstream, call, await upstream.send(call, credential))
+        reply = await upstream.send(call, credential)
+        asks = era is Era.MODERN and reply.traits.asks
+        return self._sealed(ask, upstream, call, reply) if asks else reply
 
     # Modern clients
 
@@ -99,20 +107,23 @@ class Asking:
         return Asked(result=encode(result))
 
     def _sealed(self, ask: Ask, upstream: Upstream, call: Call, reply: Reply) -> Reply:
-        asking = questions(reply)
+        asking = questions(reply, upstream.name)
         state = text(asking["requestState"]) if asking is not None and "requestState" in asking else None
         if asking is None or state is None:
             return reply
+        if len(state) > LONGEST_STATE:
+            raise BrokeProtocol(upstream.name, f"{upstream.name} keeps more in its requestState than the hub carries.")
         sealed = self._seal.close(_RELAYED + state.encode(), _binding(ask, upstream, call), lifetime=STATE_LIFETIME)
         return Reply(result=encode({**asking, "requestState": sealed}))
 
     # Legacy clients
 
     async def _ask_in_rounds(self, upstream: Upstream, call: Call, credential: Credential) -> Reply:
-        params = call.params
+        params = {key: raw for key, raw in call.params.items() if key not in _OF_ROUNDS}
+        call = replace(call, params=params)
         for _ in range(MOST_ROUNDS):
             reply = await upstream.send(call, credential)
-            asking = questions(reply)
+            asking = questions(reply, upstream.name)
             if asking is None:
                 return reply
             if call.ask_client is None:
@@ -129,9 +140,26 @@ class Asking:
         raise BrokeProtocol(upstream.name, f"{upstream.name} asked for input {MOST_ROUNDS} times without an end.")
 
 
-def questions(reply: Reply) -> Fields | None:
-    """The members of a result that asks for input, `None` for every other reply."""
-    return fields(reply.result) if reply.result is not None and reply.traits.asks else None
+async def _once(upstream: Upstream, call: Call, credential: Credential) -> Reply:
+    return await upstream.send(call, credential)
+
+
+def questions(reply: Reply, name: str) -> Fields | None:
+    """The members of a result that asks for input, `None` for every other reply.
+
+    Raises:
+        BrokeProtocol: what it asks is not of the form it must have, or is too much; `name` is the upstream's.
+    """
+    if reply.result is None or not reply.traits.asks:
+        return None
+    try:
+        asking = fields(reply.result)
+        asked = [fields(each) for each in fields(asking.get("inputRequests", _NOTHING)).values()]
+    except Malformed as error:
+        raise BrokeProtocol(name, f"{name} asks for input in a form that is not the protocol's.") from error
+    if len(asked) > MOST_QUESTIONS:
+        raise BrokeProtocol(name, f"{name} asks more than {MOST_QUESTIONS} things at once.")
+    return asking
 
 
 async def _answers(ask_client: AskClient, call: Call, asking: Fields, name: str) -> Fields:

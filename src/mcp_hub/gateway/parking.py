@@ -99,6 +99,7 @@ class Parking:
         Raises:
             Exception: whatever the call raises.
         """
+        self._require_room(principal)
         parked = _Parked(principal)
         parked.task = asyncio.ensure_future(_begun(work, parked))
         return await self._next(parked, emit)
@@ -116,9 +117,10 @@ class Parking:
 
     async def aclose(self) -> None:
         """End every parked call."""
+        tasks = [parked.task for parked in self._parked.values() if parked.task is not None]
         for parked in list(self._parked.values()):
             self._end(parked)
-        await asyncio.sleep(0)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _next(self, parked: _Parked, emit: Emit) -> Reply | Questions:
         if parked.task is None:
@@ -129,6 +131,7 @@ class Parking:
             await asyncio.wait({parked.task, asked}, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             parked.task.cancel()
+            parked.task.add_done_callback(_forgotten)
             raise
         finally:
             asked.cancel()
@@ -138,16 +141,18 @@ class Parking:
         return self._park(parked)
 
     def _park(self, parked: _Parked) -> Questions:
-        mine = sum(each.principal == parked.principal for each in self._parked.values())
-        if mine >= self._per_principal or len(self._parked) >= ALTOGETHER:
-            self._end(parked)
-            raise Forbidden("Too many calls wait for your answers. Answer or drop some of them, then try again.")
         self._parked[parked.reference] = parked
         parked.expiry = asyncio.get_running_loop().call_later(self._lifetime, self._end, parked)
         open_questions = {key: each for key, each in parked.questions.items() if not each.answer.done()}
         return Questions(
             parked.reference, {key: {"method": one.method, "params": one.params} for key, one in open_questions.items()}
         )
+
+    def _require_room(self, principal: tuple[str, ...]) -> None:
+        # Before anything runs: a call that has begun is not ended for want of a place, which it may take above these.
+        mine = sum(each.principal == principal for each in self._parked.values())
+        if mine >= self._per_principal or len(self._parked) >= ALTOGETHER:
+            raise Forbidden("Too many calls wait for your answers. Answer or drop some of them, then try again.")
 
     def _leave(self, parked: _Parked) -> None:
         self._parked.pop(parked.reference, None)

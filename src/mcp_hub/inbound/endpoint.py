@@ -98,7 +98,8 @@ class Endpoint:
         caller = self._identify(headers)
         exchange.accepts = accepts(head.raw(ACCEPT))
         if scope["method"] == "POST":
-            _check_media(exchange, head)
+            if not exchange.accepts.json or not is_json(head.raw(CONTENT_TYPE)):
+                raise _wrong_media(exchange)
             body = await read_body(receive, head.raw(CONTENT_LENGTH), self._max_request)
             exchange.flight.enter(_ANSWERING)
             return await self._post(exchange, head, caller, body)
@@ -150,11 +151,10 @@ def _names_modern(head: Head) -> bool:
     return head.version is not None and head.version not in _HANDSHAKE
 
 
-def _check_media(exchange: Exchange, head: Head) -> None:
+def _wrong_media(exchange: Exchange) -> Refused:
     if not exchange.accepts.json:
-        raise Refused(INVALID_REQUEST, "Accept must name application/json and text/event-stream", status=406)
-    if not is_json(head.raw(CONTENT_TYPE)):
-        raise Refused(INVALID_REQUEST, "Content-Type must be application/json", status=415)
+        return Refused(INVALID_REQUEST, "Accept must name application/json and text/event-stream", status=406)
+    return Refused(INVALID_REQUEST, "Content-Type must be application/json", status=415)
 
 
 async def _decline(scope: Scope, receive: Receive, send: Send) -> None:

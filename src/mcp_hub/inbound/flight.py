@@ -40,7 +40,8 @@ _READING: Final = Phase.READING  # once, since Python 3.11 takes its time to fin
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds: until a request counts as late, to read a body, between keep-alives, to get one write taken.
+    """Seconds: until a request counts as late, to read a body, between keep-alives, of grace for a legacy client that
+    hung up, to get one write taken.
 
     A request counts as late between once and twice `late` after it began.
     """
@@ -48,6 +49,7 @@ class Timing:
     late: float = 0.05
     read: float = 60.0
     keep_alive: float = 15.0
+    grace: float = 60.0
     write: float = 30.0
 
 
@@ -173,8 +175,10 @@ class Flight:
         with suppress(OSError):  # how a server may say that the client has gone
             while not await self._hung_up():
                 await keep_alive()
-        if self.hang_up_ends:
-            self.end(Ended.HUNG_UP)
+        if not self.hang_up_ends:
+            # Hanging up is no cancelling in that era, but nobody can fetch the answer later either.
+            await asyncio.sleep(self.timing.grace)
+        self.end(Ended.HUNG_UP)
 
     async def _hung_up(self) -> bool:
         try:

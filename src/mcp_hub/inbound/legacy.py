@@ -38,6 +38,9 @@ LEVELS: Final = frozenset({"debug", "info", "notice", "warning", "error", "criti
 STREAMS: Final = 4
 """GET streams one session may hold open at once."""
 
+MOST_SAID: Final = 16 * 1024
+"""Bytes of what a client says of itself, each of its capabilities and its info: a session keeps both while it lasts."""
+
 _EMPTY: Final = b"{}"
 _BRACE: Final = ord("{")
 
@@ -184,6 +187,8 @@ def _object(params: Fields, name: str) -> Raw | None:
         return None
     if memoryview(raw)[0] != _BRACE:
         raise BadRequest(f"{name} of initialize must be an object")
+    if len(raw) > MOST_SAID:
+        raise BadRequest(f"{name} of initialize may have {MOST_SAID} bytes")
     # A session outlives its first request: kept as a slice, it would keep that request's whole body alive.
     return raw.copy()
 

@@ -107,6 +107,8 @@ async def _read_events(name: str, response: Response, number: int, limits: Limit
                 if len(event.data) > limits.event:
                     raise BrokeProtocol(name, f"{name} sent a notification of more than {limits.event} bytes.")
                 await on_message(message, event.data)
+            if events:
+                heard = now()  # again: a question among them may have waited for a person
     raise Unreachable(name, f"{name} ended its answer before it was complete. The call may have had effects.")
 
 

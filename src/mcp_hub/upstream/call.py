@@ -6,10 +6,15 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from mcp_hub.wire.eras import ASKING, Client
-from mcp_hub.wire.jsonrpc import Fields, Message, Reply, fields, value
+from mcp_hub.wire.eras import Client
+from mcp_hub.wire.jsonrpc import Fields, Json, Message, Reply, encode, fields, value
 
-_ANSWERABLE: Final = frozenset(ASKING.values())
+_ANSWERABLE: Final = {
+    "elicitation": ("form", "url"),
+    "sampling": ("context", "tools"),
+    "roots": ("listChanged",),
+}
+_DETAILS: Final[Json] = {"form": {}, "url": {}, "context": {}, "tools": {}, "listChanged": True}
 PROGRESS: Final = "notifications/progress"
 PROGRESS_TOKEN: Final = "progressToken"  # noqa: S105
 
@@ -45,10 +50,18 @@ class Call(msgspec.Struct):
 def answerable(client: Client) -> Fields:
     """The capabilities of a client by which it says what it can be asked, still encoded.
 
+    Only what the protocol knows of them: an upstream session is kept for each combination, so there must be few.
+
     Raises:
         Malformed: its capabilities are not what they should be.
     """
-    return {key: raw for key, raw in fields(client.capabilities).items() if key in _ANSWERABLE}
+    said = fields(client.capabilities)
+    return {key: _known(key, said[key]) for key in _ANSWERABLE if key in said}
+
+
+def _known(capability: str, said: Raw) -> Raw:
+    details = fields(said)
+    return Raw(encode({key: _DETAILS[key] for key in _ANSWERABLE[capability] if key in details}))
 
 
 def is_progress_of(message: Message, token: Raw | None) -> bool:

@@ -18,6 +18,8 @@ from mcp_hub.wire.jsonrpc import METHOD_NOT_FOUND, Fields, Json, Malformed, fiel
 
 MOST_PAGES: Final = 1_000
 MOST_ITEMS: Final = 100_000
+MOST_BYTES: Final = 32 * 1024 * 1024
+"""Of one list, all its pages together."""
 _CAPABILITY: Final = {
     Kind.TOOL: "tools",
     Kind.PROMPT: "prompts",
@@ -111,6 +113,7 @@ class _Walk:
         self._seen: set[bytes] = set()
         self._warnings: list[str] = []
         self._ttls: list[int] = []
+        self._bytes = 0
         self._public = True
         self.cursor: Raw | None = None
         self.is_over = False
@@ -121,6 +124,7 @@ class _Walk:
         if ttl is not None:
             self._ttls.append(ttl)
         self._public = self._public and text(page.get("cacheScope")) == "public"
+        self._bytes += sum(map(len, page.values()))
         self._follow(page.get("nextCursor"))
 
     def listing(self) -> _Listing:
@@ -142,11 +146,15 @@ class _Walk:
             self.is_over = True
         elif bytes(cursor) in self._seen:
             self._stop(f"{self._name} repeats a cursor of {self._kind.method}; the list ends there.")
-        elif len(self._seen) + 1 >= self._most_pages or len(self._raws) >= self._most_items:
+        elif self._is_full():
             self._stop(f"{self._name} has more {self._kind.member} than the hub follows; the list is cut.")
         else:
             self._seen.add(bytes(cursor))
             self.cursor = Raw(bytes(cursor))
+
+    def _is_full(self) -> bool:
+        pages, items = len(self._seen) + 1, len(self._raws)
+        return pages >= self._most_pages or items >= self._most_items or self._bytes >= MOST_BYTES
 
     def _stop(self, warning: str) -> None:
         self._warnings.append(warning)

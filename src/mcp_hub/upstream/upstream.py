@@ -16,7 +16,7 @@ from msgspec import Raw
 
 from mcp_hub.catalog.parts import Part
 from mcp_hub.credentials.credential import Credential
-from mcp_hub.errors import Busy, RefusedCredential, TimedOut, Unreachable, UpstreamError
+from mcp_hub.errors import BrokeProtocol, Busy, RefusedCredential, TimedOut, Unreachable, UpstreamError
 from mcp_hub.upstream.answer import NotModern, SessionGone
 from mcp_hub.upstream.call import Call, Owner
 from mcp_hub.upstream.channel import Channel
@@ -150,6 +150,8 @@ class Upstream:
         wire = self._wires.modern if era is Era.MODERN else self._wires.legacy
         try:
             reply = await wire.send(call, credential)
+        except BrokeProtocol:
+            raise  # one answer that makes no sense says nothing about the next
         except UpstreamError as error:
             self._note(error)
             raise

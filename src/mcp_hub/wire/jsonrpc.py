@@ -102,6 +102,16 @@ _ESCAPE: Final = re.compile(
 )
 
 
+_HALF: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+_MENDABLE: Final = 1024 * 1024
+"""Bytes up to which a message is mended; it costs a step for every escape in it."""
+
+
+def _mend(body: bytes) -> bytes:
+    worth_it = len(body) <= _MENDABLE and _HALF.search(body) is not None
+    return _ESCAPE.sub(_mended, body) if worth_it else body
+
+
 def _mended(escape: re.Match[bytes]) -> bytes:
     """U+FFFD in place of half a surrogate pair, which a text that was cut in the middle of an emoji leaves behind."""
     return escape[0] if escape[1] is None else b"\\ufffd"
@@ -120,7 +130,7 @@ def parse(body: bytes) -> Message:
     except msgspec.ValidationError as error:
         raise Malformed(INVALID_REQUEST, "The body must be one JSON-RPC 2.0 message object") from error
     except _UNDECODABLE as error:
-        mended = _ESCAPE.sub(_mended, body)
+        mended = _mend(body)
         if mended != body:
             return parse(mended)
         raise Malformed(PARSE_ERROR, "The body is not valid JSON") from error

@@ -255,7 +255,9 @@ async def test_a_fault_of_the_hubs_own_is_recorded_as_an_error(over):
 
 async def test_an_answer_that_cannot_be_handed_over_is_no_ok(over):
     async with over(full()) as hub:
-        hub.fakes["up"].handlers["tools/call"] = answering(b'{"resultType":"input_required","inputRequests":{"a":{"method":"roots/list"}}}')
+        hub.fakes["up"].handlers["tools/call"] = answering(
+            b'{"resultType":"input_required","inputRequests":{"a":{"method":"roots/list"}}}'
+        )
         with pytest.raises(BrokeProtocol, match="up asks this client"):
             await asked(hub, "tools/call", {"name": "up__echo"}, client=LEGACY_CLIENT)
     assert hub.calls.outcomes == ["error"]

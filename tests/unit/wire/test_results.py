@@ -87,8 +87,10 @@ def test_content_of_another_shape_may_hold_links(content):
 
 ANY_JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["content", "uri", "isError", "_meta", "resultType", "x"]), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["content", "uri", "isError", "_meta", "resultType", "x"]), inner, max_size=3)
+    ),
     max_leaves=12,
 )
 
