@@ -361,7 +361,7 @@ async def wrong_key(place: Place) -> str:
 async def slow_list(place: Place) -> str:
     async with FakeUpstream() as server:
         server.handlers["tools/list"] = never
-        return await place.checks(server.url, "defaults: {list_timeout: 200ms}")
+        return await place.checks(server.url, "defaults: {list_timeout: 2s}")
 
 
 @shows("NAME did not introduce itself")
