@@ -59,8 +59,8 @@ Handler = Callable[[Request], Awaitable[Answer | None]]
 class FakeUpstream:
     """Speaks `eras`; offers `tools`, `prompts`, `resources`, `templates`. `handlers` by method come first.
 
-    `gone` is the body of the 404 for an unknown session. A tool answers with its own name and its arguments. `seen`
-    holds every request.
+    Resources in `refused` are not subscribed to. `gone` is the body of the 404 for an unknown session. A tool answers
+    with its own name and its arguments. `seen` holds every request.
     """
 
     def __init__(self, *, eras: str = "modern", tools: list[str] | None = None, name: str = "fake") -> None:
@@ -80,6 +80,8 @@ class FakeUpstream:
         self.sessions: dict[str, Json] = {}
         self.seen: list[Request] = []
         self.streams: list[asyncio.Queue[bytes]] = []
+        self.refused: set[str] = set()
+        self._wants: dict[asyncio.Queue[bytes], set[str]] = {}
         self.port = 0
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
@@ -116,6 +118,23 @@ class FakeUpstream:
         """Send a notification on every open stream of change notices."""
         for stream in self.streams:
             stream.put_nowait(sse({"jsonrpc": "2.0", "method": method}))
+
+    def update(self, uri: str, *, subscribed: str | None = None, **more: Any) -> None:
+        """Say that a resource changed, on the streams that are for it, or for the one it is a part of."""
+        told = {"jsonrpc": "2.0", "method": "notifications/resources/updated", "params": {"uri": uri, **more}}
+        for stream in self.streams:
+            if (subscribed or uri) in self._wants[stream]:
+                stream.put_nowait(sse(told))
+
+    @property
+    def subscribed(self) -> set[str]:
+        """The resources that some open stream is for."""
+        return {uri for stream in self.streams for uri in self._wants[stream]}
+
+    async def until_subscribed(self, *uris: str) -> None:
+        """Wait until the open streams are for these resources and no others."""
+        async with asyncio.timeout(5), self._heard:
+            await self._heard.wait_for(lambda: self.subscribed == set(uris))
 
     def cut_streams(self) -> None:
         """End every open stream of change notices."""
@@ -216,7 +235,7 @@ class FakeUpstream:
             }
             return result(request, self._stamped({**found, **self.hints}))
         if request.method == "subscriptions/listen":
-            return self._open_stream(sse({"jsonrpc": "2.0", "method": "notifications/subscriptions/acknowledged"}))
+            return self._acknowledged(request)
         answer = self._served(request)
         return result(request, self._stamped(answer)) if answer is not None else unknown(request, 404)
 
@@ -234,8 +253,27 @@ class FakeUpstream:
             return result(request, opened, headers={"mcp-session-id": session})
         if session not in self.sessions:
             return Answer(self.gone, 404)
+        if request.method in ("resources/subscribe", "resources/unsubscribe"):
+            return self._subscription(request, session)
         answer = {} if request.method in ("ping", "logging/setLevel") else self._served(request)
         return result(request, answer) if answer is not None else unknown(request, 200)
+
+    def _acknowledged(self, request: Request) -> Answer:
+        wanted: Json = request.message["params"]["notifications"]
+        uris = [uri for uri in wanted.get("resourceSubscriptions", []) if uri not in self.refused]
+        granted = {**wanted, "resourceSubscriptions": uris} if uris else wanted
+        meta = {"io.modelcontextprotocol/subscriptionId": request.message["id"]}
+        told = {"notifications": granted, "_meta": meta}
+        first = sse({"jsonrpc": "2.0", "method": "notifications/subscriptions/acknowledged", "params": told})
+        return self._open_stream(first, request, set(uris))
+
+    def _subscription(self, request: Request, session: str) -> Answer:
+        uri = request.message["params"]["uri"]
+        if uri in self.refused:
+            return error(request, -32002, "no such resource")
+        uris = self.sessions[session].setdefault("subscribed", set())
+        (uris.add if request.method == "resources/subscribe" else uris.discard)(uri)
+        return result(request, {})
 
     def _served(self, request: Request) -> Json | None:
         params: Json = request.message.get("params", {})
@@ -275,17 +313,30 @@ class FakeUpstream:
             return Answer(status=200)
         if "legacy" not in self.eras:
             return Answer(status=405)
-        return self._open_stream(b": open\n\n")
+        session = self.sessions.get(request.headers.get("mcp-session-id", ""), {})
+        return self._open_stream(b": open\n\n", request, session.setdefault("subscribed", set()))
 
-    def _open_stream(self, first: bytes) -> Answer:
+    def _open_stream(self, first: bytes, request: Request, wants: set[str] | None = None) -> Answer:
         queue = asyncio.Queue[bytes]()
         queue.put_nowait(first)
         self.streams.append(queue)
+        self._wants[queue] = set() if wants is None else wants
+
+        async def leave() -> None:
+            await request.until_hung_up()
+            if queue in self.streams:
+                self.streams.remove(queue)
+            async with self._heard:
+                self._heard.notify_all()
+            queue.put_nowait(b"")
 
         async def chunks() -> AsyncIterator[bytes]:
+            leaving = asyncio.ensure_future(leave())
             while chunk := await queue.get():
                 yield chunk
                 queue.task_done()
+            leaving.cancel()
+            await asyncio.wait([leaving])  # else it still reads from the connection when the next request comes
 
         return Answer(content_type="text/event-stream", chunks=chunks())
 

@@ -150,7 +150,7 @@ def upstream_to(
     fake: FakeUpstream, http: HttpClient, listeners: Sequence[Listener] = (), limits: Limits = LIMITS, **more: Any
 ) -> Upstream:
     """An upstream that nobody runs yet."""
-    kept = {key: more.pop(key) for key in ("known", "clock", "sweep") if key in more}
+    kept = {key: more.pop(key) for key in ("known", "clock", "sweep", "notices") if key in more}
     settings = settings_for(fake, **more)
     return Upstream(settings, Channel(fake.name, settings.url, http, limits), listeners, **kept)
 

@@ -17,6 +17,11 @@ _ANSWERABLE: Final = {
 _DETAILS: Final[Json] = {"form": {}, "url": {}, "context": {}, "tools": {}, "listChanged": True}
 PROGRESS: Final = "notifications/progress"
 PROGRESS_TOKEN: Final = "progressToken"  # noqa: S105
+UPDATED: Final = "notifications/resources/updated"
+CHANGES: Final = {f"notifications/{kind}/list_changed": kind for kind in ("tools", "prompts", "resources")}
+"""The announcements that a list has changed, and which list that is."""
+NOTICES: Final = frozenset({*CHANGES, UPDATED})
+"""What an upstream says to everybody, and never as a part of one call."""
 
 Emit = Callable[[bytes], Awaitable[None]]
 AskClient = Callable[[str, Raw], Awaitable[Reply]]

@@ -19,6 +19,7 @@ from mcp_hub.egress.request import HeaderLines, header_lines
 from mcp_hub.errors import BrokeProtocol, UpstreamError
 from mcp_hub.upstream.answer import OnMessage, SessionGone, decoded, read_answer
 from mcp_hub.upstream.call import (
+    NOTICES,
     PROGRESS,
     PROGRESS_TOKEN,
     AskClient,
@@ -105,8 +106,16 @@ class Session:
 class LegacyWire:
     """Sends legacy requests over one channel, opening, reopening and closing sessions as needed."""
 
-    def __init__(self, channel: Channel, clock: Callable[[], float] = time.monotonic, most: int = MOST) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        clock: Callable[[], float] = time.monotonic,
+        most: int = MOST,
+        heard: Callable[[Message], None] | None = None,
+    ) -> None:
+        """`heard` takes the notices of change that come on the stream of a call, though they are for everybody."""
         self._channel = channel
+        self._heard = heard
         self._most = most
         self._clock = clock
         self._numbers = count(1)
@@ -223,6 +232,9 @@ class LegacyWire:
                 # On a stream of its own, and yet possibly about another request: that one's caller is not told here.
                 if token is not None and is_progress_of(message, Raw(b"%d" % number)):
                     await call.emit(_restored(message, token))
+            elif message.method in NOTICES:
+                if self._heard is not None:
+                    self._heard(message)
             elif message.method != "notifications/message" or _wants_logs(call):
                 await call.emit(data)
 

@@ -13,7 +13,7 @@ from msgspec import Raw
 from mcp_hub.credentials.credential import Credential
 from mcp_hub.egress.request import HeaderLines, header_lines
 from mcp_hub.upstream.answer import read_answer
-from mcp_hub.upstream.call import PROGRESS, PROGRESS_TOKEN, Call, answerable, is_progress_of
+from mcp_hub.upstream.call import NOTICES, PROGRESS, PROGRESS_TOKEN, Call, answerable, is_progress_of
 from mcp_hub.upstream.channel import Channel, joined
 from mcp_hub.wire.eras import (
     LATEST_MODERN,
@@ -57,8 +57,8 @@ class ModernWire:
 
         async def on_message(message: Message, data: bytes) -> None:
             # "The server MUST NOT send independent JSON-RPC requests on this stream": one that does is not heard.
-            if not message.is_notification:
-                return
+            if not message.is_notification or message.method in NOTICES:
+                return  # changes are told on listen streams only
             if message.method != PROGRESS or is_progress_of(message, call.meta.get(PROGRESS_TOKEN)):
                 await call.emit(data)
 

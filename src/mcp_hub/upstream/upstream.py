@@ -7,7 +7,7 @@ good list stays, and calls to it fail fast while it is down.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final, Protocol, final
@@ -18,16 +18,17 @@ from mcp_hub.catalog.parts import Part
 from mcp_hub.credentials.credential import Credential
 from mcp_hub.errors import BrokeProtocol, Busy, RefusedCredential, TimedOut, Unreachable, UpstreamError
 from mcp_hub.upstream.answer import NotModern, SessionGone
-from mcp_hub.upstream.call import Call, Owner
+from mcp_hub.upstream.call import CHANGES, Call, Owner
 from mcp_hub.upstream.channel import Channel
 from mcp_hub.upstream.fetch import Fetch
 from mcp_hub.upstream.health import OPENS_AFTER, UNTRIED, Health, State
 from mcp_hub.upstream.legacy import LegacyWire
 from mcp_hub.upstream.modern import ModernWire
 from mcp_hub.upstream.probe import CATALOG_OWNER, Opening, Wires, probe
-from mcp_hub.upstream.watch import Watch
+from mcp_hub.upstream.subscriptions import Subscriptions
+from mcp_hub.upstream.watch import PAUSE, Watch
 from mcp_hub.wire.eras import Era
-from mcp_hub.wire.jsonrpc import Reply
+from mcp_hub.wire.jsonrpc import Message, Reply
 
 SHORTEST_LIFE: Final = 1.0
 """Seconds a fetched list is used at least, unless a change of it is announced."""
@@ -70,6 +71,18 @@ class Listener(Protocol):
         ...
 
 
+class Notices(Protocol):
+    """Told what an upstream itself says of changes. Called in the event loop; must not block."""
+
+    def announced(self, name: str, kinds: frozenset[str]) -> None:
+        """It has said that its lists of these kinds changed, and they have been fetched since."""
+        ...
+
+    def updated(self, name: str, params: Raw) -> None:
+        """It has said that a resource changed: the params of `notifications/resources/updated`, as they came."""
+        ...
+
+
 @final
 class Upstream:
     """The way to one MCP server. `run()` supervises it; everything else may be called with or without that."""
@@ -81,6 +94,7 @@ class Upstream:
         listeners: Sequence[Listener],
         *,
         known: Known | None = None,
+        notices: Notices | None = None,
         clock: Callable[[], float] = time.monotonic,
         sweep: float = SWEEP,
     ) -> None:
@@ -91,11 +105,30 @@ class Upstream:
         self._listeners = listeners
         self._clock = clock
         self._sweep = sweep
-        self._wires = Wires(ModernWire(channel), LegacyWire(channel, clock))
+        self._notices = notices
+        self._announced: set[str] = set()
+        self._wires = Wires(ModernWire(channel), LegacyWire(channel, clock, heard=self._heard_in_passing))
         self._fetch = Fetch(self.name, self._wires, settings.credential, settings.info, settings.listing)
-        self._watch = Watch(
-            self.name, channel, self._wires, settings.credential, settings.info, changed=self.refresh_soon
+        self._subscriptions = Subscriptions(
+            self.name,
+            channel,
+            self._wires,
+            settings.credential,
+            settings.info,
+            updated=self._updated,
+            deadline=settings.listing,
         )
+        self._watch = Watch(
+            self.name,
+            channel,
+            self._wires,
+            settings.credential,
+            settings.info,
+            changed=self.refresh_soon,
+            heard=self._heard,
+            listening_in=self._subscriptions.listening_in,
+        )
+        self._following: asyncio.TimerHandle | None = None
         self._poke = asyncio.Event()
         self._asked = False
         self._settled = asyncio.Event()
@@ -164,6 +197,21 @@ class Upstream:
         """The owner is gone: close the legacy session kept for it."""
         await self._wires.legacy.end(owner)
 
+    async def subscribe(self, uris: Iterable[str]) -> frozenset[str]:
+        """Those of these resources of its own whose changes it will tell of; each is to be unsubscribed again.
+
+        Waits for the first contact and for its answer, each no longer than lists may take.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.listing):
+                await self._settled.wait()
+        deaf = self.known.era is Era.LEGACY and not self._watch.is_on
+        return frozenset() if self.known.health.failures or deaf else await self._subscriptions.subscribe(uris)
+
+    def unsubscribe(self, uris: Iterable[str]) -> None:
+        """One listener less for each of these resources, which `subscribe` had granted."""
+        self._subscriptions.unsubscribe(uris)
+
     def refresh_soon(self) -> None:
         """Ask for the list to be fetched again; returns at once, and many askings make one fetch."""
         self._learn(replace(self.known, health=self.known.health.soon(self._clock())))
@@ -192,15 +240,19 @@ class Upstream:
                 await self._next_reason_to_refresh()
         finally:
             self._watch.stop()
+            self._subscriptions.stop()
+            if self._following is not None:
+                self._following.cancel()
 
     async def aclose(self) -> None:
         """Close every session at the upstream. Whoever runs `run` ends that first."""
         await self._watch.aclose()
+        await self._subscriptions.aclose()
         await self._wires.legacy.aclose()
 
     async def _refresh(self) -> None:
         self._asked = False
-        started = self._clock()
+        started, announced = self._clock(), frozenset(self._announced)
         try:
             opening, part = await self._contact()
         except RefusedCredential as error:
@@ -209,6 +261,7 @@ class Upstream:
             self._fail(error)  # whatever it is: without its lists it is of no use, and hurrying would not help
         else:
             self._welcome(opening, part, started)
+            self._pass_on(announced)
         finally:
             self._settled.set()
             if not self._asked:  # else somebody waits for a fetch that has not begun yet
@@ -227,6 +280,7 @@ class Upstream:
             seconds = f"{self._settings.listing:g} s"
             raise TimedOut(self.name, f"{self.name} did not introduce itself within {seconds}.") from error
         self._watch.start(opening)  # before the lists, so that no change falls between them and the listening
+        self._subscriptions.start(opening)
         return opening, await self._fetch.part(opening)
 
     async def _probe(self) -> Opening:
@@ -261,6 +315,34 @@ class Upstream:
             Known(self.known.health.succeeded(), opening, opening.era, part, now, (now - started) * 1000),
             new_part=part != before,
         )
+
+    # What it says of changes
+
+    def _heard(self, message: Message) -> None:
+        kind = CHANGES.get(message.method or "")
+        if kind is not None:
+            self._announced.add(kind)
+        else:
+            self._updated(message.params)
+
+    def _heard_in_passing(self, message: Message) -> None:
+        # On the stream of a call, which has no pause between announcements: they are followed once a second at most.
+        self._heard(message)
+        if message.method in CHANGES and self._following is None:
+            self._following = asyncio.get_running_loop().call_later(PAUSE, self._follow)
+
+    def _follow(self) -> None:
+        self._following = None
+        self.refresh_soon()
+
+    def _updated(self, params: Raw) -> None:
+        if self._notices is not None:
+            self._notices.updated(self.name, params)
+
+    def _pass_on(self, announced: frozenset[str]) -> None:
+        self._announced -= announced
+        if announced and self._notices is not None:
+            self._notices.announced(self.name, announced)
 
     # What failures teach
 

@@ -16,24 +16,24 @@ from typing import Final, cast, final
 from msgspec import Raw
 
 from mcp_hub.credentials.credential import Credential
-from mcp_hub.egress.errors import EgressError
 from mcp_hub.egress.response import Response
 from mcp_hub.errors import Unreachable, UpstreamError
-from mcp_hub.upstream.answer import content_type, fed
-from mcp_hub.upstream.channel import Channel, translated
+from mcp_hub.upstream.answer import content_type
+from mcp_hub.upstream.call import NOTICES, UPDATED
+from mcp_hub.upstream.channel import Channel
+from mcp_hub.upstream.legacy import Session
 from mcp_hub.upstream.modern import head_lines, own_client, own_meta
 from mcp_hub.upstream.probe import CATALOG_OWNER, Opening, Wires
+from mcp_hub.upstream.stream import messages
 from mcp_hub.wire.eras import LATEST_LEGACY, Client, Era
-from mcp_hub.wire.jsonrpc import Json, Malformed, Message, encode, parse, request
-from mcp_hub.wire.sse import EventParser
+from mcp_hub.wire.jsonrpc import Json, Message, encode, request
 
 _FILTERS: Final = {
     "tools": "toolsListChanged",
     "prompts": "promptsListChanged",
     "resources": "resourcesListChanged",
 }
-_CHANGES: Final = frozenset(f"notifications/{kind}/list_changed" for kind in _FILTERS)
-_QUIET: Final = 300.0
+QUIET: Final = 300.0
 """Seconds without a byte after which the stream is taken for dead and opened anew."""
 WAITS: Final = (1.0, 5.0, 30.0, 60.0)
 """Seconds before a stream is opened anew, by how often it was cut after less than the longest of them."""
@@ -41,6 +41,8 @@ PAUSE: Final = 1.0
 """Seconds in which no more is read after an announcement, so that endless ones cost one fetch a second at most."""
 _FAILED: Final = 500
 
+Heard = Callable[[Message], None]
+"""Takes each notice of a change that comes on the stream: of a list, or of a resource."""
 Answer = Callable[[Message], Awaitable[None]]
 """Answers a request that the upstream sends on the stream."""
 
@@ -49,7 +51,10 @@ log = logging.getLogger(__name__)
 
 @final
 class Watch:
-    """Listens to one upstream while started; calls `changed` whenever its lists may have changed."""
+    """Listens to one upstream while started; calls `changed` whenever its lists may have changed.
+
+    `listening_in` is told the legacy session whose stream is open, and `None` when it is open no more.
+    """
 
     def __init__(
         self,
@@ -60,6 +65,8 @@ class Watch:
         info: Raw,
         *,
         changed: Callable[[], None],
+        heard: Heard | None = None,
+        listening_in: Callable[[Session | None], None] | None = None,
         waits: Sequence[float] = WAITS,
         pause: float = PAUSE,
     ) -> None:
@@ -69,6 +76,8 @@ class Watch:
         self._credential = credential
         self._info = info
         self._changed = changed
+        self._heard = heard
+        self._listening_in = listening_in
         self._waits = waits
         self._pause = pause
         self._numbers = count(1)
@@ -76,13 +85,18 @@ class Watch:
         self._opening: Opening | None = None
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def is_on(self) -> bool:
+        """Whether it listens, or is about to; not where the upstream has turned out to offer no stream."""
+        return self._task is not None and not self._task.done()
+
     def start(self, opening: Opening) -> None:
         """Listen from now on, if the upstream announces anything at all; what is listened to already goes on."""
-        if self._task is not None and not self._task.done() and opening == self._opening:
+        if self.is_on and opening == self._opening:
             return
         self.stop()
         self._opening = opening
-        if _wanted(opening):
+        if _wanted(opening) or (opening.era is Era.LEGACY and says(opening.capabilities, "resources", "subscribe")):
             self._task = asyncio.ensure_future(self._listen(opening))
 
     def stop(self) -> None:
@@ -114,6 +128,8 @@ class Watch:
                 await self._read(response, answer)
             except UpstreamError as error:
                 log.debug("%s: stopped listening for changes: %s", self._name, error.public)
+            finally:
+                self._listens_in(None)
             await asyncio.sleep(self._wait(asyncio.get_running_loop().time() - started))
 
     async def _give_up(self, *, was_cut: bool) -> None:
@@ -132,8 +148,10 @@ class Watch:
         if opening.era is Era.LEGACY:
             client = Client(Era.LEGACY, LATEST_LEGACY, Raw(b"{}"), self._info)
             session = await self._wires.legacy.session(CATALOG_OWNER, client, self._credential)
-            response = await self._channel.get(session.lines, self._credential)
-            return self._working(response), partial(self._wires.legacy.answer, session)
+            response = self._working(await self._channel.get(session.lines, self._credential))
+            if content_type(response) == b"text/event-stream":
+                self._listens_in(session)
+            return response, partial(self._wires.legacy.answer, session)
         meta = own_meta(own_client(self._info))
         params = {"notifications": Raw(encode(_wanted(opening))), "_meta": Raw(encode(meta))}
         body = request(next(self._numbers), "subscriptions/listen", params)
@@ -148,26 +166,26 @@ class Watch:
 
     async def _read(self, response: Response, answer: Answer) -> None:
         limit = self._channel.limits.event
-        parser = EventParser(limit)
-        try:
-            async with aclosing(response.chunks(_QUIET)) as chunks:
-                async for chunk in chunks:
-                    heard = [await self._hear(event.data, answer) for event in fed(self._name, parser, chunk, limit)]
-                    if any(heard):
-                        self._changed()
-                        await asyncio.sleep(self._pause)
-        except EgressError as error:
-            raise translated(self._name, error) from error
+        async with aclosing(messages(self._name, response, limit, QUIET)) as several:
+            async for each in several:
+                told = [await self._hear(message, answer) for message in each]
+                if any(told):
+                    self._changed()
+                    await asyncio.sleep(self._pause)
 
-    async def _hear(self, data: bytes, answer: Answer) -> bool:
-        """Whether this message announces a change."""
-        try:
-            message = parse(data)
-        except Malformed:
-            return False  # what cannot be read announces nothing
+    async def _hear(self, message: Message, answer: Answer) -> bool:
+        """Whether this message announces a change of a list."""
         if message.is_request:
             await answer(message)
-        return message.is_notification and message.method in _CHANGES
+        if not message.is_notification or message.method not in NOTICES:
+            return False
+        if self._heard is not None:
+            self._heard(message)
+        return message.method != UPDATED
+
+    def _listens_in(self, session: Session | None) -> None:
+        if self._listening_in is not None:
+            self._listening_in(session)
 
 
 async def _unheard(message: Message) -> None:
@@ -175,10 +193,10 @@ async def _unheard(message: Message) -> None:
 
 
 def _wanted(opening: Opening) -> Json:
-    return {
-        member: True for kind, member in _FILTERS.items() if _announces(cast("Json", opening.capabilities.get(kind)))
-    }
+    return {member: True for kind, member in _FILTERS.items() if says(opening.capabilities, kind, "listChanged")}
 
 
-def _announces(capability: object) -> bool:
-    return isinstance(capability, dict) and cast("Json", capability).get("listChanged") is True
+def says(capabilities: Json, kind: str, member: str) -> bool:
+    """Whether capabilities hold `{kind: {member: true}}`."""
+    capability = capabilities.get(kind)
+    return isinstance(capability, dict) and cast("Json", capability).get(member) is True

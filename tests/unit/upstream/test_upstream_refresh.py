@@ -221,7 +221,7 @@ async def test_an_announced_change_is_fetched_at_once(eras, http):
                 fake.tools = [tool(name)]
                 fake.announce("notifications/tools/list_changed")
                 await journal.until(lambda name=name: tools(upstream) == [name])
-    assert len(fake.streams) == 1
+            assert len(fake.streams) == 1
 
 
 async def test_a_server_that_announces_a_change_in_every_new_session_is_not_asked_without_end(http):
@@ -233,7 +233,7 @@ async def test_a_server_that_announces_a_change_in_every_new_session_is_not_aske
         async def greet(request: Request) -> Answer | None:
             if request.verb != "GET":
                 return None
-            answer = fake._open_stream(b": open\n\n")
+            answer = fake._open_stream(b": open\n\n", request)
             fake.announce("notifications/tools/list_changed")
             return answer
 
