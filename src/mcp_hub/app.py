@@ -29,6 +29,7 @@ from mcp_hub.errors import HubError
 from mcp_hub.gateway.asking import Asking
 from mcp_hub.gateway.listing import Listing
 from mcp_hub.gateway.memory import Memory
+from mcp_hub.gateway.notices import Notices
 from mcp_hub.gateway.parking import Parking
 from mcp_hub.gateway.road import Road
 from mcp_hub.gateway.sealed import KEY_BYTES, Seal
@@ -82,6 +83,7 @@ class Hub:
         self._config = config
         self._endpoint: App | None = None
         self._site: App | None = None
+        self._notices: Notices | None = None
         self._running = AsyncExitStack()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -105,8 +107,17 @@ class Hub:
             self._running = stack.pop_all()
         return self
 
+    def drain(self) -> None:
+        """End the streams of notices, which would else last as long as their clients; what is called goes on.
+
+        For a server that waits for its connections before it ends the hub.
+        """
+        if self._notices is not None:
+            self._notices.stop()
+
     async def __aexit__(self, *failure: object) -> None:
         """End every upstream session, store what waits."""
+        self.drain()
         self._endpoint = self._site = None
         await self._running.aclose()
 
@@ -129,6 +140,7 @@ class Hub:
         declared = {name: each for name, each in config.upstreams.items() if each.enabled and each.url is not None}
         exposures = {name: _exposure(each, config.defaults) for name, each in declared.items()}
         views = Views(exposures, _SERVER_INFO, round(config.defaults.catalog_ttl * 1000))
+        notices = Notices(views)
         memory = Memory(store, LOCAL.tenant, {name: _place(each) for name, each in declared.items()})
         known = await memory.recall()
         http = HttpClient(Dialer(allow_private=config.network.allow_private))
@@ -138,8 +150,9 @@ class Hub:
             name: Upstream(
                 _settings(each, config.defaults, credentials[name], Raw(encode(_SERVER_INFO))),
                 Channel(name, each.url or "", http, _limits(each, config.defaults)),
-                (views, memory),
+                (views, memory, notices),
                 known=known.get(name),
+                notices=notices,
             )
             for name, each in declared.items()
         }
@@ -155,22 +168,30 @@ class Hub:
             page_size=config.defaults.page_size,
             cursor_key=key,
         )
+        notices.watch(upstreams, {name: each.namespace for name, each in exposures.items()}, listing.resource)
         parking = Parking()
         asking = Asking(Seal(await store.keep_setting_if_absent(_STATE_KEY, secrets.token_bytes(KEY_BYTES))), parking)
         road = Road(upstreams, listing, Credentials(credentials), asking=asking, calls=calls, server_info=_SERVER_INFO)
-        self._serve(config.server, road, upstreams, _absent(config.upstreams, declared))
+        self._serve(config.server, road, notices, upstreams, _absent(config.upstreams, declared))
         stack.push_async_callback(memory.flush)
         stack.push_async_callback(_close_all, list(upstreams.values()))
         stack.push_async_callback(parking.aclose)  # before the sessions that their calls are in
         _keep_running(stack, {"the memory of lists": memory.run, **{name: u.run for name, u in upstreams.items()}})
 
     def _serve(
-        self, server: model.Server, road: Road, upstreams: Mapping[str, Upstream], absent: Mapping[str, str]
+        self,
+        server: model.Server,
+        road: Road,
+        notices: Notices,
+        upstreams: Mapping[str, Upstream],
+        absent: Mapping[str, str],
     ) -> None:
         hosts = _hosts(server)
+        self._notices = notices
         self._endpoint = Endpoint(
             road,
             MemorySessions(road.end_session),
+            notices,
             identify=_anybody,
             allowed_hosts=hosts,
             max_request=server.max_request,

@@ -10,7 +10,7 @@ from types import FrameType
 import click
 import uvicorn
 
-from mcp_hub.app import ENDPOINT_PATH, create_app
+from mcp_hub.app import ENDPOINT_PATH, Hub, create_app
 from mcp_hub.audit.logs import configure
 from mcp_hub.cli.transport import JoiningProtocol
 from mcp_hub.config.model import Config, Server
@@ -53,20 +53,25 @@ async def _serve(config: Config, listener: socket.socket) -> None:
             server_header=False,
             timeout_graceful_shutdown=_DRAIN_SECONDS,
         )
-        await _Announcing(settings, _endpoint(config.server, listener)).serve(sockets=[listener])
+        await _Announcing(settings, hub, _endpoint(config.server, listener)).serve(sockets=[listener])
 
 
 class _Announcing(uvicorn.Server):
-    """Says where the hub is as soon as the socket accepts."""
+    """Says where the hub is as soon as the socket accepts, and tells the hub first when it stops."""
 
-    def __init__(self, config: uvicorn.Config, endpoint: str) -> None:
+    def __init__(self, config: uvicorn.Config, hub: Hub, endpoint: str) -> None:
         super().__init__(config)
+        self._hub = hub
         self._endpoint = endpoint
 
     async def startup(self, sockets: Sequence[socket.socket] | None = None) -> None:
         await super().startup(list(sockets or ()))
         click.echo(f"  Endpoint      {self._endpoint}\n")
         click.echo(f"  Add it to a client:\n    claude mcp add --transport http hub {self._endpoint}")
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._hub.drain()
+        await super().shutdown(sockets)
 
 
 def _listen(server: Server) -> socket.socket:

@@ -14,6 +14,7 @@ from mcp_hub.catalog.parts import Exposure, Kind, Part
 from mcp_hub.catalog.routes import Catalog
 from mcp_hub.upstream.health import State
 from mcp_hub.upstream.upstream import Known, Upstream
+from mcp_hub.upstream.watch import says
 from mcp_hub.wire.eras import META_SERVER_INFO, Era
 from mcp_hub.wire.jsonrpc import Json, encode
 
@@ -119,7 +120,9 @@ def _filters(exposure: Exposure) -> bool:
 
 def _capabilities(parts: Sequence[Part]) -> Json:
     # An upstream may come back while a session lasts, so the lists are offered even while they are empty.
-    capabilities: Json = {"tools": {}, "prompts": {}, "resources": {}}
+    capabilities: Json = {kind: {"listChanged": True} for kind in ("tools", "prompts", "resources")}
+    if any(says(part.capabilities, "resources", "subscribe") for part in parts):
+        capabilities["resources"]["subscribe"] = True
     for extra in ("completions", "logging"):
         if any(extra in part.capabilities for part in parts):
             capabilities[extra] = {}

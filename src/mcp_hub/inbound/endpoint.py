@@ -25,6 +25,7 @@ from contextlib import suppress
 from typing import Final
 
 from mcp_hub.gateway.ask import Gateway
+from mcp_hub.gateway.notices import Notices
 from mcp_hub.inbound.asgi import Headers, Receive, Scope, Send
 from mcp_hub.inbound.batch import serve_batch
 from mcp_hub.inbound.body import accepts, is_json, read_body
@@ -36,6 +37,7 @@ from mcp_hub.inbound.head import ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, SESSION, 
 from mcp_hub.inbound.incoming import Incoming, look_into
 from mcp_hub.inbound.legacy import Legacy
 from mcp_hub.inbound.modern import Modern
+from mcp_hub.inbound.notices import LISTEN, check_size
 from mcp_hub.inbound.outcome import Outcome, Refused
 from mcp_hub.inbound.sessions import Sessions
 from mcp_hub.principal import Principal
@@ -58,6 +60,7 @@ class Endpoint:
         self,
         gateway: Gateway,
         sessions: Sessions,
+        notices: Notices,
         *,
         identify: Callable[[Headers], Principal],
         allowed_hosts: Iterable[str],
@@ -70,8 +73,8 @@ class Endpoint:
         self._max_request = max_request
         self._timing = timing
         self._patrol = Patrol(timing.late)
-        self._modern = Modern(gateway)
-        self._legacy = Legacy(gateway, sessions)
+        self._modern = Modern(gateway, notices)
+        self._legacy = Legacy(gateway, sessions, notices)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request; a WebSocket is refused, anything else is nothing of this endpoint's."""
@@ -120,6 +123,8 @@ class Endpoint:
         if exchange.era is _MODERN or (incoming.meta is not None and META_VERSION in incoming.meta):
             exchange.era = _MODERN
             exchange.flight.hang_up_ends = True
+            if message.method == LISTEN:
+                check_size(len(body))
             return self._modern.post(exchange, head, caller, incoming)
         if message.method == "initialize" and message.is_request:
             return self._legacy.initialize(exchange, head, caller, incoming)

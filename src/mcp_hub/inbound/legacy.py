@@ -16,7 +16,6 @@ Source: MCP 2025-11-25 basic/transports, basic/lifecycle, basic/utilities; 2025-
 | a batch elsewhere                                   | 400                                 |
 """
 
-import asyncio
 from functools import partial
 from typing import Final
 
@@ -24,12 +23,15 @@ from msgspec import Raw
 
 from mcp_hub.errors import BadRequest
 from mcp_hub.gateway.ask import Ask, Gateway
+from mcp_hub.gateway.listener import Listener
+from mcp_hub.gateway.notices import Notices
 from mcp_hub.inbound.exchange import Exchange
 from mcp_hub.inbound.flight import Ended, Phase
 from mcp_hub.inbound.head import SESSION, VERSION, Head
 from mcp_hub.inbound.incoming import Incoming
-from mcp_hub.inbound.outcome import Empty, Outcome, Refused, Written
-from mcp_hub.inbound.sessions import Event, Session, Sessions, Stop
+from mcp_hub.inbound.notices import relay, subscribe
+from mcp_hub.inbound.outcome import Empty, Outcome, Refused
+from mcp_hub.inbound.sessions import Event, Session, Sessions, State, Stop
 from mcp_hub.principal import Principal
 from mcp_hub.wire.eras import Client, Era, negotiate
 from mcp_hub.wire.jsonrpc import INVALID_REQUEST, Fields, Reply, encode, text, value
@@ -37,6 +39,8 @@ from mcp_hub.wire.jsonrpc import INVALID_REQUEST, Fields, Reply, encode, text, v
 LEVELS: Final = frozenset({"debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"})
 STREAMS: Final = 4
 """GET streams one session may hold open at once."""
+SUBSCRIBE: Final = "resources/subscribe"
+SUBSCRIBING: Final = frozenset({SUBSCRIBE, "resources/unsubscribe"})
 
 MOST_SAID: Final = 16 * 1024
 """Bytes of what a client says of itself, each of its capabilities and its info: a session keeps both while it lasts."""
@@ -48,8 +52,9 @@ _BRACE: Final = ord("{")
 class Legacy:
     """Serves sessions. What is kept of one is in `sessions`; this holds nothing itself."""
 
-    def __init__(self, gateway: Gateway, sessions: Sessions) -> None:
+    def __init__(self, gateway: Gateway, sessions: Sessions, notices: Notices) -> None:
         self._gateway = gateway
+        self._notices = notices
         self._sessions = sessions
 
     async def session(self, head: Head, caller: Principal) -> Session:
@@ -115,7 +120,7 @@ class Legacy:
                 del session.running[key]
 
     async def listen(self, exchange: Exchange, session: Session) -> Outcome:
-        """Hold a GET stream open until its client hangs up, which ends this task, or the session is over.
+        """Bring notices on a GET stream until its client hangs up, which ends this task, or the session is over.
 
         Raises:
             Refused: the client takes no stream (406), or the session holds enough of them (409).
@@ -124,21 +129,17 @@ class Legacy:
             raise Refused(INVALID_REQUEST, "A GET must accept text/event-stream", status=406)
         if len(session.streams) >= STREAMS:
             raise Refused(INVALID_REQUEST, f"This session has {STREAMS} streams open; close one first", status=409)
-        over = asyncio.Event()
-
-        def stop(why: Ended) -> None:
-            del why  # a stream of this kind carries no responses, and so no last word either
-            over.set()
-
-        session.streams.add(stop)
+        listener = self._listener(session)
+        listener.resume()
+        session.streams.add(exchange)
         try:
             exchange.flight.hang_up_ends = True
             exchange.flight.enter(Phase.ANSWERING)
             await exchange.keep_alive()
-            await over.wait()
+            async with session.reading:
+                return await relay(exchange, listener)
         finally:
-            session.streams.discard(stop)
-        return Written()
+            session.streams.discard(exchange)
 
     async def delete(self, session: Session) -> Outcome:
         """End the session at its client's wish."""
@@ -152,11 +153,31 @@ class Legacy:
         if method == "logging/setLevel":
             await self._gateway.set_log_level(session.id, _level(params))
             return Reply(result=_EMPTY)
+        if method in SUBSCRIBING:
+            return await self._subscription(session, method, params)
         if meta is None and "_meta" in params:
             raise BadRequest("params._meta must be an object")
         ask_client = partial(session.questions.ask, exchange.emit) if exchange.accepts.events else None
         ask = Ask(caller, session.client, method, params, meta or {}, exchange.emit, session.id, ask_client)
         return await self._gateway.answer(ask)
+
+    async def _subscription(self, session: Session, method: str, params: Fields) -> Reply:
+        uri = text(params.get("uri"))
+        if uri is None:
+            raise BadRequest(f"{method} needs a string 'uri'.")
+        listener = self._listener(session)
+        if method == SUBSCRIBE:
+            await subscribe(self._notices, listener, uri)
+        else:
+            self._notices.unsubscribe(listener, uri)
+        return Reply(result=_EMPTY)
+
+    def _listener(self, session: Session) -> Listener:
+        if session.state is State.ENDED:
+            raise Refused(INVALID_REQUEST, "This session has ended; begin a new one with initialize", status=404)
+        if session.listener is None:
+            session.listener = self._notices.open(session.owner)
+        return session.listener
 
 
 def _told(session: Session, method: str | None, params: Fields) -> None:

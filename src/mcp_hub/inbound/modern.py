@@ -13,9 +13,11 @@ from msgspec import Raw
 
 from mcp_hub.errors import UnknownMethod
 from mcp_hub.gateway.ask import Ask, Description, Gateway
+from mcp_hub.gateway.notices import Notices
 from mcp_hub.inbound.exchange import Exchange
 from mcp_hub.inbound.head import METHOD, NAME, PARAM, VERSION, Head
 from mcp_hub.inbound.incoming import Incoming
+from mcp_hub.inbound.notices import LISTEN, listen
 from mcp_hub.inbound.outcome import Empty, Outcome, Refused
 from mcp_hub.principal import Principal
 from mcp_hub.wire.eras import (
@@ -56,8 +58,9 @@ _BRACE: Final = ord("{")
 class Modern:
     """Serves the modern messages of any caller; keeps nothing between them."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, notices: Notices) -> None:
         self._gateway = gateway
+        self._notices = notices
 
     def post(self, exchange: Exchange, head: Head, caller: Principal, incoming: Incoming) -> Awaitable[Outcome]:
         """Serve one POSTed message; what it comes to has to be awaited.
@@ -75,6 +78,8 @@ class Modern:
         client = climb(head, method, params, meta)
         if method == "server/discover":
             return self._discover(caller)
+        if method == LISTEN:
+            return listen(self._notices, exchange, caller, incoming)
         if method in REMOVED:
             raise UnknownMethod(f"Revision {client.revision} has no method {method}")
         ask = Ask(caller, client, method, params, meta or {}, exchange.emit, param_headers=head.params)

@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Any, Final, Protocol
 
 from mcp_hub.errors import Forbidden
+from mcp_hub.gateway.listener import Listener
 from mcp_hub.inbound.errors import contained
 from mcp_hub.inbound.flight import Ended
 from mcp_hub.inbound.questions import Questions
@@ -57,9 +58,15 @@ LIFE: Final = {
 
 
 class Session:
-    """One client's session. `running` holds the requests being served by their ids, `streams` the open GET streams."""
+    """One client's session. `running` holds the requests being served by their ids, `streams` the open GET streams.
 
-    __slots__ = ("client", "id", "last_used", "owner", "questions", "running", "state", "streams")
+    `listener` hears the notices for it, once there is a stream or a subscription; `reading` is held by the one stream
+    that brings them, since each may be sent on one stream only.
+    """
+
+    __slots__ = (
+        "client", "id", "last_used", "listener", "owner", "questions", "reading", "running", "state", "streams",
+    )  # fmt: skip
 
     def __init__(self, session_id: str, owner: Owner, client: Client, now: float) -> None:
         self.id = session_id
@@ -69,7 +76,9 @@ class Session:
         self.state = State.OPENED
         self.questions = Questions()
         self.running: dict[object, Stop] = {}
-        self.streams: set[Stop] = set()
+        self.streams: set[object] = set()
+        self.listener: Listener | None = None
+        self.reading = asyncio.Lock()
 
     @property
     def busy(self) -> bool:
@@ -80,8 +89,10 @@ class Session:
         """Step through `LIFE`; what was under way in a session that ends is stopped."""
         self.state = LIFE.get((self.state, event), self.state)
         if self.state is State.ENDED:
-            for stop in (*self.running.values(), *self.streams):
+            for stop in list(self.running.values()):
                 stop(Ended.SESSION_OVER)
+            if self.listener is not None:
+                self.listener.close()
 
 
 class Sessions(Protocol):

@@ -12,6 +12,7 @@ from mcp_hub.catalog.parts import Exposure
 from mcp_hub.credentials.resolve import Credentials
 from mcp_hub.gateway.asking import Asking
 from mcp_hub.gateway.listing import Listing
+from mcp_hub.gateway.notices import DEFAULT_LIMITS, Limits, Notices
 from mcp_hub.gateway.parking import Parking
 from mcp_hub.gateway.road import Road
 from mcp_hub.gateway.sealed import KEY_BYTES, Seal
@@ -48,6 +49,7 @@ class Hub:
     road: Road
     calls: Calls
     journal: Journal
+    notices: Notices
 
 
 @asynccontextmanager
@@ -61,6 +63,7 @@ async def hub_over(
     run: bool = True,
     known: dict[str, Any] | None = None,
     limits: Any = LIMITS,
+    listeners: Limits = DEFAULT_LIMITS,
     **more: Any,
 ) -> AsyncIterator[Hub]:
     """The road over these fakes, which are started unless they have been already; the upstreams run."""
@@ -72,13 +75,15 @@ async def hub_over(
         stack.push_async_callback(http.aclose)
         exposures = exposures or exposed(*fakes)
         views, journal, calls = Views(exposures, SERVER_INFO, 60_000), Journal(), Calls()
+        notices = Notices(views, limits=listeners, delay=0.001)
         held = credentials or {}
         upstreams = {
             fake.name: upstream_to(
                 fake,
                 http,
-                [views, journal],
+                [views, journal, notices],
                 limits,
+                notices=notices,
                 known=(known or {}).get(fake.name),
                 **({"credential": held[fake.name]} if fake.name in held else {}),
                 **more,
@@ -87,6 +92,8 @@ async def hub_over(
         }
         views.watch(upstreams)
         listing = Listing(upstreams, exposures, views, deadline=deadline, page_size=page_size, cursor_key=b"k" * 32)
+        namespaces = {name: each.namespace for name, each in exposures.items()}
+        notices.watch(upstreams, namespaces, listing.resource)
         parking = Parking()
         stack.push_async_callback(parking.aclose)
         asking = Asking(Seal(bytes(KEY_BYTES)), parking)
@@ -96,7 +103,7 @@ async def hub_over(
         if settled and run:
             async with asyncio.timeout(5):
                 await asyncio.gather(*(each.settled() for each in upstreams.values()))
-        yield Hub({fake.name: fake for fake in fakes}, upstreams, views, listing, road, calls, journal)
+        yield Hub({fake.name: fake for fake in fakes}, upstreams, views, listing, road, calls, journal, notices)
 
 
 @pytest.fixture

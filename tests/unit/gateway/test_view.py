@@ -110,11 +110,22 @@ async def test_an_upstream_that_is_not_known_yet_keeps_its_names_for_itself(over
 
 async def test_what_one_upstream_can_do_the_hub_can_do(over):
     plain, able = FakeUpstream(name="a"), FakeUpstream(name="b")
-    plain.capabilities, able.capabilities = {"tools": {}}, {"completions": {}, "logging": {}, "x": {}}
+    plain.capabilities, able.capabilities = (
+        {"tools": {}},
+        {
+            "completions": {},
+            "logging": {},
+            "x": {},
+            "resources": {"subscribe": True},
+        },
+    )
     async with over(plain) as hub:
-        assert hub.views.current().capabilities == {"tools": {}, "prompts": {}, "resources": {}}
+        assert hub.views.current().capabilities == {
+            kind: {"listChanged": True} for kind in ("tools", "prompts", "resources")
+        }
     async with over(FakeUpstream(name="a"), able) as hub:
         assert set(hub.views.current().capabilities) == {"tools", "prompts", "resources", "completions", "logging"}
+        assert hub.views.current().capabilities["resources"] == {"listChanged": True, "subscribe": True}
 
 
 async def test_instructions_stand_under_the_title_of_whose_they_are(over):

@@ -7,6 +7,8 @@ from msgspec import Raw
 
 from mcp_hub.errors import UnknownMethod
 from mcp_hub.gateway.ask import Ask, Description
+from mcp_hub.gateway.notices import Notices
+from mcp_hub.gateway.view import Views
 from mcp_hub.inbound.endpoint import Endpoint
 from mcp_hub.inbound.flight import Timing
 from mcp_hub.inbound.sessions import Limits, MemorySessions
@@ -102,7 +104,8 @@ class Hub:
         self.road = Road()
         self.sessions = MemorySessions(self.road.end_session, limits or Limits(), clock)
         settings = {"identify": identify, "allowed_hosts": {"localhost", "hub.example.com"}, **settings}
-        self.endpoint = Endpoint(self.road, self.sessions, timing=timing or Timing(), **settings)
+        self.notices = Notices(Views({}, {}, 0))
+        self.endpoint = Endpoint(self.road, self.sessions, self.notices, timing=timing or Timing(), **settings)
 
     def begin(self, method="POST", body=b"", *, parts=None, ends=True, **headers) -> Exchange:
         """Start any request; `None` leaves a header out, and `_` stands for `-`."""

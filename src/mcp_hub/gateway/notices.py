@@ -1,0 +1,277 @@
+"""Notices of change, from every upstream to whoever asked for them.
+
+Rule: a listener hears of the lists and resources that it named and that its upstream granted, and of nothing else.
+A list is announced when the merged one changed, or when an upstream said so and its list has been fetched since; many
+changes in a short time are one notice.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, final
+
+from msgspec import Raw
+
+from mcp_hub.catalog.names import exposed_uri
+from mcp_hub.catalog.parts import Kind
+from mcp_hub.catalog.routes import Catalog, Route
+from mcp_hub.errors import BadRequest, Forbidden, UnknownName
+from mcp_hub.gateway.listener import Listener, Notice, Over, Owner
+from mcp_hub.gateway.view import Views
+from mcp_hub.upstream.call import CHANGES, UPDATED
+from mcp_hub.upstream.upstream import Known, Upstream
+from mcp_hub.wire.jsonrpc import Fields, Json, Malformed, encode, fields, text
+
+KINDS: Final = frozenset(CHANGES.values())
+DELAY: Final = 0.1
+"""Seconds in which changes are gathered before they are told."""
+LONGEST_URI: Final = 2048
+LARGEST: Final = 8 * 1024
+"""Bytes of a resource notice up to which everything in it is passed on; of a larger one, the URI alone."""
+_METHODS: Final = {kind: method for method, kind in CHANGES.items()}
+_LISTS: Final = {
+    "tools": (Kind.TOOL,),
+    "prompts": (Kind.PROMPT,),
+    "resources": (Kind.RESOURCE, Kind.TEMPLATE),
+}
+
+Find = Callable[[str], Awaitable[Route]]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many listeners there may be of one principal and in all, and resources of one listener and in all."""
+
+    per_principal: int = 1024
+    total: int = 4096
+    resources: int = 256
+    all_resources: int = 16_384
+
+
+DEFAULT_LIMITS: Final = Limits()
+
+
+@final
+class Notices:
+    """All listeners of this process. Given to each upstream as its listener, and as the taker of its notices."""
+
+    def __init__(self, views: Views, *, limits: Limits = DEFAULT_LIMITS, delay: float = DELAY) -> None:
+        self._views = views
+        self._limits = limits
+        self._delay = delay
+        self._upstreams: Mapping[str, Upstream] = {}
+        self._namespaces: Mapping[str, str | None] = {}
+        self._find: Find = _nobody
+        self._listeners: defaultdict[Owner, set[Listener]] = defaultdict(set)
+        self._by_uri: dict[str, set[Listener]] = {}
+        self._count = 0
+        self._resources = 0
+        self._announced: set[str] = set()
+        self._last: Catalog | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._stopped = False
+
+    def watch(self, upstreams: Mapping[str, Upstream], namespaces: Mapping[str, str | None], find: Find) -> None:
+        """The upstreams, the namespaces of their URIs, and how to find whose a resource is. Called once, first."""
+        self._upstreams = upstreams
+        self._namespaces = namespaces
+        self._find = find
+
+    # What the inbound side asks
+
+    def open(self, owner: Owner, kinds: frozenset[str] = KINDS) -> Listener:
+        """A listener for changes of these lists. Its user closes it.
+
+        Raises:
+            Forbidden: there are too many already, or the hub stops.
+        """
+        if self._stopped:
+            raise Forbidden("The hub is stopping; connect again in a moment.")
+        if self._count >= self._limits.total:
+            raise Forbidden(f"This hub has {self._count} listeners and takes no more; try again later.")
+        mine = len(self._listeners.get(owner, ()))
+        if mine >= self._limits.per_principal:
+            raise Forbidden(f"You have {mine} streams of notices open; close one first.")
+        listener = Listener(owner, kinds, self._leave)
+        self._listeners[owner].add(listener)
+        self._count += 1
+        return listener
+
+    async def subscribe(self, listener: Listener, uris: Iterable[str]) -> frozenset[str]:
+        """Those of these resources that the listener will be told of: unknown ones, and those whose upstream does not
+        tell of changes or cannot be reached, are left out.
+
+        Raises:
+            BadRequest, Forbidden: too many resources, of this listener or in all.
+        """
+        new = frozenset(uri for uri in uris if uri not in listener.uris)
+        self._require_room(listener, len(new))
+        routes: defaultdict[str, dict[str, str]] = defaultdict(dict)
+        for uri in sorted(new):
+            route = await self._route(uri)
+            if route is not None:
+                routes[route.upstream][uri] = route.original
+        async with asyncio.TaskGroup() as group:
+            for upstream, originals in routes.items():
+                group.create_task(self._subscribe(listener, upstream, originals))
+        return frozenset(uri for uri in uris if uri in listener.uris)
+
+    def unsubscribe(self, listener: Listener, uri: str) -> None:
+        """The listener is no longer told of this resource; nothing happens if it was not."""
+        if uri in listener.uris:
+            upstream, original = listener.uris.pop(uri)
+            self._resources -= 1
+            listener.forget(uri)
+            self._unlink(listener, uri)
+            self._upstreams[upstream].unsubscribe([original])
+
+    def stop(self) -> None:
+        """End every listener, and take no more: the hub stops."""
+        self._stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for listener in self._all():
+            listener.finish(Over.ENDED)
+
+    # What the upstreams say
+
+    def changed(self, name: str, known: Known, *, new_part: bool) -> None:
+        """See `upstream.Listener`."""
+        del name, known
+        if new_part:
+            self._look_soon()
+
+    def announced(self, name: str, kinds: frozenset[str]) -> None:
+        """See `upstream.Notices`."""
+        del name
+        self._announced |= kinds
+        self._look_soon()
+
+    def updated(self, name: str, params: Raw) -> None:
+        """See `upstream.Notices`."""
+        found = _members(params)
+        if found is None:
+            return
+        uri = exposed_uri(self._namespaces.get(name), found[0])
+        listeners = {each for key in _self_and_parents(uri) for each in self._by_uri.get(key, ())}
+        if listeners and self._may_hear(name, uri):
+            notice: Notice = (UPDATED, {**found[1], "uri": Raw(encode(uri))})
+            for listener in listeners:
+                listener.tell(uri, notice)
+
+    # Inside
+
+    async def _route(self, uri: str) -> Route | None:
+        try:
+            return await self._find(uri) if len(uri) <= LONGEST_URI else None
+        except UnknownName:
+            return None
+
+    async def _subscribe(self, listener: Listener, upstream: str, originals: Mapping[str, str]) -> None:
+        for uri in originals:  # before it is granted, so that the first notice cannot come too early
+            self._by_uri.setdefault(uri, set()).add(listener)
+        granted: frozenset[str] = frozenset()
+        try:
+            granted = await self._upstreams[upstream].subscribe(originals.values())
+        finally:
+            for uri, original in originals.items():
+                self._keep(listener, uri, (upstream, original), granted=original in granted)
+
+    def _keep(self, listener: Listener, uri: str, held: tuple[str, str], *, granted: bool) -> None:
+        if granted and (uri in listener.uris or listener.over is Over.CLOSED):
+            self._upstreams[held[0]].unsubscribe([held[1]])  # granted twice, or to nobody any more
+        elif granted:
+            listener.uris[uri] = held
+            self._resources += 1
+        if uri not in listener.uris:
+            listener.forget(uri)
+            self._unlink(listener, uri)
+
+    def _unlink(self, listener: Listener, uri: str) -> None:
+        listeners = self._by_uri.get(uri)
+        if listeners is not None:
+            listeners.discard(listener)
+            if not listeners:
+                del self._by_uri[uri]
+
+    def _require_room(self, listener: Listener, more: int) -> None:
+        if len(listener.uris) + more > self._limits.resources:
+            raise BadRequest(f"One client may subscribe to {self._limits.resources} resources at once; name fewer.")
+        if self._resources + more > self._limits.all_resources:
+            raise Forbidden("This hub watches as many resources as it can; try again later.")
+
+    def _leave(self, listener: Listener) -> None:
+        mine = self._listeners.get(listener.owner)
+        if mine is None or listener not in mine:
+            return
+        mine.discard(listener)
+        self._count -= 1
+        if not mine:
+            del self._listeners[listener.owner]
+        for uri in list(listener.uris):
+            self.unsubscribe(listener, uri)
+
+    def _may_hear(self, name: str, uri: str) -> bool:
+        # Another upstream may use the same URI, and what a filter hides is not told of either.
+        route = self._views.current().catalog.resource(uri)
+        return route is not None and route.upstream == name
+
+    def _look_soon(self) -> None:
+        if self._timer is None and not self._stopped:
+            self._timer = asyncio.get_running_loop().call_later(self._delay, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        announced, self._announced = self._announced, set()
+        catalog, before = self._views.current().catalog, self._last
+        self._last = catalog
+        for kind in KINDS:
+            if kind in announced or before is None or _differs(kind, before, catalog):
+                self._tell_all(kind)
+
+    def _tell_all(self, kind: str) -> None:
+        method = _METHODS[kind]
+        for listener in self._all():
+            if kind in listener.kinds:
+                listener.tell(method, (method, {}))
+
+    def _all(self) -> list[Listener]:
+        return [listener for each in self._listeners.values() for listener in each]
+
+
+def _differs(kind: str, before: Catalog, after: Catalog) -> bool:
+    return any(before.items[each] != after.items[each] for each in _LISTS[kind])
+
+
+def _members(params: Raw) -> tuple[str, Fields] | None:
+    """The URI of a resource notice, and what else is passed on of it."""
+    try:
+        members = fields(params)
+        uri = text(members.get("uri"))
+    except Malformed:
+        return None
+    if uri is None or len(uri) > LONGEST_URI:
+        return None
+    return uri, {key: raw for key, raw in members.items() if key != "_meta"} if len(params) <= LARGEST else {}
+
+
+def _self_and_parents(uri: str) -> Iterator[str]:
+    """The URI and whatever it can be a part of: a notice may be about a part of what was subscribed to."""
+    yield uri
+    end = uri.rfind("/")
+    while end > 0:
+        yield uri[:end]
+        yield uri[: end + 1]
+        end = uri.rfind("/", 0, end)
+
+
+async def _nobody(uri: str) -> Route:
+    raise UnknownName("resource", uri, "There are no upstreams yet.")
+
+
+def acknowledged(kinds: frozenset[str], uris: Iterable[str]) -> Json:
+    """The filter of MCP 2026-07-28 that says this."""
+    asked: Json = {f"{kind}ListChanged": True for kind in sorted(kinds)}
+    named = list(uris)
+    return {**asked, "resourceSubscriptions": named} if named else asked

@@ -1,0 +1,116 @@
+"""Notices of change on their way to a client: by `subscriptions/listen`, or on the GET stream of a legacy session.
+
+Rule: the acknowledgement comes first and says what will really be told; every notice carries the listener's own id.
+Source: MCP 2026-07-28 basic/patterns/subscriptions; 2025-11-25 basic/transports "Listening for Messages from the
+Server".
+"""
+
+from dataclasses import dataclass
+from typing import Final, cast
+
+from msgspec import Raw
+
+from mcp_hub.errors import BadRequest, UnknownMethod
+from mcp_hub.gateway.listener import Listener, Over
+from mcp_hub.gateway.notices import KINDS, Notices, acknowledged
+from mcp_hub.inbound.exchange import Exchange
+from mcp_hub.inbound.incoming import Incoming
+from mcp_hub.inbound.outcome import Outcome, Refused, Written
+from mcp_hub.principal import Principal
+from mcp_hub.wire.jsonrpc import INVALID_REQUEST, Fields, Json, Malformed, Reply, encode, notification, value
+
+LISTEN: Final = "subscriptions/listen"
+LARGEST: Final = 64 * 1024
+"""Bytes of one `subscriptions/listen`, which is kept as long as its stream is open."""
+_ACKNOWLEDGED: Final = "notifications/subscriptions/acknowledged"
+_SUBSCRIPTION: Final = "io.modelcontextprotocol/subscriptionId"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a client asks to hear of."""
+
+    kinds: frozenset[str]
+    uris: tuple[str, ...]
+
+
+async def listen(notices: Notices, exchange: Exchange, caller: Principal, incoming: Incoming) -> Outcome:
+    """Serve one `subscriptions/listen` until its client hangs up, or the hub stops, or the client does not keep up.
+
+    Raises:
+        Refused: the client takes no stream.
+        BadRequest: the filter is none, or names too many resources.
+        Forbidden: there are too many listeners.
+    """
+    if not exchange.accepts.events:
+        raise Refused(INVALID_REQUEST, f"{LISTEN} is answered by a stream; accept text/event-stream", status=406)
+    wanted = read_filter(incoming.params)
+    number = incoming.message.id.copy()
+    listener = notices.open(caller.key, wanted.kinds)
+    try:
+        granted = await notices.subscribe(listener, wanted.uris)
+        told: Json = {"notifications": acknowledged(wanted.kinds, [uri for uri in wanted.uris if uri in granted])}
+        await exchange.emit(_tagged(_ACKNOWLEDGED, {key: Raw(encode(each)) for key, each in told.items()}, number))
+        while heard := await listener.heard():
+            for method, params in heard:
+                await exchange.emit(_tagged(method, params, number))
+        if listener.over is not Over.ENDED:
+            return Written()  # without a result, which tells the client that it has to ask again
+        return Reply(result=encode({"resultType": "complete", "_meta": {_SUBSCRIPTION: number}}))
+    finally:
+        listener.close()
+
+
+async def relay(exchange: Exchange, listener: Listener) -> Outcome:
+    """Write a legacy session's notices to one of its streams until the listener is over."""
+    while heard := await listener.heard():
+        for method, params in heard:
+            await exchange.emit(notification(method, params or None))
+    return Written()
+
+
+async def subscribe(notices: Notices, listener: Listener, uri: str) -> None:
+    """Serve `resources/subscribe`.
+
+    Raises:
+        UnknownMethod: nobody tells of changes to this resource.
+    """
+    if uri not in await notices.subscribe(listener, [uri]):
+        raise UnknownMethod(
+            f"Changes of {uri[:100]!r} cannot be told: no server here has it, or its server tells of none or is not "
+            "reachable. Read it again when you need it, or subscribe later."
+        )
+
+
+def check_size(size: int) -> None:
+    """Whether a `subscriptions/listen` of so many bytes is served.
+
+    Raises:
+        BadRequest: it is not.
+    """
+    if size > LARGEST:
+        raise BadRequest(f"{LISTEN} may have {LARGEST // 1024} KiB; name fewer resources.")
+
+
+def read_filter(params: Fields) -> Wanted:
+    """What a `subscriptions/listen` asks for.
+
+    Raises:
+        BadRequest: it is not what it should be.
+    """
+    try:
+        given = value(params.get("notifications", Raw(b"null")))
+    except Malformed as error:
+        raise BadRequest(f"{LISTEN} has params that are not valid JSON text.") from error
+    if not isinstance(given, dict):
+        raise BadRequest(f"{LISTEN} needs notifications, an object that says what to tell of.")
+    asked = cast("Json", given)
+    uris = asked.get("resourceSubscriptions", [])
+    if not isinstance(uris, list) or not all(isinstance(uri, str) for uri in cast("list[object]", uris)):
+        raise BadRequest(f"resourceSubscriptions of {LISTEN} must be a list of strings.")
+    kinds = frozenset(kind for kind in KINDS if asked.get(f"{kind}ListChanged") is True)
+    return Wanted(kinds, tuple(dict.fromkeys(cast("list[str]", uris))))
+
+
+def _tagged(method: str, params: Fields, number: Raw) -> bytes:
+    return notification(method, {"_meta": {_SUBSCRIPTION: number}, **params})
