@@ -81,7 +81,8 @@ class House:
         exchange = begin(self.hub, verb, lines, parts)
         async with asyncio.timeout(BOUND):
             await exchange.started.wait()
-        if verb == "GET" and not exchange.complete:
+        listens = verb == "GET" or (b"subscriptions/listen" in b"".join(parts) and exchange.is_stream)
+        if listens and not exchange.complete:
             exchange.hung_up.set()
             await exchange.over()
             return None

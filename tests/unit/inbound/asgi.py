@@ -48,6 +48,11 @@ class Exchange:
     chunks: list[bytes] = field(default_factory=list)
     task: asyncio.Task | None = None
 
+    @property
+    def is_stream(self) -> bool:
+        """Whether the response that has begun is a stream of events."""
+        return (b"content-type", b"text/event-stream") in self.headers
+
     async def receive(self):
         await asyncio.sleep(0)
         if self.incoming:
