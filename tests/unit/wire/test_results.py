@@ -10,6 +10,8 @@ from msgspec import Raw
 from mcp_hub.wire.jsonrpc import Reply
 from mcp_hub.wire.results import Traits, traits_of
 
+pytestmark = pytest.mark.promise("A5")
+
 PLAIN = {"content": [{"type": "text", "text": 'says "uri" and "isError":true'}]}
 UNKNOWN = Traits()
 
