@@ -53,4 +53,6 @@ def _introduce(config: Config, *, is_private: bool) -> None:
     click.echo(f"  Data          {store_path(config.store, os.environ)}")
     if config.warnings:
         count = len(config.warnings)
-        click.echo(f"  To know       {count} thing{'' if count == 1 else 's'} about it: mcp-hub validate -c {config.source}")
+        click.echo(
+            f"  To know       {count} thing{'' if count == 1 else 's'} about it: mcp-hub validate -c {config.source}"
+        )
