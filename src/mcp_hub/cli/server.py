@@ -12,7 +12,7 @@ import uvicorn
 
 from mcp_hub.app import ENDPOINT_PATH, Hub, create_app
 from mcp_hub.audit.logs import configure
-from mcp_hub.cli.transport import JoiningProtocol
+from mcp_hub.cli.transport import BoundedProtocol
 from mcp_hub.config.model import Config, Server
 from mcp_hub.errors import ConfigError, Problem
 
@@ -44,7 +44,7 @@ async def _serve(config: Config, listener: socket.socket) -> None:
     async with create_app(config) as hub:
         settings = uvicorn.Config(
             hub,
-            http=JoiningProtocol,
+            http=BoundedProtocol,
             ws="none",
             lifespan="off",
             log_config=None,

@@ -1,4 +1,6 @@
-"""One write per response. Rule: what is held back goes out before the event loop waits for anything.
+"""One write per response, and bounds on what comes before a request.
+
+Rule: what is held back goes out before the event loop waits for anything.
 
 The server writes the head of a response and its body one right after the other, and each write would be a system call
 and a packet of its own. So a small write waits for the next one, no longer than until whatever runs now has had its
@@ -12,6 +14,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 SMALL: Final = 4096
 """Bytes up to which a write is held back: joining so many costs less than writing them does."""
+
+MOST_HEAD: Final = 64 * 1024
+"""Bytes of a request's head."""
+HEAD_SECONDS: Final = 10.0
+"""Seconds until it has to be complete."""
+_TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
 @final
@@ -59,10 +67,46 @@ class Joining:
             self._transport.write(held)
 
 
-class JoiningProtocol(HttpToolsProtocol):
-    """The server's own protocol, on such a transport."""
+class BoundedProtocol(HttpToolsProtocol):
+    """The server's own protocol, on such a transport, with a bound on what comes before a request is known.
+
+    Until its head is complete a request has passed no check at all, so its head may neither grow nor wait for ever.
+    """
+
+    head_seconds: float = HEAD_SECONDS
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called once per connection, by the event loop."""
         joining = Joining(cast("asyncio.Transport", transport), self.loop)
         super().connection_made(cast("asyncio.Transport", joining))
+        self._head = 0
+        self._patience: asyncio.TimerHandle | None = self.loop.call_later(self.head_seconds, joining.close)
+
+    def data_received(self, data: bytes) -> None:
+        """Called with whatever has arrived."""
+        before = self.cycle
+        reads_body = before and before.more_body
+        super().data_received(data)
+        if reads_body or self.cycle is not before:
+            self._head = 0
+            self._lose_patience()
+        else:
+            self._wait_for_head(len(data))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called once, when the connection is gone."""
+        self._lose_patience()
+        super().connection_lost(exc)
+
+    def _wait_for_head(self, more: int) -> None:
+        self._head += more
+        if self._head > MOST_HEAD:
+            self.transport.write(_TOO_LARGE)
+            self.transport.close()
+        elif self._patience is None:
+            self._patience = self.loop.call_later(self.head_seconds, self.transport.close)
+
+    def _lose_patience(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
