@@ -4,6 +4,7 @@ Rule: a view never changes. A new one is built and the reference swapped, so rea
 was asked for twice is encoded once.
 """
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, final
 
@@ -17,6 +18,8 @@ from mcp_hub.upstream.upstream import Known, Upstream
 from mcp_hub.upstream.watch import says
 from mcp_hub.wire.eras import META_SERVER_INFO, Era
 from mcp_hub.wire.jsonrpc import Json, encode
+
+log = logging.getLogger(__name__)
 
 _HUB_LINE: Final = (
     "mcp_hub: several MCP servers behind one address. The part of a name before the two underscores says whose it is."
@@ -82,6 +85,7 @@ class Views:
         self._default_ttl = default_ttl
         self._upstreams: Mapping[str, Upstream] = {}
         self._absences: dict[str, Absence | None] = {}
+        self._told = frozenset[str]()
         self._view: View | None = None
 
     def watch(self, upstreams: Mapping[str, Upstream]) -> None:
@@ -105,7 +109,16 @@ class Views:
         entries = [(self._exposures[name], upstream.known.part) for name, upstream in self._upstreams.items()]
         self._absences = {name: _absence(upstream) for name, upstream in self._upstreams.items()}
         absences = [absence for absence in self._absences.values() if absence is not None]
-        return View(entries, absences, self._server_info, self._default_ttl)
+        view = View(entries, absences, self._server_info, self._default_ttl)
+        self._warn(view.catalog.warnings)
+        return view
+
+    def _warn(self, warnings: tuple[str, ...]) -> None:
+        # Each once, as long as it holds: a view is built at every change, of whatever upstream.
+        for warning in warnings:
+            if warning not in self._told:
+                log.warning("%s", warning)
+        self._told = frozenset(warnings)
 
 
 def _absence(upstream: Upstream) -> Absence | None:

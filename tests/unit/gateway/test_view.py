@@ -145,3 +145,18 @@ async def test_without_upstreams_every_list_is_empty_and_nothing_is_missing(over
         assert listed(view, kind)[kind.member] == []
     assert "io.mcp-hub/upstreams" not in listed(view)["_meta"]
     assert view.cache_scope == "private"
+
+
+@pytest.mark.promise("A6", "T27")
+async def test_what_the_merge_had_to_change_is_logged_once(over, caplog):
+    both = (FakeUpstream(name="one"), FakeUpstream(name="two"))
+    unprefixed = {each.name: Exposure(each.name, each.name, None) for each in both}
+    async with over(*both, exposures=unprefixed) as hub:
+        assert set(hub.views.current().catalog.tools) == {"echo", "two__echo"}
+        for upstream in hub.upstreams.values():
+            upstream.refresh_soon()
+            async with asyncio.timeout(5):
+                await upstream.refreshed()
+            hub.views.current()
+    told = [each.getMessage() for each in caplog.records if "two" in each.getMessage() and "echo" in each.getMessage()]
+    assert len(told) == 1
