@@ -4,7 +4,6 @@ import asyncio
 import gzip
 import json
 import re
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -226,10 +225,9 @@ async def test_a_call_ends_in_its_time_however_busily_its_answer_does_not_come(e
             session = await client.open()
             slow = asyncio.gather(*(session.call(f"up__{name}") for name in DRIPS))
             await fake.until("tools/call", len(DRIPS))
-            started = time.monotonic()
             assert not (await client.call("other__echo")).get("isError")
-            assert time.monotonic() - started < 0.5, "the others are as fast as ever"
-            async with asyncio.timeout(2.5):
+            assert not slow.done(), "the others do not wait for it"
+            async with asyncio.timeout(5):
                 told = dict(zip(DRIPS, map(said, await slow), strict=True))
             assert told == dict.fromkeys(DRIPS, "up did not answer in time. The call may have had effects.")
             assert (await client.status())["up"]["state"] == "ready", "slow is not unreachable"

@@ -57,10 +57,9 @@ async def test_one_dead_and_one_slow_upstream_cost_the_list_no_more_than_the_dea
     slow = FakeUpstream(name="slow")
     slow.before = never
     fakes = [FakeUpstream(name="well"), await dead("dead"), slow]
-    async with over(*fakes, deadline=0.2, settled=False) as hub:
-        began = asyncio.get_running_loop().time()
-        found = await answered(hub)
-        assert asyncio.get_running_loop().time() - began < 1.0
+    async with over(*fakes, deadline=1.0, settled=False) as hub:
+        async with asyncio.timeout(4):
+            found = await answered(hub)
         missing = found["_meta"]["io.mcp-hub/upstreams"]
         assert names(found) == ["well__echo"]
         assert list(missing) == ["dead", "slow"]
@@ -70,9 +69,8 @@ async def test_one_dead_and_one_slow_upstream_cost_the_list_no_more_than_the_dea
             "message": "The first contact with slow is still under way.",
         }
         assert missing["dead"]["message"].startswith("dead could not be reached: No connection to 127.0.0.1")
-        began = asyncio.get_running_loop().time()
-        await answered(hub)
-        assert asyncio.get_running_loop().time() - began < 0.1, "it is waited for once, not by every list"
+        async with asyncio.timeout(0.9):  # less than the deadline: it is waited for once, not by every list
+            await answered(hub)
 
 
 async def test_upstreams_are_contacted_at_once_and_not_one_after_the_other(over):
