@@ -249,3 +249,55 @@ async def test_giving_up_tells_a_legacy_upstream_which_call_is_meant(over):
             await told.wait()
         number = fake.asked("tools/call")[0].message["id"]
         assert fake.asked("notifications/cancelled")[0].message["params"]["requestId"] == number
+
+
+@pytest.mark.promise("T25")
+async def test_a_legacy_upstream_whose_result_reads_like_a_question_runs_once(over):
+    fake = FakeUpstream(eras="legacy", name="up")
+
+    async def odd(request):
+        return result(request, {"content": [], "resultType": "input_required", "inputRequests": {}})
+
+    fake.handlers["tools/call"] = odd
+    async with over(fake) as hub:
+        assert (await called(hub, LEGACY, ask_client=Person().ask))["content"] == []
+        assert len(hub.fakes["up"].asked("tools/call")) == 1
+
+
+@pytest.mark.promise("T25", "T26")
+@pytest.mark.parametrize(
+    "asking",
+    [
+        {"inputRequests": "x"},
+        {"inputRequests": {"a": 1}},
+        {"inputRequests": {f"q{number}": ELICIT for number in range(17)}},
+    ],
+)
+async def test_questions_of_no_form_or_without_measure_are_the_upstreams_fault(over, asking):
+    fake, person = FakeUpstream(name="up"), Person()
+
+    async def odd(request):
+        return result(request, {"resultType": "input_required", **asking})
+
+    fake.handlers["tools/call"] = odd
+    async with over(fake) as hub:
+        with pytest.raises(BrokeProtocol):
+            await called(hub, LEGACY, ask_client=person.ask)
+    assert person.asked == []
+
+
+async def test_a_tool_that_answers_nonsense_leaves_its_upstream_ready(over):
+    fake = FakeUpstream(name="up", tools=["echo", "bad"])
+
+    async def bad(request):
+        if request.message["params"]["name"] == "bad":
+            return Answer(b"<html>", content_type="text/html")
+        return None
+
+    fake.handlers["tools/call"] = bad
+    async with over(fake) as hub:
+        for _ in range(4):
+            with pytest.raises(BrokeProtocol):
+                await called(hub, name="up__bad")
+        assert hub.upstreams["up"].state == "ready"
+        assert (await called(hub))["content"]

@@ -286,3 +286,11 @@ async def test_a_session_keeps_nothing_of_the_request_that_opened_it_but_what_it
     tracemalloc.stop()
     assert len(hub.sessions) == 3
     assert kept < 1_000_000
+
+
+@pytest.mark.promise("T23")
+@pytest.mark.parametrize("member", ["capabilities", "clientInfo"])
+async def test_what_a_client_says_of_itself_has_a_measure(hub, member):
+    params = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {}, member: {"x": "y" * 20_000}}
+    response = await hub.send(body=message("initialize", params))
+    assert response.json["error"]["code"] == -32602

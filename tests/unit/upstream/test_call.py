@@ -3,7 +3,8 @@
 import pytest
 from msgspec import Raw
 
-from mcp_hub.upstream.call import is_progress_of, nowhere
+from mcp_hub.upstream.call import answerable, is_progress_of, nowhere
+from mcp_hub.wire.eras import Client, Era
 from mcp_hub.wire.jsonrpc import Malformed, parse
 from rig.parts import tool_call
 
@@ -40,3 +41,14 @@ def test_a_tool_call_is_not_repeatable_unless_somebody_says_so():
 
 async def test_the_hubs_own_requests_tell_nobody_of_their_progress():
     assert await nowhere(b"{}") is None
+
+
+@pytest.mark.promise("T23")
+def test_a_client_can_be_asked_only_what_the_protocol_knows():
+    said = Raw(b'{"elicitation":{"form":{"x":1},"k":2},"sampling":{"tools":{}},"roots":{},"extensions":{"a":1}}')
+    client = Client(Era.LEGACY, "2025-11-25", said)
+    assert {key: bytes(raw) for key, raw in answerable(client).items()} == {
+        "elicitation": b'{"form":{}}',
+        "sampling": b'{"tools":{}}',
+        "roots": b"{}",
+    }

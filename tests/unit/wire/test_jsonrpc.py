@@ -153,3 +153,10 @@ def test_a_response_keeps_the_type_of_its_id_and_is_null_where_there_was_none():
 def test_half_a_surrogate_pair_costs_one_character_and_not_the_message(sent, read):
     message = jsonrpc.parse(b'{"jsonrpc":"2.0","id":1,"result":{"text":' + sent + b"}}")
     assert jsonrpc.value(message.result) == {"text": read}
+
+
+@pytest.mark.promise("T23", "T25")
+def test_a_message_that_is_too_large_to_mend_is_refused_as_it_is():
+    body = b'{"jsonrpc":"2.0","id":1,"result":{"text":"' + rb"\n" * 600_000 + rb'\ud83d"}}'
+    with pytest.raises(jsonrpc.Malformed):
+        jsonrpc.parse(body)
