@@ -1,5 +1,7 @@
 """The Python SDK 1.x lives in an environment of its own beside the one of the tests, since both are called `mcp`.
 
+So do the published servers that the tests run as commands.
+
 As a script it makes that environment and prints where its Python is.
 """
 
@@ -10,23 +12,23 @@ import venv
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent / "python1"
-REQUIREMENTS = PACKAGE / "requirements.txt"
-ENVIRONMENT = PACKAGE / ".venv"
-PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-_DONE = ENVIRONMENT / "installed"
+PUBLISHED = Path(__file__).parent / "published"
 
 
-def install() -> Path:
-    """Installs what the requirements name, unless that was done since they changed. Returns the path of Python.
+def install(package: Path = PACKAGE) -> Path:
+    """Installs what the package's requirements name, unless that was done since they changed. Returns its Python.
 
     Raises: CalledProcessError if pip fails; what it said is on standard error.
     """
-    if not _DONE.exists() or _DONE.stat().st_mtime < REQUIREMENTS.stat().st_mtime:
-        venv.create(ENVIRONMENT, clear=True, with_pip=False, symlinks=os.name != "nt")
-        pip = [sys.executable, "-m", "pip", "--python", PYTHON, "--disable-pip-version-check", "install", "--quiet"]
-        subprocess.run([*pip, "--requirement", REQUIREMENTS], stdout=sys.stderr, check=True)
-        _DONE.touch()
-    return PYTHON
+    requirements, environment = package / "requirements.txt", package / ".venv"
+    python = environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    done = environment / "installed"
+    if not done.exists() or done.stat().st_mtime < requirements.stat().st_mtime:
+        venv.create(environment, clear=True, with_pip=False, symlinks=os.name != "nt")
+        pip = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check", "install", "--quiet"]
+        subprocess.run([*pip, "--requirement", requirements], stdout=sys.stderr, check=True)
+        done.touch()
+    return python
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ PROMISES: Final = {
     # A. Fronting many servers
     "A1": "One endpoint merges the tools, resources, resource templates, prompts and completions of all upstreams",
     "A2": "Upstreams are declared in YAML; a URL alone is enough",
-    "A3": "Upstreams are reached over Streamable HTTP; the transport and era are found out and can be pinned",
+    "A3": "Upstreams are reached over Streamable HTTP or as local commands; the era is found out and can be pinned",
     "A4": "Clients connect over Streamable HTTP in every revision, on one address",
     "A5": "Both eras of the protocol on both sides, in every combination",
     "A6": "Names never collide, stay short, and never change because another upstream was added",
@@ -119,7 +119,7 @@ LATER: Final = frozenset(
     {
         "A9", "A10", "B14", "B15", "B17", "B18", "B19", "B20", "B21", "B22", "C23", "C24", "C25",
         "D29", "D30", "D31", "D34", "D35", "D36", "E37",
-        "T1", "T2", "T3", "T14", "T15", "T18", "T21", "T26", "T28", "T30", "T32", "T63",
+        "T1", "T2", "T3", "T14", "T15", "T18", "T21", "T26", "T28", "T30", "T32",
         *(f"T{row}" for row in (*range(33, 61), 62)),
     }
 )  # fmt: skip

@@ -43,14 +43,15 @@ from mcp_hub.principal import LOCAL, Principal
 from mcp_hub.secret import Secret
 from mcp_hub.store.base import CallRecord, Store
 from mcp_hub.store.sqlite import SqliteStore
+from mcp_hub.upstream.carrier import Carrier, Way
 from mcp_hub.upstream.channel import Channel, Limits
-from mcp_hub.upstream.check import Verdict, check, url_not_set
+from mcp_hub.upstream.check import Verdict, by_dialing, by_starting, check, url_not_set
 from mcp_hub.upstream.fetch import Fetch
-from mcp_hub.upstream.legacy import LegacyWire
-from mcp_hub.upstream.modern import ModernWire
-from mcp_hub.upstream.probe import Wires
+from mcp_hub.upstream.process import Command
+from mcp_hub.upstream.stdio import START, Processes, process_way
 from mcp_hub.upstream.supervise import supervise
 from mcp_hub.upstream.upstream import Settings, Upstream
+from mcp_hub.upstream.wires import Wires, http_way
 from mcp_hub.web.site import PROBES, Site
 from mcp_hub.wire.eras import Era
 from mcp_hub.wire.jsonrpc import Json, encode
@@ -59,6 +60,7 @@ ENDPOINT_PATH = "/mcp"
 _CURSOR_KEY = "cursor-key"
 _STATE_KEY = "request-state-key"
 _SERVER_INFO: Json = {"name": "mcp_hub", "title": "mcp_hub", "version": __version__}
+_INFO = Raw(encode(_SERVER_INFO))
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -137,7 +139,7 @@ class Hub:
         config = self._config
         store = _open_store(config.store)
         stack.push_async_callback(store.aclose)
-        declared = {name: each for name, each in config.upstreams.items() if each.enabled and each.url is not None}
+        declared = {name: each for name, each in config.upstreams.items() if each.enabled and each.is_reachable}
         exposures = {name: _exposure(each, config.defaults) for name, each in declared.items()}
         views = Views(exposures, _SERVER_INFO, round(config.defaults.catalog_ttl * 1000))
         notices = Notices(views)
@@ -148,8 +150,8 @@ class Hub:
         credentials = {name: _credential(each) for name, each in declared.items()}
         upstreams = {
             name: Upstream(
-                _settings(each, config.defaults, credentials[name], Raw(encode(_SERVER_INFO))),
-                Channel(name, each.url or "", http, _limits(each, config.defaults)),
+                _settings(each, config.defaults, credentials[name], _INFO),
+                _way(each, config.defaults, http),
                 (views, memory, notices),
                 known=known.get(name),
                 notices=notices,
@@ -238,8 +240,10 @@ def _open_store(store: model.Store) -> Store:
 
 
 def _place(upstream: model.Upstream) -> str:
-    """What stands for an upstream's URL in the store, since its path or its query may be a secret."""
-    return hashlib.sha256((upstream.url or "").encode()).hexdigest()
+    """What stands for an upstream's URL or command in the store, since parts of it may be secret."""
+    words = [*(each.open() for each in upstream.command), upstream.cwd or ""]
+    place = encode(words) if upstream.command else (upstream.url or "").encode()
+    return hashlib.sha256(place).hexdigest()
 
 
 def _exposure(upstream: model.Upstream, defaults: model.Defaults) -> Exposure:
@@ -269,28 +273,45 @@ def _credential(upstream: model.Upstream) -> Credential:
 async def check_upstream(config: model.Config, name: str) -> Verdict:
     """Check one declared upstream from this process; see `upstream.check`."""
     declared = config.upstreams[name]
-    if declared.url is None:
+    if not declared.is_reachable:
         return url_not_set(name)
     dialer = Dialer(allow_private=config.network.allow_private)
     http = HttpClient(dialer)
-    settings = _settings(declared, config.defaults, _credential(declared), Raw(encode(_SERVER_INFO)))
-    channel = Channel(name, settings.url, http, _limits(declared, config.defaults))
-    wires = Wires(ModernWire(channel), LegacyWire(channel))
+    settings = _settings(declared, config.defaults, _credential(declared), _INFO)
+    carrier: Carrier
+    if declared.command:
+        carrier = processes = Processes(name, _command(declared), _limits(declared, config.defaults))
+        reach = by_starting(processes.start, _command(declared).program)
+    else:
+        carrier = Wires.over(Channel(name, settings.url, http, _limits(declared, config.defaults)))
+        reach = by_dialing(settings.url, dialer)
     try:
-        return await check(settings, dialer, Fetch(name, wires, settings.credential, settings.info, settings.listing))
+        return await check(settings, reach, Fetch(name, carrier, settings.credential, _INFO, settings.listing))
     finally:
         await http.aclose()
+
+
+def _way(declared: model.Upstream, defaults: model.Defaults, http: HttpClient) -> Way:
+    limits = _limits(declared, defaults)
+    if declared.command:
+        return process_way(declared.name, _command(declared), limits)
+    return http_way(Channel(declared.name, declared.url or "", http, limits))
+
+
+def _command(declared: model.Upstream) -> Command:
+    return Command(declared.command, declared.env, declared.cwd)
 
 
 def _settings(declared: model.Upstream, defaults: model.Defaults, credential: Credential, info: Raw) -> Settings:
     return Settings(
         name=declared.name,
-        url=declared.url or "",
+        url=f"stdio:{_command(declared).program}" if declared.command else declared.url or "",
         pinned={"auto": None, "legacy": Era.LEGACY}.get(declared.protocol, Era.MODERN),
         ttl=declared.catalog_ttl,
         listing=defaults.list_timeout,
         credential=credential,
         info=info,
+        start=START if declared.command else 0.0,
     )
 
 

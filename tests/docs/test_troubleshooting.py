@@ -170,7 +170,7 @@ async def no_variable(place: Place) -> str:
 
 @shows("KEY: not supported yet")
 async def planned(place: Place) -> str:
-    return await place.told("upstreams: {docs: {command: [uvx, server]}}", "validate")
+    return await place.told("upstreams: {docs: {edge: x}}", "validate")
 
 
 @shows("this is not valid YAML; check the indentation, the quotes and the brackets around here")

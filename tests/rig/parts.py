@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -22,8 +23,8 @@ from mcp_hub.upstream.channel import Channel, Limits
 from mcp_hub.upstream.fetch import Fetch
 from mcp_hub.upstream.legacy import LegacyWire
 from mcp_hub.upstream.modern import ModernWire
-from mcp_hub.upstream.probe import Wires
 from mcp_hub.upstream.upstream import Known, Listener, Settings, Upstream
+from mcp_hub.upstream.wires import Wires, http_way
 from mcp_hub.wire.eras import META_CLIENT_CAPABILITIES, META_CLIENT_INFO, META_VERSION, Client, Era
 from mcp_hub.wire.jsonrpc import Fields, Json
 from rig.fake_upstream import LEGACY, MODERN, FakeUpstream
@@ -109,7 +110,7 @@ async def channel_to(fake: FakeUpstream, limits: Limits = LIMITS, path: str = ""
 async def wires_to(fake: FakeUpstream, limits: Limits = LIMITS, **legacy: Any) -> AsyncIterator[Wires]:
     """Both wires to a fake upstream."""
     async with channel_to(fake, limits) as channel:
-        wires = Wires(ModernWire(channel), LegacyWire(channel, **legacy))
+        wires = Wires(channel, ModernWire(channel), LegacyWire(channel, **legacy))
         yield wires
         async with asyncio.timeout(5):
             await wires.legacy.aclose()
@@ -152,7 +153,9 @@ def upstream_to(
     """An upstream that nobody runs yet."""
     kept = {key: more.pop(key) for key in ("known", "clock", "sweep", "notices") if key in more}
     settings = settings_for(fake, **more)
-    return Upstream(settings, Channel(fake.name, settings.url, http, limits), listeners, **kept)
+    channel = Channel(fake.name, settings.url, http, limits)
+    way = http_way(channel, kept.get("clock", time.monotonic))
+    return Upstream(settings, way, listeners, **kept)
 
 
 @asynccontextmanager

@@ -73,6 +73,8 @@ def _entry(server: Foreign) -> Iterator[str]:
         yield f"    url: {quoted(server.url)}"
     if server.command:
         yield f"    command: [{', '.join(map(quoted, server.command))}]"
+    if server.cwd:
+        yield f"    cwd: {quoted(server.cwd)}"
     for name, mapping in (("headers", server.headers), ("env", server.env)):
         if mapping:
             yield f"    {name}:"

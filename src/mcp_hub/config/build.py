@@ -60,6 +60,9 @@ def _upstream(name: str, part: shape.UpstreamShape, defaults: Defaults, source: 
         timeout=defaults.timeout if part.timeout is None else part.timeout,
         catalog_ttl=defaults.catalog_ttl if part.catalog_ttl is None else part.catalog_ttl,
         max_result=defaults.max_result if part.max_result is None else part.max_result,
+        command=tuple(part.command),
+        env=dict(part.env),
+        cwd=part.cwd,
         source=source,
     )
 

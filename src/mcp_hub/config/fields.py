@@ -12,6 +12,8 @@ from typing import Any, Final
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from mcp_hub.secret import Secret
+
 VARIABLE: Final = {"type": "string", "pattern": r"\$\{"}
 """What a JSON Schema allows wherever a value may come from a variable."""
 
@@ -21,6 +23,7 @@ RESERVED_NAMES: Final = frozenset({"hub"})
 Json = dict[str, Any]
 
 CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_HALF: Final = re.compile("[\ud800-\udfff]")
 _WHOLE: Final = re.compile(r"0|[1-9][0-9]{0,14}")
 _DURATION: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m|h|d)")
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -92,6 +95,34 @@ class Pattern(Text):
         if not raw:
             raise wrong("must not be empty")
         return Text.read(self, raw)
+
+
+@dataclass(frozen=True, slots=True)
+class Word(Reader):
+    """A word of a command, or a value of its environment: any text that a process can be given."""
+
+    def read(self, raw: str) -> Secret:
+        if not fits_a_process(raw):
+            raise wrong("holds a character that no process can be given")
+        return Secret(raw)
+
+    def schema(self) -> Json:
+        return {"type": "string"}
+
+
+@dataclass(frozen=True, slots=True)
+class VariableName(Reader):
+    """The name of an environment variable."""
+
+    takes = "the name of a variable"
+
+    def read(self, raw: str) -> str:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", raw):
+            raise wrong("must be letters, digits and _, and not start with a digit")
+        return raw
+
+    def schema(self) -> Json:
+        return {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +294,11 @@ class NewName(Reader):
 
     def schema(self) -> Json:
         return {"anyOf": [{"type": "string", "pattern": "^[A-Za-z0-9_-]{1,60}$"}, VARIABLE]}
+
+
+def fits_a_process(raw: str) -> bool:
+    """Whether a command or its environment can hold this text."""
+    return "\x00" not in raw and _HALF.search(raw) is None
 
 
 def _require_name(raw: str, guess: str) -> str:

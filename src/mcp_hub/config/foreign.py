@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 from pydantic_core import Url
 
 from mcp_hub.config.addresses import split_url
-from mcp_hub.config.fields import RESERVED_NAMES, slug
+from mcp_hub.config.fields import CONTROL, RESERVED_NAMES, fits_a_process, slug
 from mcp_hub.config.headers import HeaderName
 from mcp_hub.config.jsonc import plain
 
@@ -68,6 +68,7 @@ class Foreign:
     headers: dict[str, str] = field(default_factory=dict[str, str])
     command: list[str] = field(default_factory=list[str])
     env: dict[str, str] = field(default_factory=dict[str, str])
+    cwd: str = ""
     description: str = ""
     enabled: bool = True
     left_out: str = ""
@@ -140,10 +141,22 @@ def _fill(server: Foreign, entry: Json) -> None:
             server.left_out = "HTTP+SSE is not supported yet"
     elif command[0]:
         server.command = [_argument(server, command, index) for index in range(len(command))]
-        server.env = {key: server.variables.take(f"{server.name}_{key}", "") for key in _texts(entry.get("env"))}
-        server.left_out = "a local command is not supported yet"
+        _take_env(server, _texts(entry.get("env")))
+        server.cwd = _with_variables(server, _text(entry, "cwd"))
+        if not all(map(fits_a_process, server.command)) or CONTROL.search(server.cwd):
+            server.left_out = "its command holds a character that no process can be given"
     else:
         server.left_out = "it has neither a url nor a command"
+
+
+def _take_env(server: Foreign, env: dict[str, str]) -> None:
+    for key, value in env.items():
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key):
+            server.notes.append("a variable of this server is left out: its name is none")
+        elif own := _VARIABLE.fullmatch(value):
+            server.env[key] = _renamed(server, own)
+        else:
+            server.env[key] = server.variables.take(f"{server.name}_{key}", f"what {key} of '{server.name}' held")
 
 
 def _bridged(command: list[str]) -> tuple[str, dict[str, str]]:
@@ -241,7 +254,9 @@ def _argument(server: Foreign, command: list[str], index: int) -> str:
         or (key and _SECRET_KEY.search(key[0]))
         or ("://" in part and re.search(r"[@?]", part))
     )
-    return server.variables.take(f"{server.name}_arg_{index}", "") if hidden else _with_variables(server, part)
+    if not hidden:
+        return _with_variables(server, part)
+    return server.variables.take(f"{server.name}_arg_{index}", f"argument {index} of the command of '{server.name}'")
 
 
 def _may_be_secret(text: str) -> bool:

@@ -11,7 +11,7 @@ from typing import Final, Literal
 from mcp_hub.errors import Problem
 from mcp_hub.secret import Secret
 
-Transport = Literal["auto", "streamable-http"]
+Transport = Literal["auto", "streamable-http", "stdio"]
 ProtocolChoice = Literal["auto", "legacy", "2026-07-28"]
 IPNetwork = IPv4Network | IPv6Network
 KIB, MIB, GIB = 2**10, 2**20, 2**30
@@ -107,6 +107,8 @@ class Filter:
 class Upstream:
     """One MCP server behind the hub. `url` is `None` while nobody has set it; `auth` is `None` if nothing is said.
 
+    A local command has `command` instead, the program first; `env` and `cwd` are its environment and directory.
+
     `prefix` is `True` for the upstream's own name, `False` for none, or another namespace. `rename` maps an original
     tool or prompt name to what takes its place in the exposed name. `source` tells people where it was declared.
     """
@@ -128,7 +130,15 @@ class Upstream:
     timeout: float = DEFAULTS.timeout
     catalog_ttl: float = DEFAULTS.catalog_ttl
     max_result: int = DEFAULTS.max_result
+    command: tuple[Secret, ...] = ()
+    env: Mapping[str, Secret] = field(default_factory=dict[str, Secret])
+    cwd: str | None = None
     source: str = ""
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether it is said where it is: by a URL or a command."""
+        return self.url is not None or bool(self.command)
 
     @property
     def namespace(self) -> str | None:

@@ -32,6 +32,8 @@ upstreams:
     url: https://wiki.example.com/mcp
     auth: {type: api_key, value: "${WIKI_KEY}"}
     tools: {deny: ["delete_*"]}
+  clock:
+    command: [uvx, mcp-server-time]
 ```
 
 `mcp-hub config schema > hub.schema.json` makes the file for the first line: with it an editor completes and checks.

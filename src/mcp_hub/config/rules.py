@@ -146,7 +146,7 @@ def _namespaces_alike(config: Config) -> Iterator[Finding]:
 def _headers_decide(config: Config) -> Iterator[Finding]:
     for name, upstream in config.upstreams.items():
         path: Path = ("upstreams", name, "headers")
-        if upstream.headers and upstream.auth is None:
+        if upstream.headers and upstream.auth is None and not upstream.command:
             message = "sent for all callers alike; with a credential given here, no sign-in (OAuth) is looked for"
             yield Finding(path, message, at_key=True)
         elif upstream.headers and isinstance(upstream.auth, NoAuth):
@@ -171,13 +171,44 @@ def _parts_without_effect(config: Config) -> Iterator[Finding]:
 def _idle(upstream: Upstream) -> str:
     if not upstream.enabled:
         return "the upstream is disabled"
-    return "the upstream has no url" if upstream.url is None else ""
+    return "" if upstream.is_reachable else "the upstream has no url"
 
 
 def _without_url(config: Config) -> Iterator[Finding]:
     for name, upstream in config.upstreams.items():
-        if upstream.enabled and upstream.url is None:
+        if upstream.enabled and not upstream.is_reachable:
             yield Finding(("upstreams", name), "Server URL not set", "add 'url', or 'enabled: false'", at_key=True)
+
+
+def _url_or_command(config: Config) -> Iterator[Finding]:
+    for name, upstream in config.upstreams.items():
+        at: Path = ("upstreams", name)
+        if upstream.url is not None and upstream.command:
+            needs: tuple[Path, ...] = ((*at, "url"),)
+            yield Finding((*at, "command"), "'url' already says where it is", "keep one of the two", needs, at_key=True)
+        elif upstream.command and upstream.transport == "streamable-http":
+            message = "a command speaks on its standard streams only"
+            yield Finding((*at, "transport"), message, "write 'stdio', or leave it out", ((*at, "command"),))
+        elif upstream.transport == "stdio" and not upstream.command:
+            message = "stdio needs a command"
+            yield Finding((*at, "transport"), message, "as in  command: [uvx, mcp-server-time]", ((*at, "command"),))
+
+
+def _credential_of_a_command(config: Config) -> Iterator[Finding]:
+    for name, upstream in config.upstreams.items():
+        at: Path = ("upstreams", name)
+        said = {"headers": bool(upstream.headers), "auth": isinstance(upstream.auth, ApiKey)}
+        for key in (key for key, is_said in said.items() if upstream.command and is_said):
+            message = "has no effect on a command, which takes its credentials from its environment"
+            yield Finding((*at, key), message, "set them in 'env'", ((*at, "command"),), at_key=True)
+
+
+def _environment_of_nothing(config: Config) -> Iterator[Finding]:
+    for name, upstream in config.upstreams.items():
+        said = {"env": bool(upstream.env), "cwd": upstream.cwd is not None}
+        for key in (key for key, is_said in said.items() if is_said and not upstream.command):
+            at: Path = ("upstreams", name)
+            yield Finding((*at, key), "has no effect without 'command'", needs=((*at, "command"),), at_key=True)
 
 
 def _hidden(config: Config) -> Iterator[Finding]:
@@ -221,11 +252,14 @@ PROBLEMS: Final[tuple[Rule, ...]] = (
     _headers_twice,
     _renamed_alike,
     _namespaces_alike,
+    _url_or_command,
+    _credential_of_a_command,
 )
 """With one of these the hub does not start."""
 
 WARNINGS: Final[tuple[Rule, ...]] = (
     _without_url,
+    _environment_of_nothing,
     _headers_decide,
     _parts_without_effect,
     _hidden,

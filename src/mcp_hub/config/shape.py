@@ -20,8 +20,10 @@ from mcp_hub.config.fields import (
     Size,
     Switch,
     Text,
+    VariableName,
     Version,
     Whole,
+    Word,
     wrong,
 )
 from mcp_hub.config.headers import HeaderName, HeaderValue
@@ -167,20 +169,32 @@ def spelled_out(raw: Any) -> Any:
 
 
 class UpstreamShape(Part):
-    """One MCP server behind the hub; its name is the key. A URL alone is enough."""
+    """One MCP server behind the hub; its name is the key. A URL alone is enough, or a command alone."""
 
-    later = frozenset({"command", "args", "env", "cwd", "classification", "sessions", "edge", "oauth"})
+    later = frozenset({"args", "classification", "sessions", "edge", "oauth"})
 
     url: Annotated[str | None, Address()] = Field(
         default=None, description="The server's address. It may be set later."
+    )
+    command: list[Annotated[Secret, Word()]] = Field(
+        default=[],
+        description="Instead of `url`: a local program and its arguments, which speaks MCP on its standard streams.",
+    )
+    env: dict[Annotated[str, VariableName()], Annotated[Secret, Word()]] = Field(
+        default={},
+        description="What the environment of `command` holds besides `PATH`, `HOME`, `USER`, language and time zone."
+        " Nothing else of the hub's environment is passed on.",
+    )
+    cwd: Annotated[str | None, Text()] = Field(
+        default=None, description="The directory in which `command` runs. Left out, where the hub was started."
     )
     title: Annotated[str, Text()] = Field(default="", description="What people call it.")
     description: Annotated[str, Text()] = Field(
         default="", description="What it is for; left empty, the server's own words."
     )
     enabled: Annotated[bool, Switch()] = Field(default=True, description="Whether it is used at all.")
-    transport: Annotated[Transport, Choice(("auto", "streamable-http"), later=("sse", "stdio"))] = Field(
-        default="auto", description="How to talk to it; `auto` finds out."
+    transport: Annotated[Transport, Choice(("auto", "streamable-http", "stdio"), later=("sse",))] = Field(
+        default="auto", description="How to talk to it; `auto` finds out, and is `stdio` with a `command`."
     )
     protocol: Annotated[ProtocolChoice, Choice(("auto", "legacy", "2026-07-28"))] = Field(
         default="auto", description="Which era of the protocol it speaks; `auto` finds out."

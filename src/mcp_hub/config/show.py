@@ -92,11 +92,22 @@ def _written(config: Config, path: Path, value: Any) -> Any:
         case IPv4Network() | IPv6Network():
             return str(value)
         case tuple():
-            return [_written(config, path, item) for item in cast("tuple[Any, ...]", value)]
+            write = _word if key == "command" else _item
+            return [write(config, (*path, n), item) for n, item in enumerate(cast("tuple[Any, ...]", value))]
         case Mapping():
             return {}
         case _:
             return value
+
+
+def _item(config: Config, path: Path, item: Any) -> Any:
+    return _written(config, path[:-1], item)
+
+
+def _word(config: Config, path: Path, word: Secret) -> str:
+    """A word of a command, unless it came from a variable."""
+    said = _said(config, path)
+    return _MASK if said is None or said.variables else word.open()
 
 
 def _address(raw: str, *, from_variable: bool) -> str:

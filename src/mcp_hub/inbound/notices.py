@@ -17,13 +17,13 @@ from mcp_hub.inbound.exchange import Exchange
 from mcp_hub.inbound.incoming import Incoming
 from mcp_hub.inbound.outcome import Outcome, Refused, Written
 from mcp_hub.principal import Principal
+from mcp_hub.wire.eras import META_SUBSCRIPTION
 from mcp_hub.wire.jsonrpc import INVALID_REQUEST, Fields, Json, Malformed, Reply, encode, notification, value
 
 LISTEN: Final = "subscriptions/listen"
 LARGEST: Final = 64 * 1024
 """Bytes of one `subscriptions/listen`, which is kept as long as its stream is open."""
 _ACKNOWLEDGED: Final = "notifications/subscriptions/acknowledged"
-_SUBSCRIPTION: Final = "io.modelcontextprotocol/subscriptionId"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ async def listen(notices: Notices, exchange: Exchange, caller: Principal, incomi
                 await exchange.emit(_tagged(method, params, number))
         if listener.over is not Over.ENDED:
             return Written()  # without a result, which tells the client that it has to ask again
-        return Reply(result=encode({"resultType": "complete", "_meta": {_SUBSCRIPTION: number}}))
+        return Reply(result=encode({"resultType": "complete", "_meta": {META_SUBSCRIPTION: number}}))
     finally:
         listener.close()
 
@@ -113,4 +113,4 @@ def read_filter(params: Fields) -> Wanted:
 
 
 def _tagged(method: str, params: Fields, number: Raw) -> bytes:
-    return notification(method, {"_meta": {_SUBSCRIPTION: number}, **params})
+    return notification(method, {"_meta": {META_SUBSCRIPTION: number}, **params})

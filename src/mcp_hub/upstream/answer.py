@@ -59,7 +59,7 @@ async def read_answer(name: str, response: Response, number: int, limits: Limits
         if body is None:
             body = await response.read(limits.result, limits.first_byte)
         if body.startswith(b"{") or not is_batch(body):
-            return _checked(name, _parsed(name, body), number)
+            return checked(name, _parsed(name, body), number)
         return await _read_batch(name, body, number, on_message)
     except EgressError as error:
         raise translated(name, error) from error
@@ -81,7 +81,7 @@ async def _read_batch(name: str, body: bytes, number: int, on_message: OnMessage
     for part in _split(name, body):
         message = _parsed(name, part)
         if message.method is None:
-            answer = _checked(name, message, number)
+            answer = checked(name, message, number)
         else:
             await on_message(message, part)
     if answer is None:
@@ -103,7 +103,7 @@ async def _read_events(name: str, response: Response, number: int, limits: Limit
             for event in events:
                 message = _parsed(name, event.data)
                 if message.method is None:
-                    return _checked(name, message, number)
+                    return checked(name, message, number)
                 if len(event.data) > limits.event:
                     raise BrokeProtocol(name, f"{name} sent a notification of more than {limits.event} bytes.")
                 await on_message(message, event.data)
@@ -184,7 +184,12 @@ def _split(name: str, body: bytes) -> list[bytes]:
         raise BrokeProtocol(name, f"{name} sent something that is not a JSON-RPC message.") from error
 
 
-def _checked(name: str, message: Message, number: int) -> Reply:
+def checked(name: str, message: Message, number: int) -> Reply:
+    """The reply that a response to request `number` holds.
+
+    Raises:
+        BrokeProtocol: it answers something else, or with what is not a result.
+    """
     if bytes(message.id) != b"%d" % number:
         raise BrokeProtocol(name, f"{name} answered a request that was not asked.")
     if message.error:

@@ -18,6 +18,7 @@ _DETAILS: Final[Json] = {"form": {}, "url": {}, "context": {}, "tools": {}, "lis
 PROGRESS: Final = "notifications/progress"
 PROGRESS_TOKEN: Final = "progressToken"  # noqa: S105
 UPDATED: Final = "notifications/resources/updated"
+ACKNOWLEDGED: Final = "notifications/subscriptions/acknowledged"
 CHANGES: Final = {f"notifications/{kind}/list_changed": kind for kind in ("tools", "prompts", "resources")}
 """The announcements that a list has changed, and which list that is."""
 NOTICES: Final = frozenset({*CHANGES, UPDATED})

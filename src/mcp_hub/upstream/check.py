@@ -55,37 +55,52 @@ def url_not_set(name: str) -> Verdict:
     return Verdict(name, Status.SERVER_URL_NOT_SET, [Step("url", ok=False, detail="No URL is configured.", ms=0)])
 
 
-async def check(settings: Settings, dialer: Dialer, fetch: Fetch) -> Verdict:
-    """Go all the way to one upstream, step by step: name, connection, protocol, credential, lists.
+async def check(settings: Settings, reach: "Reach", fetch: Fetch) -> Verdict:
+    """Go all the way to one upstream, step by step: what `reach` takes to be there at all, protocol, lists.
 
     Never raises for what is wrong at the other side: that is the verdict. Leaves no session behind.
     """
-    steps = _Steps(settings.name)
+    steps = Steps(settings.name)
     try:
-        await _reach(steps, Origin.from_url(settings.url), dialer)
+        await reach(steps)
         opening = await steps.take("mcp", _opening(settings, fetch), _introduced)
         part = await steps.take("lists", fetch.part(opening), _counted)
     except (UpstreamError, EgressError) as error:
         return Verdict(settings.name, _status(error), steps.done)
     finally:
-        await fetch.wires.legacy.aclose()
+        await fetch.carrier.aclose()
     return Verdict(settings.name, Status.OK, steps.done, part)
 
 
-async def _reach(steps: "_Steps", origin: Origin, dialer: Dialer) -> None:
-    await steps.take("dns", dialer.resolve_judged(origin), lambda found: ", ".join(map(str, found)))
-    secured = "tcp and tls" if origin.scheme == "https" else "tcp"
-    transport, _ = await steps.take(secured, dialer.dial(origin, asyncio.Protocol), lambda _: "connected")
-    transport.close()
+def by_dialing(url: str, dialer: Dialer) -> "Reach":
+    """The steps to an upstream on the network: its name, its address, a connection."""
+
+    async def reach(steps: Steps) -> None:
+        origin = Origin.from_url(url)
+        await steps.take("dns", dialer.resolve_judged(origin), lambda found: ", ".join(map(str, found)))
+        secured = "tcp and tls" if origin.scheme == "https" else "tcp"
+        transport, _ = await steps.take(secured, dialer.dial(origin, asyncio.Protocol), lambda _: "connected")
+        transport.close()
+
+    return reach
+
+
+def by_starting(start: Callable[[], Awaitable[None]], program: str) -> "Reach":
+    """The one step to an upstream that is a command: it starts."""
+
+    async def reach(steps: Steps) -> None:
+        await steps.take("start", start(), lambda _: f"{program} runs")
+
+    return reach
 
 
 async def _opening(settings: Settings, fetch: Fetch) -> Opening:
     try:
-        async with asyncio.timeout(settings.listing):
-            return await probe(settings.name, fetch.wires, settings.credential, settings.info, pinned=settings.pinned)
+        async with asyncio.timeout(settings.introduction):
+            return await probe(settings.name, fetch.carrier, settings.credential, settings.info, pinned=settings.pinned)
     except TimeoutError as error:
         raise TimedOut(
-            settings.name, f"{settings.name} did not introduce itself within {settings.listing:g} s."
+            settings.name, f"{settings.name} did not introduce itself within {settings.introduction:g} s."
         ) from error
 
 
@@ -103,7 +118,7 @@ def _status(error: Exception) -> Status:
 
 
 @final
-class _Steps:
+class Steps:
     """Takes one step after the other and notes how each went."""
 
     def __init__(self, name: str) -> None:
@@ -126,3 +141,7 @@ class _Steps:
 
     def _note(self, step: str, started: float, detail: str, *, ok: bool) -> None:
         self.done.append(Step(step, ok, detail, round((time.perf_counter() - started) * 1000)))
+
+
+Reach = Callable[[Steps], Awaitable[None]]
+"""Takes the first steps of a check, up to where MCP begins."""

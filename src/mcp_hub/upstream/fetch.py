@@ -12,7 +12,8 @@ from mcp_hub.catalog.parts import Kind, Part, read_items
 from mcp_hub.credentials.credential import Credential
 from mcp_hub.errors import BrokeProtocol, TimedOut
 from mcp_hub.upstream.answer import decoded
-from mcp_hub.upstream.probe import Opening, Wires, own_call
+from mcp_hub.upstream.carrier import Carrier
+from mcp_hub.upstream.probe import Opening, own_call
 from mcp_hub.wire.eras import LATEST_LEGACY, Client, Era
 from mcp_hub.wire.jsonrpc import METHOD_NOT_FOUND, Fields, Json, Malformed, fields, text, value
 
@@ -42,7 +43,7 @@ class Fetch:
     """How to list one upstream: with which credential, as which client, how long at most (seconds)."""
 
     name: str
-    wires: Wires
+    carrier: Carrier
     credential: Credential
     info: Raw
     deadline: float
@@ -89,10 +90,9 @@ class Fetch:
         params = {} if cursor is None else {"cursor": cursor}
         if opening.era is Era.MODERN:
             client = Client(Era.MODERN, opening.revision, Raw(b"{}"), self.info)
-            reply = await self.wires.modern.send(own_call(client, kind.method, **params), self.credential)
         else:
             client = Client(Era.LEGACY, LATEST_LEGACY, Raw(b"{}"), self.info)
-            reply = await self.wires.legacy.send(own_call(client, kind.method, **params), self.credential)
+        reply = await self.carrier.send(opening.era, own_call(client, kind.method, **params), self.credential)
         if reply.result is not None:
             return fields(reply.result)
         error = decoded(self.name, reply.error or b"{}")

@@ -17,41 +17,36 @@ from msgspec import Raw
 from mcp_hub.credentials.credential import Credential
 from mcp_hub.egress.request import HeaderLines, header_lines
 from mcp_hub.errors import BrokeProtocol, UpstreamError
-from mcp_hub.upstream.answer import OnMessage, SessionGone, decoded, read_answer
+from mcp_hub.upstream.answer import OnMessage, SessionGone, read_answer
 from mcp_hub.upstream.call import (
     NOTICES,
     PROGRESS,
-    PROGRESS_TOKEN,
-    AskClient,
     Call,
     Owner,
-    answerable,
     is_progress_of,
-    nowhere,
 )
 from mcp_hub.upstream.channel import NO_LINES, Channel
+from mcp_hub.upstream.dialect import (
+    CANNOT_ASK,
+    asked_of,
+    can_log,
+    ignore,
+    introduced,
+    may_ask,
+    opening_params,
+    request_params,
+    restored,
+    wants_logs,
+)
 from mcp_hub.upstream.single_flight import SingleFlight
 from mcp_hub.wire.eras import (
-    ASKING,
-    LATEST_LEGACY,
-    LEGACY_REVISIONS,
-    META_CLIENT_CAPABILITIES,
-    META_CLIENT_INFO,
     META_LOG_LEVEL,
-    META_VERSION,
     Client,
-    Era,
 )
 from mcp_hub.wire.jsonrpc import (
-    INTERNAL_ERROR,
-    METHOD_NOT_FOUND,
-    Fields,
     Json,
     Message,
     Reply,
-    encode,
-    error_object,
-    fields,
     notification,
     request,
     response,
@@ -60,17 +55,10 @@ from mcp_hub.wire.jsonrpc import (
 
 IDLE: Final = 300.0
 """Seconds without a request until a session is closed."""
-LONGEST_QUESTION: Final = 600.0
-"""Seconds a client, or the person in front of it, may take for an answer."""
 MOST: Final = 500
 """Sessions kept per upstream; the one longest unused makes room, unless all are in use."""
-_MODERN_META: Final = frozenset({META_VERSION, META_CLIENT_INFO, META_CLIENT_CAPABILITIES, META_LOG_LEVEL})
 _SUSPECT: Final = 400
 _GONE: Final = 404
-
-
-_CANNOT_ASK: Final = Raw(encode(error_object(METHOD_NOT_FOUND, "The client behind this hub cannot be asked this")))
-_NOBODY_ANSWERED: Final = Raw(encode(error_object(INTERNAL_ERROR, "The client did not answer in time")))
 
 
 @dataclass(slots=True)
@@ -98,8 +86,7 @@ class Session:
     @property
     def can_log(self) -> bool:
         """Whether the upstream said that it takes `logging/setLevel`."""
-        capabilities = self.opened.get("capabilities")
-        return isinstance(capabilities, dict) and "logging" in capabilities
+        return can_log(self.opened)
 
 
 @final
@@ -155,9 +142,9 @@ class LegacyWire:
         if asked.method == "ping":
             reply = Reply(result=b"{}")
         elif call is not None and call.ask_client is not None and asked.method in session.may_ask:
-            reply = await _asked(call.ask_client, asked)
+            reply = await asked_of(call.ask_client, asked)
         else:
-            reply = Reply(error=_CANNOT_ASK)
+            reply = Reply(error=CANNOT_ASK)
         await self._tell(session, response(asked.id, reply))
 
     async def end(self, owner: Owner) -> None:
@@ -180,16 +167,16 @@ class LegacyWire:
 
     async def _open(self, owner: Owner, client: Client, credential: Credential) -> Session:
         number = next(self._numbers)
-        body = request(number, "initialize", _opening_params(client))
+        body = request(number, "initialize", opening_params(client))
         response = await self._channel.post(
             body, NO_LINES, credential, wait=self._channel.limits.listing, repeatable=True
         )
         session_id = response.headers.get(b"mcp-session-id")
-        reply = await read_answer(self._channel.name, response, number, self._channel.limits, _ignore)
-        opened = self._opened(reply)
+        reply = await read_answer(self._channel.name, response, number, self._channel.limits, ignore)
+        opened = introduced(self._channel.name, reply)
         revision = str(opened["protocolVersion"])
         lines = self._lines(revision, session_id)
-        session = Session(owner, lines, opened, credential, self._clock(), _may_ask(client))
+        session = Session(owner, lines, opened, credential, self._clock(), may_ask(client))
         await self._tell(session, notification("notifications/initialized"))
         await self._make_room()
         self._sessions[owner] = session
@@ -203,15 +190,6 @@ class LegacyWire:
             name = self._channel.name
             raise BrokeProtocol(name, f"{name} gave a session id that no header can carry.") from error
 
-    def _opened(self, reply: Reply) -> Json:
-        name = self._channel.name
-        if reply.result is None:
-            raise BrokeProtocol(name, f"{name} refused to open a session.")
-        opened = decoded(name, reply.result)
-        if opened.get("protocolVersion") not in LEGACY_REVISIONS:
-            raise BrokeProtocol(name, f"{name} speaks no revision of the protocol that the hub knows.")
-        return opened
-
     async def _send_in(self, session: Session, call: Call) -> Reply:
         session.busy += 1
         try:
@@ -223,7 +201,7 @@ class LegacyWire:
 
     async def _call(self, session: Session, call: Call) -> Reply:
         number = next(self._numbers)
-        params, token = _params(call, number)
+        params, token = request_params(call, number)
 
         async def on_message(message: Message, data: bytes) -> None:
             if message.is_request:
@@ -231,11 +209,11 @@ class LegacyWire:
             elif message.method == PROGRESS:
                 # On a stream of its own, and yet possibly about another request: that one's caller is not told here.
                 if token is not None and is_progress_of(message, Raw(b"%d" % number)):
-                    await call.emit(_restored(message, token))
+                    await call.emit(restored(message, token))
             elif message.method in NOTICES:
                 if self._heard is not None:
                     self._heard(message)
-            elif message.method != "notifications/message" or _wants_logs(call):
+            elif message.method != "notifications/message" or wants_logs(call):
                 await call.emit(data)
 
         body = request(number, call.method, params)
@@ -271,7 +249,7 @@ class LegacyWire:
         if level is None or level == session.log_level or not session.can_log:
             return
         number = next(self._numbers)
-        await self._ask(session, number, request(number, "logging/setLevel", {"level": level}), _ignore)
+        await self._ask(session, number, request(number, "logging/setLevel", {"level": level}), ignore)
         session.log_level = level
 
     def _cancel(self, session: Session, number: int) -> None:
@@ -307,49 +285,3 @@ class LegacyWire:
     def _drop(self, session: Session) -> None:
         if self._sessions.get(session.owner) is session:
             del self._sessions[session.owner]
-
-
-def _opening_params(client: Client) -> Fields:
-    revision = client.revision if client.era is Era.LEGACY else LATEST_LEGACY
-    return {
-        "protocolVersion": Raw(encode(revision)),
-        # An upstream is told of what this client can be asked, and of nothing that the hub does not carry.
-        "capabilities": Raw(encode(answerable(client))),
-        "clientInfo": client.info or Raw(b'{"name":"mcp_hub","version":"0"}'),
-    }
-
-
-def _may_ask(client: Client) -> frozenset[str]:
-    said = answerable(client)
-    return frozenset(method for method, capability in ASKING.items() if capability in said)
-
-
-async def _asked(ask_client: AskClient, asked: Message) -> Reply:
-    try:
-        async with asyncio.timeout(LONGEST_QUESTION):
-            return await ask_client(asked.method or "", asked.params or Raw(b"{}"))
-    except TimeoutError:
-        return Reply(error=_NOBODY_ANSWERED)
-
-
-def _params(call: Call, number: int) -> tuple[Fields, Raw | None]:
-    """The request's params, and the progress token they replace by `number`, which is unique in the session."""
-    meta = {key: raw for key, raw in call.meta.items() if key not in _MODERN_META}
-    token = meta.get(PROGRESS_TOKEN)
-    if token is not None:
-        meta[PROGRESS_TOKEN] = Raw(b"%d" % number)
-    return ({**call.params, "_meta": Raw(encode(meta))} if meta else call.params), token
-
-
-def _restored(message: Message, token: Raw) -> bytes:
-    return notification(PROGRESS, {**fields(message.params), PROGRESS_TOKEN: token})
-
-
-def _wants_logs(call: Call) -> bool:
-    # 2026-07-28, server/utilities/logging: nothing is logged to a request that names no level.
-    return call.client.era is Era.LEGACY or META_LOG_LEVEL in call.meta
-
-
-async def _ignore(message: Message, data: bytes) -> None:
-    del message
-    await nowhere(data)

@@ -19,9 +19,9 @@ from msgspec import Raw
 from mcp_hub.credentials.credential import Credential
 from mcp_hub.errors import BrokeProtocol, Unreachable
 from mcp_hub.upstream.answer import NotModern, SessionGone, decoded
-from mcp_hub.upstream.call import Call, Owner, nowhere
-from mcp_hub.upstream.legacy import LegacyWire
-from mcp_hub.upstream.modern import ModernWire, own_client, own_meta
+from mcp_hub.upstream.call import Call, nowhere
+from mcp_hub.upstream.carrier import CATALOG_OWNER, Carrier
+from mcp_hub.upstream.modern import own_client, own_meta
 from mcp_hub.wire.eras import LATEST_MODERN, META_SERVER_INFO, Client, Era
 from mcp_hub.wire.jsonrpc import (
     HEADER_MISMATCH,
@@ -33,8 +33,7 @@ from mcp_hub.wire.jsonrpc import (
     value,
 )
 
-CATALOG_OWNER: Final[Owner] = ("catalog",)
-"""Whose legacy session the hub's own listings use."""
+DISCOVER: Final = "server/discover"
 _MODERN_ONLY: Final = frozenset({HEADER_MISMATCH, MISSING_CAPABILITY})
 
 
@@ -49,33 +48,25 @@ class Opening:
     instructions: str
 
 
-@dataclass(frozen=True, slots=True)
-class Wires:
-    """Both ways of speaking to one upstream."""
-
-    modern: ModernWire
-    legacy: LegacyWire
-
-
-async def probe(name: str, wires: Wires, credential: Credential, info: Raw, *, pinned: Era | None) -> Opening:
+async def probe(name: str, carrier: Carrier, credential: Credential, info: Raw, *, pinned: Era | None) -> Opening:
     """Find out the era and the upstream's description of itself; a legacy one opens the catalog's session with it.
 
     Raises:
         UpstreamError: nothing was found out.
     """
     if pinned is not Era.LEGACY:
-        opening = await _try_modern(name, wires.modern, credential, info)
+        opening = await _try_modern(name, carrier, credential, info)
         if opening is not None:
             return opening
         if pinned is Era.MODERN:
             raise BrokeProtocol(name, f"{name} does not speak {LATEST_MODERN}, which its configuration pins.")
-    return await _open_legacy(name, wires.legacy, credential, info)
+    return await _open_legacy(name, carrier, credential, info)
 
 
-async def _try_modern(name: str, wire: ModernWire, credential: Credential, info: Raw) -> Opening | None:
+async def _try_modern(name: str, carrier: Carrier, credential: Credential, info: Raw) -> Opening | None:
     client = own_client(info)
     try:
-        reply = await wire.send(own_call(client, "server/discover"), credential)
+        reply = await carrier.send(Era.MODERN, own_call(client, DISCOVER), credential)
     except (NotModern, SessionGone):
         return None
     if reply.result is None:
@@ -88,13 +79,12 @@ async def _try_modern(name: str, wire: ModernWire, credential: Credential, info:
     return _opening(Era.MODERN, LATEST_MODERN, _object(meta.get(META_SERVER_INFO)), found)
 
 
-async def _open_legacy(name: str, wire: LegacyWire, credential: Credential, info: Raw) -> Opening:
+async def _open_legacy(name: str, carrier: Carrier, credential: Credential, info: Raw) -> Opening:
     client = Client(Era.LEGACY, "2025-11-25", Raw(b"{}"), info)
     try:
-        session = await wire.session(CATALOG_OWNER, client, credential)
+        opened = await carrier.opened(CATALOG_OWNER, client, credential)
     except (NotModern, SessionGone) as error:
         raise Unreachable(name, f"{name} does not speak Streamable HTTP at this URL. Check its URL.") from error
-    opened = session.opened
     return _opening(Era.LEGACY, str(opened["protocolVersion"]), _object(opened.get("serverInfo")), opened)
 
 

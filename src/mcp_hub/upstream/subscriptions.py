@@ -9,28 +9,21 @@ Source: MCP 2026-07-28 basic/patterns/subscriptions; 2025-11-25 server/resources
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
-from contextlib import aclosing, suppress
-from itertools import count
-from typing import Any, Final, cast, final
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import Any, cast, final
 
 from msgspec import Raw
 
 from mcp_hub.credentials.credential import Credential
 from mcp_hub.errors import UpstreamError
-from mcp_hub.upstream.answer import content_type
-from mcp_hub.upstream.call import UPDATED
-from mcp_hub.upstream.channel import Channel
-from mcp_hub.upstream.legacy import Session
-from mcp_hub.upstream.modern import head_lines, own_client, own_meta
-from mcp_hub.upstream.probe import Opening, Wires, own_call
-from mcp_hub.upstream.stream import messages
-from mcp_hub.upstream.watch import QUIET, WAITS, says
+from mcp_hub.upstream.call import ACKNOWLEDGED, UPDATED
+from mcp_hub.upstream.carrier import Carrier, NoStream
+from mcp_hub.upstream.modern import own_client
+from mcp_hub.upstream.probe import Opening, own_call
+from mcp_hub.upstream.watch import WAITS, says
 from mcp_hub.wire.eras import LATEST_LEGACY, Client, Era
-from mcp_hub.wire.jsonrpc import Json, Malformed, Message, encode, request, value
-
-_ACKNOWLEDGED: Final = "notifications/subscriptions/acknowledged"
-_OK: Final = 200
+from mcp_hub.wire.jsonrpc import Json, Malformed, encode, value
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +38,7 @@ class Subscriptions:
     def __init__(
         self,
         name: str,
-        channel: Channel,
-        wires: Wires,
+        carrier: Carrier,
         credential: Credential,
         info: Raw,
         *,
@@ -55,18 +47,16 @@ class Subscriptions:
         waits: Sequence[float] = WAITS,
     ) -> None:
         self._name = name
-        self._channel = channel
-        self._wires = wires
+        self._carrier = carrier
         self._credential = credential
         self._info = info
         self._updated = updated
         self._deadline = deadline
         self._waits = waits
-        self._numbers = count(1)
         self._wanted: dict[str, int] = {}
         self._verdicts: dict[str, asyncio.Future[bool]] = {}
         self._poke = asyncio.Event()
-        self._session: Session | None = None
+        self._session: object = None
         self._opening: Opening | None = None
         self._task: asyncio.Task[None] | None = None
         self._streams: set[asyncio.Task[None]] = set()
@@ -94,8 +84,8 @@ class Subscriptions:
         if tasks:
             await asyncio.wait(tasks)
 
-    def listening_in(self, session: Session | None) -> None:
-        """The GET stream of this legacy session is open now; with `None`, none is."""
+    def listening_in(self, session: object) -> None:
+        """This legacy session is listened to now; with `None`, none is."""
         self._session = session
         self._poke.set()
 
@@ -144,9 +134,9 @@ class Subscriptions:
     # Legacy: one request for each resource
 
     async def _keep_subscribed(self) -> None:
-        inside: Session | None = None
+        inside: object = None
         told: set[str] = set()
-        heard: Session | None = None
+        heard: object = None
         while True:
             self._poke.clear()
             session, was_heard = self._session, heard
@@ -172,7 +162,9 @@ class Subscriptions:
     async def _granted(self, method: str, uri: str) -> bool:
         client = Client(Era.LEGACY, LATEST_LEGACY, Raw(b"{}"), self._info)
         try:
-            reply = await self._wires.legacy.send(own_call(client, method, uri=Raw(encode(uri))), self._credential)
+            reply = await self._carrier.send(
+                Era.LEGACY, own_call(client, method, uri=Raw(encode(uri))), self._credential
+            )
         except UpstreamError as error:
             log.debug("%s: %s failed: %s", self._name, method, error.public)
             return False
@@ -230,32 +222,19 @@ class Subscriptions:
         return stream
 
     async def _follow(self, uris: frozenset[str], acknowledged: asyncio.Future[frozenset[str]]) -> None:
+        wanted: Json = {"resourceSubscriptions": sorted(uris)}
         try:
-            async with aclosing(self._listen(uris)) as heard:
-                async for message in heard:
-                    if message.method == UPDATED and acknowledged.done():
-                        self._updated(message.params)
-                    elif message.method == _ACKNOWLEDGED and not acknowledged.done():
-                        acknowledged.set_result(_acknowledged(message.params))
+            async with self._carrier.listen(wanted, own_client(self._info), self._credential) as told:
+                async for several in told:
+                    for message in several:
+                        if message.method == UPDATED and acknowledged.done():
+                            self._updated(message.params)
+                        elif message.method == ACKNOWLEDGED and not acknowledged.done():
+                            acknowledged.set_result(_acknowledged(message.params))
+        except NoStream:
+            return
         except UpstreamError as error:
             log.debug("%s: the subscription ended: %s", self._name, error.public)
-
-    async def _listen(self, uris: frozenset[str]) -> AsyncGenerator[Message, None]:
-        meta = own_meta(own_client(self._info))
-        wanted = {"resourceSubscriptions": sorted(uris)}
-        body = request(next(self._numbers), "subscriptions/listen", {"notifications": wanted, "_meta": meta})
-        lines = head_lines("subscriptions/listen", None, {})
-        response = await self._channel.post(body, lines, self._credential, repeatable=True)
-        try:
-            if response.status != _OK or content_type(response) != b"text/event-stream":
-                return
-            limit = self._channel.limits.event
-            async with aclosing(messages(self._name, response, limit, QUIET)) as several:
-                async for each in several:
-                    for message in each:
-                        yield message
-        finally:
-            response.close()
 
 
 @final

@@ -19,12 +19,10 @@ from mcp_hub.credentials.credential import Credential
 from mcp_hub.errors import BrokeProtocol, Busy, RefusedCredential, TimedOut, Unreachable, UpstreamError
 from mcp_hub.upstream.answer import NotModern, SessionGone
 from mcp_hub.upstream.call import CHANGES, Call, Owner
-from mcp_hub.upstream.channel import Channel
+from mcp_hub.upstream.carrier import CATALOG_OWNER, Way
 from mcp_hub.upstream.fetch import Fetch
 from mcp_hub.upstream.health import OPENS_AFTER, UNTRIED, Health, State
-from mcp_hub.upstream.legacy import LegacyWire
-from mcp_hub.upstream.modern import ModernWire
-from mcp_hub.upstream.probe import CATALOG_OWNER, Opening, Wires, probe
+from mcp_hub.upstream.probe import Opening, probe
 from mcp_hub.upstream.subscriptions import Subscriptions
 from mcp_hub.upstream.watch import PAUSE, Watch
 from mcp_hub.wire.eras import Era
@@ -40,7 +38,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What an upstream is told of the configuration. `ttl` and `listing` are seconds."""
+    """What an upstream is told of the configuration. `ttl`, `listing` and `start` are seconds.
+
+    `start` is how much longer than for a list it may take to introduce itself, since it has to be started first.
+    """
 
     name: str
     url: str
@@ -49,6 +50,12 @@ class Settings:
     listing: float
     credential: Credential
     info: Raw
+    start: float = 0.0
+
+    @property
+    def introduction(self) -> float:
+        """Seconds within which it has to introduce itself."""
+        return self.listing + self.start
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +97,7 @@ class Upstream:
     def __init__(
         self,
         settings: Settings,
-        channel: Channel,
+        way: Way,
         listeners: Sequence[Listener],
         *,
         known: Known | None = None,
@@ -107,12 +114,11 @@ class Upstream:
         self._sweep = sweep
         self._notices = notices
         self._announced: set[str] = set()
-        self._wires = Wires(ModernWire(channel), LegacyWire(channel, clock, heard=self._heard_in_passing))
-        self._fetch = Fetch(self.name, self._wires, settings.credential, settings.info, settings.listing)
+        self._carrier = way(self)
+        self._fetch = Fetch(self.name, self._carrier, settings.credential, settings.info, settings.listing)
         self._subscriptions = Subscriptions(
             self.name,
-            channel,
-            self._wires,
+            self._carrier,
             settings.credential,
             settings.info,
             updated=self._updated,
@@ -120,8 +126,7 @@ class Upstream:
         )
         self._watch = Watch(
             self.name,
-            channel,
-            self._wires,
+            self._carrier,
             settings.credential,
             settings.info,
             changed=self.refresh_soon,
@@ -180,9 +185,8 @@ class Upstream:
         era = self.known.era
         if era is None:
             era = await self._found_era()
-        wire = self._wires.modern if era is Era.MODERN else self._wires.legacy
         try:
-            reply = await wire.send(call, credential)
+            reply = await self._carrier.send(era, call, credential)
         except BrokeProtocol:
             raise  # one answer that makes no sense says nothing about the next
         except UpstreamError as error:
@@ -195,7 +199,7 @@ class Upstream:
 
     async def end_sessions(self, owner: Owner) -> None:
         """The owner is gone: close the legacy session kept for it."""
-        await self._wires.legacy.end(owner)
+        await self._carrier.end(owner)
 
     async def subscribe(self, uris: Iterable[str]) -> frozenset[str]:
         """Those of these resources of its own whose changes it will tell of; each is to be unsubscribed again.
@@ -248,7 +252,7 @@ class Upstream:
         """Close every session at the upstream. Whoever runs `run` ends that first."""
         await self._watch.aclose()
         await self._subscriptions.aclose()
-        await self._wires.legacy.aclose()
+        await self._carrier.aclose()
 
     async def _refresh(self) -> None:
         self._asked = False
@@ -272,12 +276,12 @@ class Upstream:
             # It may not be the process it was. While all is well the session stays: some servers announce a change
             # in every new one, and would have their lists fetched without end.
             self._watch.stop()
-            await self._wires.legacy.end(CATALOG_OWNER)
+            await self._carrier.end(CATALOG_OWNER)
         try:
-            async with asyncio.timeout(self._settings.listing):
+            async with asyncio.timeout(self._settings.introduction):
                 opening = await self._probe()
         except TimeoutError as error:
-            seconds = f"{self._settings.listing:g} s"
+            seconds = f"{self._settings.introduction:g} s"
             raise TimedOut(self.name, f"{self.name} did not introduce itself within {seconds}.") from error
         self._watch.start(opening)  # before the lists, so that no change falls between them and the listening
         self._subscriptions.start(opening)
@@ -285,7 +289,7 @@ class Upstream:
 
     async def _probe(self) -> Opening:
         settings = self._settings
-        return await probe(self.name, self._wires, settings.credential, settings.info, pinned=settings.pinned)
+        return await probe(self.name, self._carrier, settings.credential, settings.info, pinned=settings.pinned)
 
     async def _next_reason_to_refresh(self) -> None:
         while not self._asked:
@@ -298,7 +302,7 @@ class Upstream:
             health = self.known.health
             if not health.is_well and health.retry_at <= self._clock():
                 return
-            await self._wires.legacy.end_idle(spared=CATALOG_OWNER)
+            await self._carrier.end_idle(spared=CATALOG_OWNER)
 
     def _ask(self) -> None:
         self._asked = True
@@ -325,11 +329,15 @@ class Upstream:
         else:
             self._updated(message.params)
 
-    def _heard_in_passing(self, message: Message) -> None:
-        # On the stream of a call, which has no pause between announcements: they are followed once a second at most.
+    def overheard(self, message: Message) -> None:
+        """See `Ear.overheard`. Such announcements come without a pause: they are followed once a second at most."""
         self._heard(message)
         if message.method in CHANGES and self._following is None:
             self._following = asyncio.get_running_loop().call_later(PAUSE, self._follow)
+
+    def lost(self, error: UpstreamError) -> None:
+        """See `Ear.lost`."""
+        self._note(error)
 
     def _follow(self) -> None:
         self._following = None
@@ -354,7 +362,7 @@ class Upstream:
 
     async def _found_era(self) -> Era:
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._settings.listing * 2):
+            async with asyncio.timeout(self._settings.introduction + self._settings.listing):
                 await self._settled.wait()
         if self.known.era is None:
             raise Unreachable(self.name, self.reason)

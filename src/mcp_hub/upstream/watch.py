@@ -1,50 +1,39 @@
 """An upstream's own announcements that its lists have changed, so that nobody waits for the end of their life.
 
-A modern upstream is listened to by `subscriptions/listen`, a legacy one on the GET stream of the catalog's session.
+A modern upstream is listened to by `subscriptions/listen`, a legacy one in the catalog's session.
 Rule: nobody repeats what was announced while the stream was down, so a stream that had to be opened anew is itself
 taken for an announcement (MCP 2026-07-28, basic/patterns/subscriptions).
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import aclosing
-from functools import partial
-from itertools import count
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Final, cast, final
 
 from msgspec import Raw
 
 from mcp_hub.credentials.credential import Credential
-from mcp_hub.egress.response import Response
-from mcp_hub.errors import Unreachable, UpstreamError
-from mcp_hub.upstream.answer import content_type
+from mcp_hub.errors import UpstreamError
 from mcp_hub.upstream.call import NOTICES, UPDATED
-from mcp_hub.upstream.channel import Channel
-from mcp_hub.upstream.legacy import Session
-from mcp_hub.upstream.modern import head_lines, own_client, own_meta
-from mcp_hub.upstream.probe import CATALOG_OWNER, Opening, Wires
-from mcp_hub.upstream.stream import messages
+from mcp_hub.upstream.carrier import CATALOG_OWNER, Carrier, NoStream, Told
+from mcp_hub.upstream.modern import own_client
+from mcp_hub.upstream.probe import Opening
 from mcp_hub.wire.eras import LATEST_LEGACY, Client, Era
-from mcp_hub.wire.jsonrpc import Json, Message, encode, request
+from mcp_hub.wire.jsonrpc import Json, Message
 
 _FILTERS: Final = {
     "tools": "toolsListChanged",
     "prompts": "promptsListChanged",
     "resources": "resourcesListChanged",
 }
-QUIET: Final = 300.0
-"""Seconds without a byte after which the stream is taken for dead and opened anew."""
 WAITS: Final = (1.0, 5.0, 30.0, 60.0)
 """Seconds before a stream is opened anew, by how often it was cut after less than the longest of them."""
 PAUSE: Final = 1.0
 """Seconds in which no more is read after an announcement, so that endless ones cost one fetch a second at most."""
-_FAILED: Final = 500
 
 Heard = Callable[[Message], None]
 """Takes each notice of a change that comes on the stream: of a list, or of a resource."""
-Answer = Callable[[Message], Awaitable[None]]
-"""Answers a request that the upstream sends on the stream."""
 
 log = logging.getLogger(__name__)
 
@@ -53,26 +42,24 @@ log = logging.getLogger(__name__)
 class Watch:
     """Listens to one upstream while started; calls `changed` whenever its lists may have changed.
 
-    `listening_in` is told the legacy session whose stream is open, and `None` when it is open no more.
+    `listening_in` is told the legacy session that is listened to, and `None` when it is no more.
     """
 
     def __init__(
         self,
         name: str,
-        channel: Channel,
-        wires: Wires,
+        carrier: Carrier,
         credential: Credential,
         info: Raw,
         *,
         changed: Callable[[], None],
         heard: Heard | None = None,
-        listening_in: Callable[[Session | None], None] | None = None,
+        listening_in: Callable[[object], None] | None = None,
         waits: Sequence[float] = WAITS,
         pause: float = PAUSE,
     ) -> None:
         self._name = name
-        self._channel = channel
-        self._wires = wires
+        self._carrier = carrier
         self._credential = credential
         self._info = info
         self._changed = changed
@@ -80,7 +67,6 @@ class Watch:
         self._listening_in = listening_in
         self._waits = waits
         self._pause = pause
-        self._numbers = count(1)
         self._cuts = 0
         self._opening: Opening | None = None
         self._task: asyncio.Task[None] | None = None
@@ -117,26 +103,23 @@ class Watch:
         while True:
             started = asyncio.get_running_loop().time()
             try:
-                response, answer = await self._open(opening)
-                if content_type(response) != b"text/event-stream":
-                    response.close()
-                    await self._give_up(was_cut=was_cut)
-                    return
-                if was_cut:
-                    self._changed()
-                was_cut = True
-                await self._read(response, answer)
+                async with self._stream(opening) as told:
+                    if was_cut:
+                        self._changed()
+                    was_cut = True
+                    await self._read(told)
+            except NoStream:
+                await self._give_up(was_cut=was_cut)
+                return
             except UpstreamError as error:
                 log.debug("%s: stopped listening for changes: %s", self._name, error.public)
-            finally:
-                self._listens_in(None)
             await asyncio.sleep(self._wait(asyncio.get_running_loop().time() - started))
 
     async def _give_up(self, *, was_cut: bool) -> None:
         # It offers no such stream, and the list's lifetime has to do. Or it did and does not any more: then it has
         # forgotten the session, and the next fetch opens a new one, where it is listened to again.
         if was_cut:
-            await self._wires.legacy.end(CATALOG_OWNER)
+            await self._carrier.end(CATALOG_OWNER)
             self._changed()
 
     def _wait(self, lasted: float) -> float:
@@ -144,52 +127,38 @@ class Watch:
         self._cuts = 0 if lasted > self._waits[-1] else self._cuts + 1
         return self._waits[min(max(self._cuts, 1), len(self._waits)) - 1]
 
-    async def _open(self, opening: Opening) -> tuple[Response, Answer]:
-        if opening.era is Era.LEGACY:
-            client = Client(Era.LEGACY, LATEST_LEGACY, Raw(b"{}"), self._info)
-            session = await self._wires.legacy.session(CATALOG_OWNER, client, self._credential)
-            response = self._working(await self._channel.get(session.lines, self._credential))
-            if content_type(response) == b"text/event-stream":
-                self._listens_in(session)
-            return response, partial(self._wires.legacy.answer, session)
-        meta = own_meta(own_client(self._info))
-        params = {"notifications": Raw(encode(_wanted(opening))), "_meta": Raw(encode(meta))}
-        body = request(next(self._numbers), "subscriptions/listen", params)
-        lines = head_lines("subscriptions/listen", None, {})
-        return self._working(await self._channel.post(body, lines, self._credential, repeatable=True)), _unheard
+    @asynccontextmanager
+    async def _stream(self, opening: Opening) -> AsyncGenerator[Told]:
+        if opening.era is Era.MODERN:
+            async with self._carrier.listen(_wanted(opening), own_client(self._info), self._credential) as told:
+                yield told
+            return
+        client = Client(Era.LEGACY, LATEST_LEGACY, Raw(b"{}"), self._info)
+        async with self._carrier.overhear(client, self._credential) as overheard:
+            self._listens_in(overheard.session)
+            try:
+                yield overheard.told
+            finally:
+                self._listens_in(None)
 
-    def _working(self, response: Response) -> Response:
-        if response.status >= _FAILED:
-            response.close()
-            raise Unreachable(self._name, f"{self._name} failed (HTTP {response.status}).")
-        return response
+    async def _read(self, told: Told) -> None:
+        async for several in told:
+            changes = [message for message in several if self._hear(message)]
+            if changes:
+                self._changed()
+                await asyncio.sleep(self._pause)
 
-    async def _read(self, response: Response, answer: Answer) -> None:
-        limit = self._channel.limits.event
-        async with aclosing(messages(self._name, response, limit, QUIET)) as several:
-            async for each in several:
-                told = [await self._hear(message, answer) for message in each]
-                if any(told):
-                    self._changed()
-                    await asyncio.sleep(self._pause)
-
-    async def _hear(self, message: Message, answer: Answer) -> bool:
+    def _hear(self, message: Message) -> bool:
         """Whether this message announces a change of a list."""
-        if message.is_request:
-            await answer(message)
         if not message.is_notification or message.method not in NOTICES:
             return False
         if self._heard is not None:
             self._heard(message)
         return message.method != UPDATED
 
-    def _listens_in(self, session: Session | None) -> None:
+    def _listens_in(self, session: object) -> None:
         if self._listening_in is not None:
             self._listening_in(session)
-
-
-async def _unheard(message: Message) -> None:
-    del message  # a modern server asks nothing on a stream
 
 
 def _wanted(opening: Opening) -> Json:

@@ -121,7 +121,8 @@ def test_what_is_not_supported_yet_is_kept_and_said_to_be_left_out():
     assert one({}).left_out == "it has neither a url nor a command"
     assert one("text").left_out == "it has neither a url nor a command"
     local = one({"command": "uvx", "args": ["x", 1], "env": {"TZ": SECRET, "N": 1}})
-    assert local.left_out == "a local command is not supported yet"
+    assert local.left_out == ""
+    assert local.env == {"TZ": "${A_TZ}"}
     assert local.command == ["uvx", "x", "1"]
     assert local.env == {"TZ": "${A_TZ}"}
 

@@ -188,3 +188,22 @@ def test_a_range_with_public_addresses_is_said_to_be_one():
     ((*path, message),) = warnings(network=ranges)
     assert path == ["network", "allow_private", 1]
     assert message.startswith("this range holds public addresses")
+
+
+CLOCK = (Secret("uvx"), Secret("mcp-server-time"))
+
+
+@pytest.mark.promise("A3")
+def test_a_command_is_enough_and_excludes_a_url_and_what_belongs_to_one():
+    assert problems(Upstream("a", command=CLOCK)) == []
+    assert warnings(Upstream("a", command=CLOCK, env={"K": KEY}, cwd="/x", transport="stdio")) == []
+    assert problems(Upstream("a", URL, command=CLOCK))[0][2] == "command"
+    assert problems(Upstream("a", command=CLOCK, headers={"X-Key": KEY}))[0][2] == "headers"
+    assert problems(Upstream("a", command=CLOCK, auth=ApiKey(KEY)))[0][2] == "auth"
+    assert problems(Upstream("a", command=CLOCK, transport="streamable-http"))[0][2] == "transport"
+    assert problems(Upstream("a", URL, transport="stdio"))[0][2] == "transport"
+
+
+@pytest.mark.promise("A3")
+def test_an_environment_without_a_command_is_said_to_have_no_effect():
+    assert [each[2] for each in warnings(Upstream("a", URL, env={"K": KEY}, cwd="/x"))] == ["env", "cwd"]

@@ -91,3 +91,11 @@ def test_the_keys_with_units_are_those_of_the_shape():
                 if isinstance(one, Duration | Size):
                     units[type(one)].add(name)
     assert units == {Duration: set(DURATIONS), Size: set(SIZES)}
+
+
+@pytest.mark.promise("A3")
+def test_a_command_shows_but_what_came_from_a_variable():
+    text = 'upstreams: {a: {command: [npx, "--key=${KEY}"], env: {TOKEN: plain}, cwd: /srv}}'
+    found = {each.path: each.value for each in effective(load(text, environ={"KEY": "canary"}))}
+    assert found["upstreams.a.command"] == ["npx", "***"]
+    assert (found["upstreams.a.env.TOKEN"], found["upstreams.a.cwd"]) == ("***", "/srv")

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from mcp_hub.errors import BrokeProtocol, Busy, RefusedCredential, TimedOut, Unreachable, UpstreamError
-from mcp_hub.upstream.probe import CATALOG_OWNER, probe
+from mcp_hub.upstream.carrier import CATALOG_OWNER
+from mcp_hub.upstream.probe import probe
 from mcp_hub.wire.eras import Era
 from rig.fake_upstream import LEGACY, MODERN, Answer, FakeUpstream, Request, error, result
 from rig.parts import INFO, LIMITS, NOTHING, wires_to

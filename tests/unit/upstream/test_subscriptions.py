@@ -6,11 +6,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from mcp_hub.upstream.legacy import LegacyWire
-from mcp_hub.upstream.modern import ModernWire
-from mcp_hub.upstream.probe import Wires, probe
+from mcp_hub.upstream.probe import probe
 from mcp_hub.upstream.subscriptions import Subscriptions
 from mcp_hub.upstream.watch import Watch
+from mcp_hub.upstream.wires import Wires
 from rig.fake_upstream import Answer, FakeUpstream, Request, sse
 from rig.parts import INFO, NOTHING, channel_to
 
@@ -43,13 +42,10 @@ async def subscribing(fake: FakeUpstream, *, deadline: float = 4.0):
     """The subscription to this upstream, started, with what it tells."""
     updates = Updates()
     async with channel_to(fake) as channel:
-        wires = Wires(ModernWire(channel), LegacyWire(channel))
-        subscriptions = Subscriptions(
-            "up", channel, wires, NOTHING, INFO, updated=updates, deadline=deadline, waits=(0.001,)
-        )
+        wires = Wires.over(channel)
+        subscriptions = Subscriptions("up", wires, NOTHING, INFO, updated=updates, deadline=deadline, waits=(0.001,))
         watch = Watch(
             "up",
-            channel,
             wires,
             NOTHING,
             INFO,
@@ -150,7 +146,7 @@ async def test_in_a_new_session_it_is_subscribed_to_again():
     async with offering("legacy") as fake, subscribing(fake) as (subscriptions, updates):
         await granted(subscriptions, "x:1")
         fake.sessions.clear()
-        await subscriptions._wires.legacy.end(("catalog",))
+        await subscriptions._carrier.end(("catalog",))
         fake.cut_streams()
         assert await updates.next() == {"uri": "x:1"}
         assert [each["subscribed"] for each in fake.sessions.values()] == [{"x:1"}]

@@ -1,0 +1,321 @@
+"""One process that is spoken to: requests out, answers and everything around them in.
+
+Rule: what a process writes reaches the request it is about, or nobody; a process that breaks off, floods or babbles
+harms only the requests that it was asked itself.
+Source: MCP 2025-11-25, basic/transports ("stdio"); 2026-07-28, basic/transports/stdio.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, final
+
+from msgspec import Raw
+
+from mcp_hub.errors import BrokeProtocol, HubError, TimedOut, Unreachable, UpstreamError
+from mcp_hub.upstream.answer import checked
+from mcp_hub.upstream.call import ACKNOWLEDGED, NOTICES, PROGRESS, Call
+from mcp_hub.upstream.channel import Limits
+from mcp_hub.upstream.dialect import CANNOT_ASK, NOBODY_ANSWERED, asked_of, restored, wants_logs
+from mcp_hub.upstream.duplex import Duplex
+from mcp_hub.upstream.process import GRACE, Child, Command, start
+from mcp_hub.wire.eras import Era
+from mcp_hub.wire.jsonrpc import (
+    ABSENT,
+    Fields,
+    Malformed,
+    Message,
+    Reply,
+    fields,
+    is_batch,
+    notification,
+    parse,
+    parse_batch,
+    request,
+    response,
+)
+
+MOST_WAITING: Final = 16
+"""Messages about one request that wait for it to take them; beyond them the process has to wait."""
+MOST_QUESTIONS: Final = 16
+LOG_MESSAGE: Final = "notifications/message"
+CANCELLED: Final = "notifications/cancelled"
+_ANNOUNCEMENTS: Final = NOTICES | {ACKNOWLEDGED}
+"""What is about the upstream's lists and resources, and not about any request."""
+
+log = logging.getLogger(__name__)
+
+
+class LinkOver(Unreachable):
+    """The process was gone before the request was written: it did not run."""
+
+
+@dataclass(slots=True, eq=False)
+class _Pending:
+    """One request under way. What it is sent waits here, in order, until it takes it."""
+
+    call: Call | None
+    waiting: deque[tuple[Message, bytes]] = field(default_factory=deque[tuple[Message, bytes]])
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    room: asyncio.Event = field(default_factory=asyncio.Event)
+    failure: UpstreamError | None = None
+    questions: dict[bytes, asyncio.Task[None]] = field(default_factory=dict[bytes, "asyncio.Task[None]"])
+    was_asking: bool = False
+    is_over: bool = False
+
+    async def put(self, message: Message, data: bytes) -> None:
+        while len(self.waiting) >= MOST_WAITING and not self.is_over:
+            self.room.clear()
+            await self.room.wait()
+        if not self.is_over:
+            self.waiting.append((message, data))
+            self.news.set()
+
+    async def take(self) -> tuple[Message, bytes]:
+        while not self.waiting:
+            if self.failure is not None:
+                raise self.failure
+            self.news.clear()
+            await self.news.wait()
+        self.room.set()
+        return self.waiting.popleft()
+
+    def fail(self, failure: UpstreamError) -> None:
+        self.failure = failure
+        self.news.set()
+
+    def end(self) -> None:
+        self.is_over = True
+        self.waiting.clear()
+        self.room.set()
+        for question in self.questions.values():
+            question.cancel()
+
+
+@final
+class Link:
+    """A process and the requests under way there. `over` is called once, when it has ended without being told to.
+
+    `may_ask` are the methods by which a legacy process may ask its client; `None` while it may not ask at all.
+    `heard` takes announcements, which are of no request.
+    """
+
+    def __init__(
+        self, child: Child, limits: Limits, *, heard: Callable[[Message], None], over: "Callable[[Link, bool], None]"
+    ) -> None:
+        self.name = child.name
+        self.may_ask: frozenset[str] | None = None
+        self.is_over = False
+        self._child = child
+        self._limits = limits
+        self._heard = heard
+        self._over = over
+        self._duplex = Duplex[_Pending]()
+        self._babbles = False
+        self._is_ending = False
+        self._reader = asyncio.ensure_future(self._read())
+
+    @property
+    def last_words(self) -> str:
+        """What the process said last on standard error, on one line, for the log."""
+        return " | ".join(self._child.remarks.last)
+
+    @classmethod
+    async def start(
+        cls,
+        name: str,
+        command: Command,
+        limits: Limits,
+        *,
+        heard: Callable[[Message], None],
+        over: "Callable[[Link, bool], None]",
+    ) -> "Link":
+        """Start the command and speak to it.
+
+        Raises:
+            Unreachable: it cannot be started.
+        """
+        return cls(await start(name, command, limits.result + limits.event), limits, heard=heard, over=over)
+
+    async def ask(
+        self,
+        method: str,
+        params: Callable[[int], tuple[Fields, Raw | None]],
+        *,
+        call: Call | None = None,
+        wait: float | None,
+        cancellable: bool = True,
+    ) -> Reply:
+        """Send one request and read its answer; what comes before it goes to the call.
+
+        `params` makes the request's params for its number, and says which progress token the number stands for.
+        `wait` are the seconds without any sign of it, `None` for no end. Cancellation cancels the request there too,
+        unless it is one of those that open a session and cannot be cancelled.
+
+        Raises:
+            LinkOver: the process is gone, the request was not sent.
+            TimedOut, Unreachable, BrokeProtocol: as their names say.
+        """
+        if self.is_over or self._is_ending:
+            raise LinkOver(self.name, f"{self.name} has ended by itself.")
+        pending = _Pending(call)
+        of_one_client = call is not None and call.client.era is Era.LEGACY
+        number = self._duplex.open(pending, is_call=call is not None, of_one_client=of_one_client)
+        try:
+            given, token = params(number)
+            await self._write(request(number, method, given), wait)
+            return await self._answer(pending, number, token, wait)
+        except (asyncio.CancelledError, TimedOut):
+            if cancellable:
+                reason = {"requestId": number, "reason": "the caller gave up"}
+                self._child.write_now(notification(CANCELLED, reason))
+            raise
+        finally:
+            self._duplex.close(number)
+            pending.end()
+
+    def tell(self, body: bytes) -> None:
+        """Send a notification; lost if the process does not read."""
+        self._child.write_now(body)
+
+    async def end(self) -> None:
+        """End the process and wait until nothing of it is left."""
+        self._is_ending = True
+        await self._child.end()
+        _, stuck = await asyncio.wait([self._reader], timeout=GRACE)
+        if stuck:  # somebody does not take what was read for him
+            self._reader.cancel()
+            self._finish()
+
+    async def _write(self, body: bytes, wait: float | None) -> None:
+        try:
+            async with asyncio.timeout(wait):
+                await self._child.write(body)
+        except TimeoutError as error:
+            raise TimedOut(self.name, f"{self.name} does not read what it is sent. The call was not made.") from error
+
+    async def _answer(self, pending: _Pending, number: int, token: Raw | None, wait: float | None) -> Reply:
+        while True:
+            message, data = await self._next(pending, wait)
+            if message.method is None:
+                try:
+                    return checked(self.name, message, number)
+                except Malformed as error:
+                    raise BrokeProtocol(self.name, f"{self.name} sent an answer that is not valid JSON.") from error
+            await _emit(pending.call, message, data, token)
+
+    async def _next(self, pending: _Pending, wait: float | None) -> tuple[Message, bytes]:
+        while True:
+            try:
+                async with asyncio.timeout(wait):
+                    return await pending.take()
+            except TimeoutError as error:
+                if not (pending.questions or pending.was_asking):  # else it was the client that took its time
+                    effects = "The call may have had effects."
+                    raise TimedOut(self.name, f"{self.name} did not answer in time. {effects}") from error
+                pending.was_asking = bool(pending.questions)
+
+    # What the process writes
+
+    async def _read(self) -> None:
+        while (line := await self._child.line()) is not None:
+            if line.strip():
+                await self._take(line)
+        self.is_over = True
+        await self._child.settle()
+        had_pending = self._finish()
+        if not self._is_ending:
+            self._over(self, had_pending)
+            await self._child.end()
+
+    def _finish(self) -> bool:
+        """Whether there was anything under way, which has failed with this."""
+        self.is_over = True
+        pending = self._duplex.pending()
+        for each in pending:
+            each.fail(self.farewell())
+        return bool(pending)
+
+    def farewell(self) -> Unreachable:
+        """How the process has ended, as an error of whatever was under way."""
+        code = self._child.exit_code
+        how = "" if code is None else f" (exit code {code})" if code >= 0 else f" (signal {-code})"
+        return Unreachable(self.name, f"The process of {self.name} has ended{how}. The call may have had effects.")
+
+    async def _take(self, line: bytes) -> None:
+        try:
+            for part in parse_batch(line) if is_batch(line) else (line,):
+                await self._route(parse(part), part)
+        except Malformed:
+            # "The server MUST NOT write anything to its stdout that is not a valid MCP message": many greet there.
+            if not self._babbles:
+                self._babbles = True
+                log.warning("%s writes to its standard output what is no message; it is left out", self.name)
+
+    async def _route(self, message: Message, data: bytes) -> None:
+        pending = self._duplex.whose(message)
+        if message.is_request:
+            self._asked(message, pending)
+        elif message.method == CANCELLED:
+            self._withdraw(message)
+        elif message.method in _ANNOUNCEMENTS:
+            self._heard(message)
+        elif pending is None:
+            return  # about nothing that is under way
+        elif message.method is None or len(data) <= self._limits.event:
+            await pending.put(message, data)
+        else:
+            log.warning("%s sent a notification of more than %d bytes; it is left out", self.name, self._limits.event)
+
+    def _asked(self, asked: Message, pending: _Pending | None) -> None:
+        if asked.method == "ping":
+            self._child.write_now(response(asked.id, Reply(result=b"{}")))
+            return
+        call = pending.call if pending is not None else None
+        number = bytes(asked.id)
+        if pending is None or call is None or call.ask_client is None or not self._may(asked, pending):
+            if self.may_ask is not None:  # 2026-07-28: clients write no responses
+                self._child.write_now(response(asked.id, Reply(error=CANNOT_ASK)))
+            return
+        task = asyncio.ensure_future(self._question(pending, call, asked))
+        pending.questions[number] = task
+        task.add_done_callback(lambda _: pending.questions.pop(number, None))
+
+    def _may(self, asked: Message, pending: _Pending) -> bool:
+        known = self.may_ask is not None and asked.method in self.may_ask
+        return known and len(pending.questions) < MOST_QUESTIONS and bytes(asked.id) not in pending.questions
+
+    async def _question(self, pending: _Pending, call: Call, asked: Message) -> None:
+        if call.ask_client is None:
+            raise AssertionError("only a client that can be asked is asked")
+        try:
+            reply = await asked_of(call.ask_client, asked)
+        except HubError:
+            reply = Reply(error=NOBODY_ANSWERED)
+        pending.was_asking = True
+        await self._child.write(response(asked.id, reply))
+
+    def _withdraw(self, message: Message) -> None:
+        try:
+            number = bytes(fields(message.params).get("requestId", ABSENT))
+        except Malformed:
+            return
+        for pending in self._duplex.pending():
+            question = pending.questions.get(number)
+            if question is not None:
+                question.cancel()
+
+
+async def _emit(call: Call | None, message: Message, data: bytes, token: Raw | None) -> None:
+    if call is None:
+        return
+    if message.method == PROGRESS:
+        if token is not None:
+            await call.emit(restored(message, token))
+    elif message.method == LOG_MESSAGE:
+        if wants_logs(call):
+            await call.emit(data)
+    else:
+        await call.emit(data)

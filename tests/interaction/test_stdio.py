@@ -1,0 +1,102 @@
+"""Local commands behind a whole hub: published servers, what they are given, and what is left of them."""
+
+import asyncio
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+import node_tools
+import python1_tools
+from interaction.whole_hub import Client, killed, said, serving
+from rig.commands import gone, is_alive, words
+
+pytestmark = pytest.mark.promise("A3")
+
+
+def configured(**commands: list[str | Path]) -> str:
+    """A configuration with these commands as upstreams."""
+    upstreams = {name: {"command": [str(part) for part in each]} for name, each in commands.items()}
+    return json.dumps({"version": 1, "upstreams": upstreams})
+
+
+async def where(client: Client, upstream: str = "small") -> int:
+    return json.loads(said(await client.call(f"{upstream}__where")))["pid"]
+
+
+@pytest.fixture(scope="module")
+def scripts() -> Path:
+    """Where the published servers' commands are."""
+    return python1_tools.install(python1_tools.PUBLISHED).parent
+
+
+async def test_published_servers_are_used_by_clients_of_both_eras(tmp_path, scripts):
+    everything = [node_tools.install(), node_tools.EVERYTHING, "stdio"]
+    servers = {name: [scripts / f"mcp-server-{name}"] for name in ("time", "git", "fetch")}
+    async with (
+        serving(configured(everything=everything, **servers), tmp_path) as hub,
+        Client(hub.url) as client,
+        asyncio.timeout(60),
+    ):
+        names = set(await client.names())
+        assert {"time__get_current_time", "git__git_status", "fetch__fetch", "everything__echo"} <= names
+        session = await client.open()
+        for asking in (client, session):
+            assert "Echo: hello" in said(await asking.call("everything__echo", message="hello"))
+            assert "datetime" in said(await asking.call("time__get_current_time", timezone="UTC"))
+        eras = {name: each["era"] for name, each in (await client.status()).items()}
+        assert eras == {"everything": "legacy", "time": "modern", "git": "modern", "fetch": "modern"}
+
+
+@pytest.mark.promise("T63")
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+async def test_a_command_sees_nothing_of_the_hubs_environment(tmp_path, era):
+    hidden = {"MCP_HUB_CANARY": "canary", "SECRET_OF_OTHERS": "canary"}
+    async with serving(configured(small=words(era)), tmp_path, env=hidden) as hub, Client(hub.url) as client:
+        found = said(await client.call("small__environment"))
+        assert "canary" not in found
+        assert not [key for key in json.loads(found) if key.startswith("MCP_HUB")]
+
+
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+async def test_sessions_have_processes_of_their_own_which_end_with_them(tmp_path, era):
+    async with serving(configured(small=words(era)), tmp_path) as hub, Client(hub.url) as client:
+        first, second = await client.open(), await client.open()
+        pids = [json.loads(said(await each.call("small__where")))["pid"] for each in (first, second)]
+        assert pids[0] != pids[1]
+        await client.http.delete(client.url, headers=first.headers)
+        await gone(pids[0])
+        assert is_alive(pids[1])
+    assert not is_alive(pids[1])
+
+
+async def test_a_crash_costs_one_call_and_the_others_nothing(tmp_path):
+    config = configured(small=words("legacy"), other=words("modern"))
+    async with serving(config, tmp_path) as hub, Client(hub.url) as client:
+        crashed = await client.call("small__crash")
+        assert crashed["isError"]
+        assert "exit code 3" in said(crashed)
+        assert said(await client.call("other__echo")) == said(await client.call("small__echo")) == "{}"
+
+
+async def test_a_killed_hub_leaves_no_process_behind(tmp_path):
+    async with serving(configured(small=words("legacy")), tmp_path) as hub, Client(hub.url) as client:
+        pid = await where(client)
+        mine = [int(each) for each in os.listdir("/proc") if each.isdigit() and _parent(int(each)) == hub.process.pid]
+        assert pid in mine
+        await killed(hub)
+        await gone(*mine)
+
+
+async def test_a_hub_that_ends_takes_a_stubborn_process_with_it(tmp_path):
+    async with serving(configured(small=words("legacy", "stubborn")), tmp_path) as hub, Client(hub.url) as client:
+        pid = await where(client)
+    assert not is_alive(pid)
+
+
+def _parent(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
