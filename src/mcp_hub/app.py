@@ -7,7 +7,7 @@ import asyncio
 import hashlib
 import os
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, final
 from urllib.parse import urlsplit
@@ -39,6 +39,7 @@ from mcp_hub.inbound.guard import LOOPBACK, Guard
 from mcp_hub.inbound.head import read_head
 from mcp_hub.inbound.outcome import Refused
 from mcp_hub.inbound.sessions import MemorySessions
+from mcp_hub.inbound.stdio import Stdio, Write
 from mcp_hub.principal import LOCAL, Principal
 from mcp_hub.secret import Secret
 from mcp_hub.store.base import CallRecord, Store
@@ -86,7 +87,17 @@ class Hub:
         self._endpoint: App | None = None
         self._site: App | None = None
         self._notices: Notices | None = None
+        self._road: Road | None = None
         self._running = AsyncExitStack()
+
+    async def speak(self, lines: AsyncIterator[bytes], write: Write) -> None:
+        """Serve one client that speaks line by line, until there are no more lines. Call it inside `async with hub`.
+
+        `write` puts out one line with its end.
+        """
+        if self._road is None or self._notices is None:
+            raise RuntimeError("the hub has not been started")
+        await Stdio(self._road, self._notices, LOCAL, write).serve(lines)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI 3: HTTP and lifespan."""
@@ -120,7 +131,7 @@ class Hub:
     async def __aexit__(self, *failure: object) -> None:
         """End every upstream session, store what waits."""
         self.drain()
-        self._endpoint = self._site = None
+        self._endpoint = self._site = self._road = None
         await self._running.aclose()
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
@@ -174,6 +185,7 @@ class Hub:
         parking = Parking()
         asking = Asking(Seal(await store.keep_setting_if_absent(_STATE_KEY, secrets.token_bytes(KEY_BYTES))), parking)
         road = Road(upstreams, listing, Credentials(credentials), asking=asking, calls=calls, server_info=_SERVER_INFO)
+        self._road = road
         self._serve(config.server, road, notices, upstreams, _absent(config.upstreams, declared))
         stack.push_async_callback(memory.flush)
         stack.push_async_callback(_close_all, list(upstreams.values()))

@@ -31,6 +31,7 @@ class Entry:
 
 COMMANDS: Final = {
     "serve": Entry("mcp_hub.cli.serve", "serve", "Run the hub."),
+    "stdio": Entry("mcp_hub.cli.stdio", "stdio", "Run the hub on standard input and output, for one client."),
     "init": Entry("mcp_hub.cli.config_commands", "init", "Write a first configuration, with comments."),
     "validate": Entry("mcp_hub.cli.config_commands", "validate", "Say everything that is wrong with a configuration."),
     "config": Entry("mcp_hub.cli.config_commands", "config", "Show the configuration, or its JSON Schema."),

@@ -20,7 +20,8 @@ class Ask:
     `params` and `meta` are the caller's own members, still encoded; `meta` is `params["_meta"]`, decoded one level.
     `session` is the downstream legacy session's id, `None` for modern requests. `emit` may be called any number of
     times before the answer is returned. `ask_client` asks a legacy client on the stream of this request; a modern
-    client is asked by its results. `param_headers` are the request's `Mcp-Param-*` headers, lower-case.
+    client is asked by its results. `param_headers` are the request's `Mcp-Param-*` headers, lower-case; `None` where
+    requests have no headers, so that nothing has to be repeated in them.
     """
 
     caller: Principal
@@ -31,7 +32,7 @@ class Ask:
     emit: Emit
     session: str | None = None
     ask_client: AskClient | None = None
-    param_headers: dict[str, str] = field(default_factory=dict[str, str])
+    param_headers: dict[str, str] | None = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)

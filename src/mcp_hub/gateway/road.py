@@ -186,7 +186,7 @@ def _required(ask: Ask, member: str) -> str:
 def _param_headers(ask: Ask, route: Route) -> dict[str, str]:
     arguments = value(ask.params.get("arguments", _NOTHING))
     given = cast("Json", arguments) if isinstance(arguments, dict) else {}
-    if ask.client.era is Era.MODERN:
+    if ask.client.era is Era.MODERN and ask.param_headers is not None:
         wrong = check_param_headers(route.params, given, ask.param_headers)
         if wrong is not None:
             raise HeaderMismatch(wrong)

@@ -22,7 +22,7 @@ from typing import Final
 from msgspec import Raw
 
 from mcp_hub.errors import BadRequest
-from mcp_hub.gateway.ask import Ask, Gateway
+from mcp_hub.gateway.ask import Ask, Description, Gateway
 from mcp_hub.gateway.listener import Listener
 from mcp_hub.gateway.notices import Notices
 from mcp_hub.inbound.exchange import Exchange
@@ -84,18 +84,13 @@ class Legacy:
         if head.raw(SESSION) is not None:
             await self.session(head, caller)
             raise Refused(INVALID_REQUEST, "This session is open already; initialize goes without its id", status=400)
-        client = _client(incoming.params)
+        client = client_of(incoming.params)
         # The session id travels in a header, so this answer waits rather than becoming a stream beforehand.
         exchange.accepts = exchange.accepts._replace(events=False)
         hub = await self._gateway.describe(caller)
         session = await self._sessions.open(caller, client)
         exchange.headers = ((SESSION, session.id.encode("ascii")),)
-        result = {
-            "protocolVersion": client.revision,
-            "capabilities": hub.capabilities,
-            "serverInfo": hub.server_info,
-        }
-        return Reply(result=encode(result | {"instructions": hub.instructions} if hub.instructions else result))
+        return introduction(client, hub)
 
     async def post(
         self, exchange: Exchange, session: Session, caller: Principal, incoming: Incoming, stop: Stop | None = None
@@ -137,7 +132,7 @@ class Legacy:
             exchange.flight.enter(Phase.ANSWERING)
             await exchange.keep_alive()
             async with session.reading:
-                return await relay(exchange, listener)
+                return await relay(exchange.emit, listener)
         finally:
             session.streams.discard(exchange)
 
@@ -151,26 +146,15 @@ class Legacy:
         if method == "ping":
             return Reply(result=_EMPTY)
         if method == "logging/setLevel":
-            await self._gateway.set_log_level(session.id, _level(params))
+            await self._gateway.set_log_level(session.id, level_of(params))
             return Reply(result=_EMPTY)
         if method in SUBSCRIBING:
-            return await self._subscription(session, method, params)
+            return await subscription(self._notices, self._listener(session), method, params)
         if meta is None and "_meta" in params:
             raise BadRequest("params._meta must be an object")
         ask_client = partial(session.questions.ask, exchange.emit) if exchange.accepts.events else None
         ask = Ask(caller, session.client, method, params, meta or {}, exchange.emit, session.id, ask_client)
         return await self._gateway.answer(ask)
-
-    async def _subscription(self, session: Session, method: str, params: Fields) -> Reply:
-        uri = text(params.get("uri"))
-        if uri is None:
-            raise BadRequest(f"{method} needs a string 'uri'.")
-        listener = self._listener(session)
-        if method == SUBSCRIBE:
-            await subscribe(self._notices, listener, uri)
-        else:
-            self._notices.unsubscribe(listener, uri)
-        return Reply(result=_EMPTY)
 
     def _listener(self, session: Session) -> Listener:
         if session.state is State.ENDED:
@@ -178,6 +162,23 @@ class Legacy:
         if session.listener is None:
             session.listener = self._notices.open(session.owner)
         return session.listener
+
+
+async def subscription(notices: Notices, listener: Listener, method: str, params: Fields) -> Reply:
+    """Serve one of `SUBSCRIBING`.
+
+    Raises:
+        BadRequest: it names no resource.
+        UnknownMethod: nobody tells of changes to this resource.
+    """
+    uri = text(params.get("uri"))
+    if uri is None:
+        raise BadRequest(f"{method} needs a string 'uri'.")
+    if method == SUBSCRIBE:
+        await subscribe(notices, listener, uri)
+    else:
+        notices.unsubscribe(listener, uri)
+    return Reply(result=_EMPTY)
 
 
 def _told(session: Session, method: str | None, params: Fields) -> None:
@@ -195,7 +196,18 @@ def _key(number: Raw) -> object:
     return key if isinstance(key, str | int | float) else None
 
 
-def _client(params: Fields) -> Client:
+def introduction(client: Client, hub: Description) -> Reply:
+    """The answer to `initialize`."""
+    result = {"protocolVersion": client.revision, "capabilities": hub.capabilities, "serverInfo": hub.server_info}
+    return Reply(result=encode(result | {"instructions": hub.instructions} if hub.instructions else result))
+
+
+def client_of(params: Fields) -> Client:
+    """What a client says of itself by `initialize`.
+
+    Raises:
+        BadRequest: it does not say what it has to.
+    """
     if "protocolVersion" not in params or (offered := text(params["protocolVersion"])) is None:
         raise BadRequest("initialize needs protocolVersion, a string")
     info = _object(params, "clientInfo")
@@ -214,7 +226,12 @@ def _object(params: Fields, name: str) -> Raw | None:
     return raw.copy()
 
 
-def _level(params: Fields) -> str:
+def level_of(params: Fields) -> str:
+    """The level that `logging/setLevel` names.
+
+    Raises:
+        BadRequest: it is none.
+    """
     level = text(params.get("level"))
     if level not in LEVELS:
         raise BadRequest(f"level must be one of {', '.join(sorted(LEVELS))}")

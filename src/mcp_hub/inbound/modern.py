@@ -79,7 +79,11 @@ class Modern:
         if method == "server/discover":
             return self._discover(caller)
         if method == LISTEN:
-            return listen(self._notices, exchange, caller, incoming)
+            if not exchange.accepts.events:
+                raise Refused(
+                    INVALID_REQUEST, f"{LISTEN} is answered by a stream; accept text/event-stream", status=406
+                )
+            return listen(self._notices, exchange.emit, caller, incoming)
         if method in REMOVED:
             raise UnknownMethod(f"Revision {client.revision} has no method {method}")
         ask = Ask(caller, client, method, params, meta or {}, exchange.emit, param_headers=head.params)
@@ -89,13 +93,13 @@ class Modern:
         return Reply(result=discovery(await self._gateway.describe(caller)))
 
 
-def climb(head: Head, method: str, params: Fields, meta: Fields | None) -> Client:
-    """Who sent the request, if every rung of the ladder holds.
+def climb(head: Head | None, method: str, params: Fields, meta: Fields | None) -> Client:
+    """Who sent the request, if every rung of the ladder holds; `head` is `None` where there are no headers.
 
     Raises:
         Refused: naming the first rung that does not.
     """
-    if head.repeated and (twice := ROUTING & head.repeated):
+    if head is not None and head.repeated and (twice := ROUTING & head.repeated):
         raise _mismatch(f"{min(twice).decode()} stands more than once")
     if meta is None:
         raise _no_meta("params._meta must be an object")
@@ -103,7 +107,8 @@ def climb(head: Head, method: str, params: Fields, meta: Fields | None) -> Clien
         if key not in meta:
             raise _no_meta(f"params._meta has no {key}")
     revision = text(meta[META_VERSION])
-    _compare(head, revision, method, params)
+    if head is not None:
+        _compare(head, revision, method, params)
     if revision is None:
         raise _no_meta(f"{META_VERSION} must be a string")
     if revision not in MODERN_REVISIONS:

@@ -1,4 +1,4 @@
-"""Notices of change on their way to a client: by `subscriptions/listen`, or on the GET stream of a legacy session.
+"""Notices of change on their way to a client: by `subscriptions/listen`, or in a legacy session.
 
 Rule: the acknowledgement comes first and says what will really be told; every notice carries the listener's own id.
 Source: MCP 2026-07-28 basic/patterns/subscriptions; 2025-11-25 basic/transports "Listening for Messages from the
@@ -11,14 +11,14 @@ from typing import Final, cast
 from msgspec import Raw
 
 from mcp_hub.errors import BadRequest, UnknownMethod
+from mcp_hub.gateway.ask import Emit
 from mcp_hub.gateway.listener import Listener, Over
 from mcp_hub.gateway.notices import KINDS, Notices, acknowledged
-from mcp_hub.inbound.exchange import Exchange
 from mcp_hub.inbound.incoming import Incoming
-from mcp_hub.inbound.outcome import Outcome, Refused, Written
+from mcp_hub.inbound.outcome import Outcome, Written
 from mcp_hub.principal import Principal
 from mcp_hub.wire.eras import META_SUBSCRIPTION
-from mcp_hub.wire.jsonrpc import INVALID_REQUEST, Fields, Json, Malformed, Reply, encode, notification, value
+from mcp_hub.wire.jsonrpc import Fields, Json, Malformed, Reply, encode, notification, value
 
 LISTEN: Final = "subscriptions/listen"
 LARGEST: Final = 64 * 1024
@@ -34,26 +34,23 @@ class Wanted:
     uris: tuple[str, ...]
 
 
-async def listen(notices: Notices, exchange: Exchange, caller: Principal, incoming: Incoming) -> Outcome:
-    """Serve one `subscriptions/listen` until its client hangs up, or the hub stops, or the client does not keep up.
+async def listen(notices: Notices, emit: Emit, caller: Principal, incoming: Incoming) -> Outcome:
+    """Serve one `subscriptions/listen` until this is cancelled, or the hub stops, or the client does not keep up.
 
     Raises:
-        Refused: the client takes no stream.
         BadRequest: the filter is none, or names too many resources.
         Forbidden: there are too many listeners.
     """
-    if not exchange.accepts.events:
-        raise Refused(INVALID_REQUEST, f"{LISTEN} is answered by a stream; accept text/event-stream", status=406)
     wanted = read_filter(incoming.params)
     number = incoming.message.id.copy()
     listener = notices.open(caller.key, wanted.kinds)
     try:
         granted = await notices.subscribe(listener, wanted.uris)
         told: Json = {"notifications": acknowledged(wanted.kinds, [uri for uri in wanted.uris if uri in granted])}
-        await exchange.emit(_tagged(_ACKNOWLEDGED, {key: Raw(encode(each)) for key, each in told.items()}, number))
+        await emit(_tagged(_ACKNOWLEDGED, {key: Raw(encode(each)) for key, each in told.items()}, number))
         while heard := await listener.heard():
             for method, params in heard:
-                await exchange.emit(_tagged(method, params, number))
+                await emit(_tagged(method, params, number))
         if listener.over is not Over.ENDED:
             return Written()  # without a result, which tells the client that it has to ask again
         return Reply(result=encode({"resultType": "complete", "_meta": {META_SUBSCRIPTION: number}}))
@@ -61,11 +58,11 @@ async def listen(notices: Notices, exchange: Exchange, caller: Principal, incomi
         listener.close()
 
 
-async def relay(exchange: Exchange, listener: Listener) -> Outcome:
-    """Write a legacy session's notices to one of its streams until the listener is over."""
+async def relay(emit: Emit, listener: Listener) -> Outcome:
+    """Write a legacy session's notices until the listener is over."""
     while heard := await listener.heard():
         for method, params in heard:
-            await exchange.emit(notification(method, params or None))
+            await emit(notification(method, params or None))
     return Written()
 
 

@@ -1,0 +1,122 @@
+"""`mcp-hub stdio`: the same hub on standard input and output, for clients that start commands.
+
+Rule: standard output carries messages of the protocol and nothing else; whatever is printed otherwise, by whichever
+library, goes to standard error.
+"""
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final, final
+
+import click
+
+from mcp_hub.cli.options import file_option, named_or_found
+from mcp_hub.config.model import Config
+
+_STDIN, _STDOUT, _STDERR = 0, 1, 2
+_CHUNK: Final = 64 * 1024
+_WAITING: Final = 16
+"""Chunks that may wait to be served; beyond them the client has to wait."""
+
+
+@click.command()
+@file_option
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="warning",
+    show_default=True,
+    help="Log what is at least this important, to standard error.",
+)
+@click.option("--log-json", is_flag=True, help="Write the log as JSON lines.")
+def stdio(file: Path | None, log_level: str, *, log_json: bool) -> None:
+    """Run the hub on standard input and output, for one client that starts commands.
+
+    Ends with its input, or with SIGTERM.
+    """
+    from mcp_hub.audit.logs import configure  # noqa: PLC0415 - the log is loaded only where something runs
+
+    config = named_or_found(file) or Config()
+    configure(json=log_json, level=log_level.upper())
+    out = os.dup(_STDOUT)
+    os.dup2(_STDERR, _STDOUT)
+    asyncio.run(_serve(config, out))
+
+
+async def _serve(config: Config, out: int) -> None:
+    from mcp_hub.app import create_app  # noqa: PLC0415 - wrong configurations are told of without loading a hub
+
+    async def write(line: bytes) -> None:
+        await asyncio.to_thread(_write_all, out, line)
+
+    task = asyncio.current_task()
+    if task is None:
+        raise AssertionError("a coroutine runs in a task")
+    loop = asyncio.get_running_loop()
+    source = _Input(loop, config.server.max_request)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, source.end)
+    async with create_app(config) as hub:
+        source.start()
+        await hub.speak(source.lines(), write)
+
+
+def _write_all(out: int, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(out, left) :]
+
+
+@final
+class _Input:
+    """Standard input, line by line, whatever it is: a pipe, a terminal, a file. Read by a thread of its own."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, longest: int) -> None:
+        self._loop = loop
+        self._longest = longest
+        self._chunks = asyncio.Queue[bytes](_WAITING)
+        self._over = asyncio.Event()
+
+    def start(self) -> None:
+        # A daemon, since nothing can end a thread that waits for input but the end of the process.
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def end(self) -> None:
+        """No more lines are served."""
+        self._over.set()
+
+    async def lines(self) -> AsyncIterator[bytes]:
+        """The lines, without their ends; of one that is too long, what makes it no message."""
+        begun = bytearray()
+        while chunk := await self._next():
+            *whole, rest = chunk.split(b"\n")
+            for line in whole:
+                begun += line[: self._longest + 1 - len(begun)]
+                yield bytes(begun[: self._longest])
+                begun.clear()
+            begun += rest[: self._longest + 1 - len(begun)]
+        if begun:
+            yield bytes(begun)
+
+    async def _next(self) -> bytes:
+        getting, over = asyncio.ensure_future(self._chunks.get()), asyncio.ensure_future(self._over.wait())
+        await asyncio.wait({getting, over}, return_when=asyncio.FIRST_COMPLETED)
+        over.cancel()
+        return getting.result() if getting.done() else b""
+
+    def _read(self) -> None:
+        while True:
+            try:
+                chunk = os.read(_STDIN, _CHUNK)
+            except OSError:
+                chunk = b""
+            try:
+                asyncio.run_coroutine_threadsafe(self._chunks.put(chunk), self._loop).result()
+            except (RuntimeError, asyncio.CancelledError):
+                return  # the hub has ended
+            if not chunk:
+                return
