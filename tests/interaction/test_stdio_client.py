@@ -162,3 +162,25 @@ async def test_however_it_ends_nothing_of_it_is_left(tmp_path, how):
             hub.process.send_signal(signal.Signals[how])
             assert await hub.process.wait() == (0 if how == "SIGTERM" else -signal.SIGKILL)
         await gone(pid)
+
+
+@pytest.mark.promise("A5")
+async def test_a_legacy_client_hears_of_changes(tmp_path):
+    async with started(tmp_path) as hub:
+        await hub.open()
+        await hub.ask("tools/list", {})
+        hub.tell(call("change", 7))
+        expected = {7, "notifications/tools/list_changed"}
+        while expected:  # the first contact with the upstream may itself have been a change
+            heard = await hub.hear()
+            expected.discard(heard.get("method", heard.get("id")))
+
+
+@pytest.mark.promise("A5")
+async def test_a_modern_client_hears_of_changes_under_the_number_it_asked_with(tmp_path):
+    async with started(tmp_path, "modern") as hub:
+        hub.tell(modern("subscriptions/listen", {"notifications": {"toolsListChanged": True}}, number="mine")[0])
+        acknowledged = await hub.hear()
+        assert acknowledged["method"] == "notifications/subscriptions/acknowledged"
+        assert acknowledged["params"]["notifications"] == {"toolsListChanged": True}
+        assert acknowledged["params"]["_meta"] == {"io.modelcontextprotocol/subscriptionId": "mine"}

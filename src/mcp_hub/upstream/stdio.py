@@ -284,12 +284,10 @@ class Processes:
 
     def _announced(self, owner: Owner, message: Message) -> None:
         served = self._served.get(owner)
+        if served is not None and served.announced(message):
+            return
         # What an owner's process announces of its resources is about that process, and nobody has subscribed there.
-        if (
-            not (served is not None and served.announced(message))
-            and message.method in CHANGES
-            and self._ear is not None
-        ):
+        if message.method in CHANGES and self._ear is not None:
             self._ear.overheard(message)
 
     def _ended(self, served: _Served, *, asked: bool) -> None:

@@ -5,6 +5,8 @@ import json
 
 import pytest
 
+from mcp_hub.gateway.notices import Notices
+from mcp_hub.gateway.view import Views
 from mcp_hub.inbound import stdio
 from mcp_hub.inbound.stdio import Stdio
 from unit.inbound.hub import ALICE, META, Road
@@ -42,7 +44,7 @@ class Pipes:
 async def spoken(road, *lines):
     pipes = Pipes(*lines)
     async with asyncio.timeout(5):
-        await Stdio(road, ALICE, pipes.write).serve(pipes.read())
+        await Stdio(road, Notices(Views({}, {}, 0)), ALICE, pipes.write).serve(pipes.read())
     return pipes.heard
 
 
