@@ -8,12 +8,17 @@ from dataclasses import replace
 
 import pytest
 
-from mcp_hub.store.base import CallRecord, Remembered, Store
+from mcp_hub.store.base import CallRecord, Remembered, SessionUse, Store, StoredSession
 
 FEW = 20
 """`most_calls` of the store under test."""
 
 KNOWN = Remembered("default", "docs", "shared", "https://docs.example.com/mcp", "modern", b"catalog", 1000.0)
+
+SESSION = StoredSession(
+    b"d" * 32, ("default", "local", "me"), "2025-11-25", b'{"roots":{}}', b'{"name":"c"}', "info",
+    ("docs+memo://1", "docs+memo://\u00e4"), 1000.0, 1500.0,
+)  # fmt: skip
 
 
 def call(at: int, tenant: str = "default") -> CallRecord:
@@ -135,6 +140,35 @@ class StoreSuite:
         await store.append_calls([record])
         assert await store.calls("default", limit=1) == [record]
         assert await store.calls(hostile, limit=1) == []
+
+    @pytest.mark.promise("A4")
+    async def test_a_session_comes_back_as_it_was_and_only_under_its_own_digest(self, store: Store):
+        plain = replace(SESSION, id=b"p" * 32, info=None, log_level=None, resources=())
+        await store.keep_sessions([SESSION, plain])
+        assert await store.session(SESSION.id) == SESSION
+        assert await store.session(plain.id) == plain
+        assert await store.session(b"x" * 32) is None
+        assert await store.session(b"") is None
+
+    @pytest.mark.promise("A4")
+    async def test_sessions_are_listed_by_their_last_use_and_a_use_revives_none_that_was_dropped(self, store: Store):
+        others = [replace(SESSION, id=bytes([at]) * 32, used_at=float(at)) for at in (3, 1, 2)]
+        await store.keep_sessions(others)
+        await store.touch_sessions([(others[1].id, 9.0), (b"x" * 32, 10.0)])
+        await store.drop_sessions([others[2].id, b"y" * 32])
+        await store.touch_sessions([(others[2].id, 11.0)])
+        assert await store.session_uses() == [
+            SessionUse(others[0].id, SESSION.owner, 3.0),
+            SessionUse(others[1].id, SESSION.owner, 9.0),
+        ]
+
+    @pytest.mark.promise("A4")
+    async def test_keeping_a_session_again_replaces_it(self, store: Store):
+        changed = replace(SESSION, log_level="error", resources=(), used_at=2000.0)
+        await store.keep_sessions([SESSION])
+        await store.keep_sessions([changed])
+        assert await store.session(SESSION.id) == changed
+        assert len(await store.session_uses()) == 1
 
     async def test_closing_twice_is_no_error(self, store: Store):
         await store.aclose()

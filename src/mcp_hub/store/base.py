@@ -48,6 +48,34 @@ class CallRecord(NamedTuple):
     milliseconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class StoredSession:
+    """One session of a client, so that the client finds it again after a restart.
+
+    `id` is a digest of the session id, which is itself never stored: whoever reads the store can enter no session.
+    `owner` is (tenant, issuer, subject). `capabilities` and `info` are what the client said of itself, encoded;
+    `resources` are the URIs it subscribed to. Times are unix seconds.
+    """
+
+    id: bytes
+    owner: tuple[str, str, str]
+    revision: str
+    capabilities: bytes
+    info: bytes | None
+    log_level: str | None
+    resources: tuple[str, ...]
+    created_at: float
+    used_at: float
+
+
+class SessionUse(NamedTuple):
+    """Whose a stored session is, and when it was used last as far as that was written: what is known of all of them."""
+
+    id: bytes
+    owner: tuple[str, str, str]
+    used_at: float
+
+
 class Store(Protocol):
     """A store. Every method raises `StoreFailed` and nothing else.
 
@@ -84,6 +112,26 @@ class Store(Protocol):
 
     async def keep_setting_if_absent(self, key: str, value: bytes) -> bytes:
         """Store `value` unless the key has one, and return what is stored: of many writers, the first wins."""
+        ...
+
+    async def session_uses(self) -> list[SessionUse]:
+        """All stored sessions, those first that were not used for the longest time."""
+        ...
+
+    async def session(self, session: bytes) -> StoredSession | None:
+        """The stored session of this digest."""
+        ...
+
+    async def keep_sessions(self, sessions: Sequence[StoredSession]) -> None:
+        """Insert or replace sessions, all or none."""
+        ...
+
+    async def touch_sessions(self, used: Sequence[tuple[bytes, float]]) -> None:
+        """Note when sessions were used last, all or none; what is not stored any more stays away."""
+        ...
+
+    async def drop_sessions(self, sessions: Sequence[bytes]) -> None:
+        """Delete sessions, all or none. Nothing stored is no error."""
         ...
 
     async def aclose(self) -> None:

@@ -10,7 +10,8 @@ from sqlite_utils.migrations import Migrations
 
 MIGRATIONS: Final = Migrations("mcp_hub")
 _FIRST: Final = "0001-catalogs-calls-settings"
-_KNOWN: Final = frozenset({_FIRST})
+_SECOND: Final = "0002-sessions"
+_KNOWN: Final = frozenset({_FIRST, _SECOND})
 
 
 class ForeignFile(Exception):
@@ -50,6 +51,21 @@ def first(db: Database) -> None:
             tenant TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL,
             PRIMARY KEY (tenant, key)
         ) WITHOUT ROWID
+        """
+    )
+
+
+@MIGRATIONS(name=_SECOND)
+def second(db: Database) -> None:
+    """Sessions of clients."""
+    # No WITHOUT ROWID: what a client says of itself may be long, and such rows do not belong into a key's tree.
+    db.conn.execute(
+        """
+        CREATE TABLE sessions (
+            id BLOB NOT NULL PRIMARY KEY, tenant TEXT NOT NULL, issuer TEXT NOT NULL, subject TEXT NOT NULL,
+            revision TEXT NOT NULL, capabilities BLOB NOT NULL, info BLOB, log_level TEXT, resources BLOB NOT NULL,
+            created_at REAL NOT NULL, used_at REAL NOT NULL
+        )
         """
     )
 

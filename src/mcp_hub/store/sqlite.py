@@ -11,14 +11,15 @@ from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar, final
 
 from sqlite_utils.db import Database
 
 from mcp_hub.errors import StoreFailed
-from mcp_hub.store import migrations
-from mcp_hub.store.base import MOST_CALLS, CallRecord, Remembered
+from mcp_hub.store import migrations, sqlite_sessions
+from mcp_hub.store.base import MOST_CALLS, CallRecord, Remembered, SessionUse, StoredSession
 from mcp_hub.store.faults import FAULTS, Damaged, translate
 
 T = TypeVar("T")
@@ -110,6 +111,21 @@ class SqliteStore:
     async def keep_setting_if_absent(self, key: str, value: bytes) -> bytes:
         return await self._run(lambda db: _keep_setting(db, key, value))
 
+    async def session_uses(self) -> list[SessionUse]:
+        return await self._run(sqlite_sessions.uses)
+
+    async def session(self, session: bytes) -> StoredSession | None:
+        return await self._run(lambda db: sqlite_sessions.one(db, session))
+
+    async def keep_sessions(self, sessions: Sequence[StoredSession]) -> None:
+        await self._run(partial(_all_of, work=sqlite_sessions.keep, what=tuple(sessions)))
+
+    async def touch_sessions(self, used: Sequence[tuple[bytes, float]]) -> None:
+        await self._run(partial(_all_of, work=sqlite_sessions.touch, what=tuple(used)))
+
+    async def drop_sessions(self, sessions: Sequence[bytes]) -> None:
+        await self._run(partial(_all_of, work=sqlite_sessions.drop, what=tuple(sessions)))
+
     async def aclose(self) -> None:
         db, self._db = self._db, None
         if db is not None:
@@ -168,6 +184,13 @@ def _transaction(db: sqlite3.Connection) -> Generator[None]:
 def _write(db: sqlite3.Connection, sql: str, row: tuple[object, ...]) -> None:
     with _transaction(db):
         db.execute(sql, row)
+
+
+def _all_of(
+    db: sqlite3.Connection, work: Callable[[sqlite3.Connection, tuple[T, ...]], None], what: tuple[T, ...]
+) -> None:
+    with _transaction(db):
+        work(db, what)
 
 
 def _append(db: sqlite3.Connection, records: tuple[CallRecord, ...], most: int) -> None:

@@ -165,10 +165,23 @@ async def test_damage_in_the_middle_is_found_on_opening(file):
     assert file.read_bytes() == whole
 
 
+async def test_a_file_of_an_older_version_is_brought_to_this_one_and_keeps_what_it_has(file):
+    store = SqliteStore.open(file)
+    await store.remember(KNOWN)
+    await store.aclose()
+    with sqlite3.connect(file) as db:
+        db.executescript("DROP TABLE sessions; DELETE FROM _sqlite_migrations WHERE name = '0002-sessions';")
+    db.close()
+    again = SqliteStore.open(file)
+    assert await again.remembered("default") == [KNOWN]
+    assert await again.session_uses() == []
+    await again.aclose()
+
+
 async def test_a_file_of_a_newer_version_is_left_alone(file):
     await SqliteStore.open(file).aclose()
     with sqlite3.connect(file) as db:
-        db.execute("UPDATE _sqlite_migrations SET name = '9999-from-the-future'")
+        db.execute("UPDATE _sqlite_migrations SET name = '9999-from-the-future' WHERE name LIKE '0002-%'")
     db.close()
     with pytest.raises(StoreFailed, match="newer mcp_hub") as failed:
         SqliteStore.open(file)
