@@ -7,7 +7,7 @@ import asyncio
 import hashlib
 import os
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Mapping, MutableMapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, final
 from urllib.parse import urlsplit
@@ -38,6 +38,8 @@ from mcp_hub.inbound.endpoint import Endpoint
 from mcp_hub.inbound.guard import LOOPBACK, Guard
 from mcp_hub.inbound.head import read_head
 from mcp_hub.inbound.outcome import Refused
+from mcp_hub.inbound.records import Records
+from mcp_hub.inbound.sessions import Limits as SessionLimits
 from mcp_hub.inbound.sessions import MemorySessions
 from mcp_hub.inbound.stdio import Stdio, Write
 from mcp_hub.principal import LOCAL, Principal
@@ -186,25 +188,25 @@ class Hub:
         asking = Asking(Seal(await store.keep_setting_if_absent(_STATE_KEY, secrets.token_bytes(KEY_BYTES))), parking)
         road = Road(upstreams, listing, Credentials(credentials), asking=asking, calls=calls, server_info=_SERVER_INFO)
         self._road = road
-        self._serve(config.server, road, notices, upstreams, _absent(config.upstreams, declared))
+        limits = SessionLimits(idle=config.server.session_idle, total=config.server.max_sessions)
+        sessions = MemorySessions(road.end_session, limits, records=Records(store), on_wake=road.set_log_level)
+        await sessions.recall()
+        stack.push_async_callback(sessions.flush)
+        self._serve(road, sessions, notices, upstreams)
         stack.push_async_callback(memory.flush)
         stack.push_async_callback(_close_all, list(upstreams.values()))
         stack.push_async_callback(parking.aclose)  # before the sessions that their calls are in
-        _keep_running(stack, {"the memory of lists": memory.run, **{name: u.run for name, u in upstreams.items()}})
+        runs = {"the memory of lists": memory.run, "the records of sessions": sessions.run}
+        _keep_running(stack, {**runs, **{name: u.run for name, u in upstreams.items()}})
 
-    def _serve(
-        self,
-        server: model.Server,
-        road: Road,
-        notices: Notices,
-        upstreams: Mapping[str, Upstream],
-        absent: Mapping[str, str],
-    ) -> None:
+    def _serve(self, road: Road, sessions: MemorySessions, notices: Notices, upstreams: Mapping[str, Upstream]) -> None:
+        server = self._config.server
         hosts = _hosts(server)
+        absent = _absent(self._config.upstreams, upstreams)
         self._notices = notices
         self._endpoint = Endpoint(
             road,
-            MemorySessions(road.end_session),
+            sessions,
             notices,
             identify=_anybody,
             allowed_hosts=hosts,
@@ -331,7 +333,7 @@ def _limits(declared: model.Upstream, defaults: model.Defaults) -> Limits:
     return Limits(declared.max_result, defaults.max_event, declared.timeout, defaults.list_timeout)
 
 
-def _absent(all_declared: Mapping[str, model.Upstream], served: Mapping[str, model.Upstream]) -> dict[str, str]:
+def _absent(all_declared: Mapping[str, model.Upstream], served: Container[str]) -> dict[str, str]:
     return {
         name: "Server URL not set" if each.enabled else "Disabled in the configuration"
         for name, each in all_declared.items()

@@ -38,7 +38,15 @@ def build(root: shape.Root, document: Document, source: str) -> Config:
 
 
 def _server(part: shape.ServerShape) -> Server:
-    return Server(part.public_url, part.host, part.port, part.max_request, tuple(part.allowed_hosts))
+    return Server(
+        public_url=part.public_url,
+        host=part.host,
+        port=part.port,
+        max_request=part.max_request,
+        allowed_hosts=tuple(part.allowed_hosts),
+        session_idle=part.session_idle,
+        max_sessions=part.max_sessions,
+    )
 
 
 def _upstream(name: str, part: shape.UpstreamShape, defaults: Defaults, source: str) -> Upstream:

@@ -26,6 +26,8 @@ class Server:
     port: int = 8080
     max_request: int = 4 * MIB
     allowed_hosts: tuple[str, ...] = ()
+    session_idle: float = 1800.0
+    max_sessions: int = 10_000
 
     @property
     def base_url(self) -> str:

@@ -73,6 +73,14 @@ class ServerShape(Part):
     allowed_hosts: list[Annotated[str, Host()]] = Field(
         default=[], description="Further `Host` names under which the hub may be reached, besides its own address."
     )
+    session_idle: Annotated[float, Duration(_MINUTE, 30 * _DAY)] = Field(
+        default=_SERVER.session_idle,
+        description="How long the session of a client of the older protocol may be unused; a restart does not end it.",
+    )
+    max_sessions: Annotated[int, Whole(1, 1_000_000)] = Field(
+        default=_SERVER.max_sessions,
+        description="How many such sessions there may be; the one longest unused makes room for a new one.",
+    )
 
 
 class LoginShape(Part):

@@ -14,7 +14,7 @@ from mcp_hub.config.fields import duration_text, size_text
 from mcp_hub.config.model import ApiKey, Config, NoAuth, Origin, Upstream
 from mcp_hub.secret import Secret
 
-DURATIONS: Final = frozenset({"timeout", "list_timeout", "catalog_ttl"})
+DURATIONS: Final = frozenset({"timeout", "list_timeout", "catalog_ttl", "session_idle"})
 SIZES: Final = frozenset({"max_request", "max_result", "max_event"})
 _INHERITED: Final = frozenset({"timeout", "catalog_ttl", "max_result"})
 _PARTS: Final = ("version", "server", "login", "store", "network", "defaults", "upstreams")

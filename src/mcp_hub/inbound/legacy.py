@@ -16,6 +16,7 @@ Source: MCP 2025-11-25 basic/transports, basic/lifecycle, basic/utilities; 2025-
 | a batch elsewhere                                   | 400                                 |
 """
 
+import asyncio
 from functools import partial
 from typing import Final
 
@@ -25,11 +26,12 @@ from mcp_hub.errors import BadRequest
 from mcp_hub.gateway.ask import Ask, Description, Gateway
 from mcp_hub.gateway.listener import Listener
 from mcp_hub.gateway.notices import Notices
+from mcp_hub.inbound.errors import contained
 from mcp_hub.inbound.exchange import Exchange
 from mcp_hub.inbound.flight import Ended, Phase
 from mcp_hub.inbound.head import SESSION, VERSION, Head
 from mcp_hub.inbound.incoming import Incoming
-from mcp_hub.inbound.notices import relay, subscribe
+from mcp_hub.inbound.notices import relay, subscribe, subscribed_again, told_again
 from mcp_hub.inbound.outcome import Empty, Outcome, Refused
 from mcp_hub.inbound.sessions import Event, Session, Sessions, State, Stop
 from mcp_hub.principal import Principal
@@ -132,7 +134,7 @@ class Legacy:
             exchange.flight.enter(Phase.ANSWERING)
             await exchange.keep_alive()
             async with session.reading:
-                return await relay(exchange.emit, listener)
+                return await self._relay(exchange, session, listener)
         finally:
             session.streams.discard(exchange)
 
@@ -146,15 +148,47 @@ class Legacy:
         if method == "ping":
             return Reply(result=_EMPTY)
         if method == "logging/setLevel":
-            await self._gateway.set_log_level(session.id, level_of(params))
+            await self._set_level(session, level_of(params))
             return Reply(result=_EMPTY)
         if method in SUBSCRIBING:
-            return await subscription(self._notices, self._listener(session), method, params)
+            return await self._subscription(session, method, params)
         if meta is None and "_meta" in params:
             raise BadRequest("params._meta must be an object")
         ask_client = partial(session.questions.ask, exchange.emit) if exchange.accepts.events else None
         ask = Ask(caller, session.client, method, params, meta or {}, exchange.emit, session.id, ask_client)
         return await self._gateway.answer(ask)
+
+    async def _relay(self, exchange: Exchange, session: Session, listener: Listener) -> Outcome:
+        if not session.missed:
+            return await relay(exchange.emit, listener)
+        # Beside the stream, which brings what is told meanwhile: an upstream that is slow to answer delays nothing.
+        recovery = asyncio.ensure_future(contained(self._recover(session, listener)))
+        try:
+            return await relay(exchange.emit, listener)
+        finally:
+            recovery.cancel()
+
+    async def _recover(self, session: Session, listener: Listener) -> None:
+        hub = await self._gateway.describe(Principal(session.owner[1], session.owner[2], session.owner[0]))
+        told_again(listener, hub.capabilities)
+        await subscribed_again(self._notices, listener, lambda: session.resources)
+        session.missed = False
+
+    async def _set_level(self, session: Session, level: str) -> None:
+        await self._gateway.set_log_level(session.id, level)
+        if level != session.level:
+            session.level = level
+            await self._sessions.keep(session)
+
+    async def _subscription(self, session: Session, method: str, params: Fields) -> Reply:
+        reply = await subscription(self._notices, self._listener(session), method, params)
+        uri = text(params["uri"]) or ""
+        without = tuple(each for each in session.resources if each != uri)
+        resources = (*without, uri) if method == SUBSCRIBE else without
+        if len(resources) != len(session.resources):
+            session.resources = resources
+            await self._sessions.keep(session)
+        return reply
 
     def _listener(self, session: Session) -> Listener:
         if session.state is State.ENDED:

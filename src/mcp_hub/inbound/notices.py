@@ -5,25 +5,33 @@ Source: MCP 2026-07-28 basic/patterns/subscriptions; 2025-11-25 basic/transports
 Server".
 """
 
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
 from msgspec import Raw
 
-from mcp_hub.errors import BadRequest, UnknownMethod
+from mcp_hub.errors import BadRequest, Forbidden, UnknownMethod
 from mcp_hub.gateway.ask import Emit
 from mcp_hub.gateway.listener import Listener, Over
 from mcp_hub.gateway.notices import KINDS, Notices, acknowledged
 from mcp_hub.inbound.incoming import Incoming
 from mcp_hub.inbound.outcome import Outcome, Written
 from mcp_hub.principal import Principal
+from mcp_hub.upstream.call import CHANGES, UPDATED
 from mcp_hub.wire.eras import META_SUBSCRIPTION
 from mcp_hub.wire.jsonrpc import Fields, Json, Malformed, Reply, encode, notification, value
 
 LISTEN: Final = "subscriptions/listen"
 LARGEST: Final = 64 * 1024
 """Bytes of one `subscriptions/listen`, which is kept as long as its stream is open."""
+WAITS: Final = (1.0, 5.0, 30.0, 60.0, 300.0)
+"""Seconds between attempts to subscribe again after a restart."""
 _ACKNOWLEDGED: Final = "notifications/subscriptions/acknowledged"
+
+log: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +85,39 @@ async def subscribe(notices: Notices, listener: Listener, uri: str) -> None:
             f"Changes of {uri[:100]!r} cannot be told: no server here has it, or its server tells of none or is not "
             "reachable. Read it again when you need it, or subscribe later."
         )
+
+
+def told_again(listener: Listener, capabilities: Json) -> None:
+    """Tell that every list that can change has changed: what was announced while nobody listened is not known."""
+    for method, kind in CHANGES.items():
+        capability = capabilities.get(kind)
+        if isinstance(capability, dict) and cast("Json", capability).get("listChanged") is True:
+            listener.tell(method, (method, {}))
+
+
+async def subscribed_again(
+    notices: Notices, listener: Listener, wanted: Callable[[], Iterable[str]], waits: Sequence[float] = WAITS
+) -> None:
+    """Subscribe once more to what was subscribed to before a restart, and tell of each resource that it has changed.
+
+    `wanted` says what the client wants by now. An upstream that grants nothing is asked again, `waits` seconds apart:
+    it may be starting again itself.
+    """
+    for wait in (0.0, *waits):
+        await asyncio.sleep(wait)
+        missing = [uri for uri in wanted() if uri not in listener.uris]
+        if not missing or listener.over is not None:
+            return
+        try:
+            granted = await notices.subscribe(listener, missing)
+        except (BadRequest, Forbidden) as error:
+            log.warning("a client's subscriptions of before the restart are not kept: %s", error.public)
+            return
+        for uri in granted & frozenset(missing):
+            if uri in wanted():
+                listener.tell(uri, (UPDATED, {"uri": Raw(encode(uri))}))
+            else:
+                notices.unsubscribe(listener, uri)
 
 
 def check_size(size: int) -> None:

@@ -1,7 +1,9 @@
 """Downstream legacy sessions: who owns them, how they end, how many there may be.
 
 Rule: a session is found by its id *and* its owner. For everybody else it does not exist, and being asked for by
-somebody else changes nothing about it, not even when it was last used.
+somebody else changes nothing about it, not even when it was last used. After a restart each is known by its digest
+and its owner and sleeps until it is asked for, so that an unknown id costs no look into the store, and the limits
+hold for those that sleep too.
 Source: MCP 2025-11-25 basic/transports "Session Management", basic/security_best_practices "Session Hijacking".
 """
 
@@ -9,7 +11,7 @@ import asyncio
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Protocol
@@ -19,12 +21,16 @@ from mcp_hub.gateway.listener import Listener
 from mcp_hub.inbound.errors import contained
 from mcp_hub.inbound.flight import Ended
 from mcp_hub.inbound.questions import Questions
+from mcp_hub.inbound.records import Owner, Records, client_of, digest
 from mcp_hub.principal import Principal
+from mcp_hub.store.base import SessionUse, StoredSession
+from mcp_hub.upstream.single_flight import SingleFlight
 from mcp_hub.wire.eras import Client
 
 _ID_BYTES: Final = 32
+EVERY: Final = 60.0
+"""Seconds between two writings of when sessions were used; after a restart, one counts as used so much later."""
 
-Owner = tuple[str, str, str]
 Stop = Callable[[Ended], None]
 
 
@@ -61,15 +67,22 @@ class Session:
     """One client's session. `running` holds the requests being served by their ids, `streams` the open GET streams.
 
     `listener` hears the notices for it, once there is a stream or a subscription; `reading` is held by the one stream
-    that brings them, since each may be sent on one stream only.
+    that brings them, since each may be sent on one stream only. `digest` stands for its id in the store, where `level`
+    and `resources`, what it subscribed to, are kept too. `missed` says that it was restored and has heard nothing yet.
     """
 
     __slots__ = (
-        "client", "id", "last_used", "listener", "owner", "questions", "reading", "running", "state", "streams",
+        "client", "created_at", "digest", "id", "last_used", "level", "listener", "missed", "owner", "questions",
+        "reading", "resources", "running", "state", "streams",
     )  # fmt: skip
 
-    def __init__(self, session_id: str, owner: Owner, client: Client, now: float) -> None:
+    def __init__(self, session_id: str, owner: Owner, client: Client, now: float, created_at: float = 0.0) -> None:
         self.id = session_id
+        self.digest = digest(session_id)
+        self.created_at = created_at
+        self.level: str | None = None
+        self.resources: tuple[str, ...] = ()
+        self.missed = False
         self.owner = owner
         self.client = client
         self.last_used = now
@@ -85,6 +98,16 @@ class Session:
         """Whether something of it is under way; such a session is not idle, however long ago it was asked anything."""
         return bool(self.running or self.streams)
 
+    @property
+    def key(self) -> str:
+        """What it is found by."""
+        return self.id
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended."""
+        return self.state is State.ENDED
+
     def happen(self, event: Event) -> None:
         """Step through `LIFE`; what was under way in a session that ends is stopped."""
         self.state = LIFE.get((self.state, event), self.state)
@@ -93,6 +116,19 @@ class Session:
                 stop(Ended.SESSION_OVER)
             if self.listener is not None:
                 self.listener.close()
+
+
+class Asleep:
+    """A session of before the restart that was not asked for since."""
+
+    __slots__ = ("key", "last_used", "owner")
+
+    busy: Final = False
+
+    def __init__(self, use: SessionUse, last_used: float) -> None:
+        self.key = use.id
+        self.owner = use.owner
+        self.last_used = last_used
 
 
 class Sessions(Protocol):
@@ -108,6 +144,10 @@ class Sessions(Protocol):
 
     async def find(self, session_id: str, owner: Principal) -> Session | None:
         """The caller's own session of this id, now used; `None` if there is none, or it is somebody else's."""
+        ...
+
+    async def keep(self, session: Session) -> None:
+        """Let what has changed in a session survive a restart; returns when it would."""
         ...
 
     async def end(self, session: Session, why: Event) -> None:
@@ -128,68 +168,142 @@ DEFAULT_LIMITS: Final = Limits()
 
 
 class MemorySessions:
-    """Sessions of this process. Idle ones go when any session is asked for, or when `sweep` is called."""
+    """The sessions of this process, of which `records` keeps what must survive it.
+
+    Idle ones go when any session is asked for, or when `sweep` is called. `on_end` is told the id of each that ends,
+    `on_wake` the id and the log level of each that a restart had put to sleep.
+    """
 
     def __init__(
         self,
         on_end: Callable[[str], Coroutine[Any, Any, None]],
         limits: Limits = DEFAULT_LIMITS,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        records: Records | None = None,
+        on_wake: Callable[[str, str], Awaitable[None]] | None = None,
     ) -> None:
         self._on_end = on_end
+        self._on_wake = on_wake
         self._limits = limits
         self._clock = clock
-        self._all: OrderedDict[str, Session] = OrderedDict()
-        self._owned: dict[Owner, OrderedDict[str, Session]] = {}
+        self._records = records
+        self._all: OrderedDict[str | bytes, Session | Asleep] = OrderedDict()
+        self._owned: dict[Owner, OrderedDict[str | bytes, Session | Asleep]] = {}
         self._farewells: set[asyncio.Task[None]] = set()
+        self._waking = SingleFlight[bytes, Session | None]()
+        self._written = clock()
 
     def __len__(self) -> int:
         return len(self._all)
 
+    async def recall(self) -> None:
+        """Know the sessions of before the restart again; those that are too old or too many end. Called once, first.
+
+        Raises:
+            StoreFailed: the store cannot be read.
+        """
+        if self._records is None:
+            return
+        now, today = self._clock(), self._records.now()
+        for use in await self._records.uses():
+            self._add(Asleep(use, now - max(0.0, today - use.used_at - EVERY)))
+        self.sweep()
+        for mine in list(self._owned.values()):
+            while len(mine) > self._limits.per_principal:
+                self._crowd_out(mine.values())
+        while len(self._all) > self._limits.total:
+            self._crowd_out(self._all.values())
+
     async def open(self, owner: Principal, client: Client) -> Session:
         """See `Sessions.open`. The oldest idle session makes room if there are too many."""
-        await self.sweep()
-        await self._make_room(owner.key)
-        session = Session(secrets.token_urlsafe(_ID_BYTES), owner.key, client, self._clock())
-        self._all[session.id] = session
-        self._owned.setdefault(owner.key, OrderedDict())[session.id] = session
+        self.sweep()
+        self._make_room(owner.key)
+        created = self._records.now() if self._records is not None else 0.0
+        session = Session(secrets.token_urlsafe(_ID_BYTES), owner.key, client, self._clock(), created)
+        self._add(session)
+        await self.keep(session)
         return session
 
     async def find(self, session_id: str, owner: Principal) -> Session | None:
-        """See `Sessions.find`."""
+        """See `Sessions.find`.
+
+        Raises:
+            StoreFailed: it is from before the restart, and the store cannot be read.
+        """
         if self._overdue():
-            await self.sweep()
+            self.sweep()
         session = self._all.get(session_id)
-        if session is None or session.owner != owner.key:
+        if not isinstance(session, Session):
+            return await self._woken(session_id, owner)
+        if session.owner != owner.key:
             return None
         self._use(session)
         return session
 
+    async def keep(self, session: Session) -> None:
+        """See `Sessions.keep`."""
+        if self._records is not None:
+            await self._records.keep(session)
+
     async def end(self, session: Session, why: Event) -> None:
         """See `Sessions.end`."""
-        if self._all.pop(session.id, None) is None:
-            return
-        owned = self._owned[session.owner]
-        del owned[session.id]
-        if not owned:
-            del self._owned[session.owner]
-        session.happen(why)
-        # Apart, since upstreams that are slow to say goodbye must not hold up whoever made this one end.
-        farewell = asyncio.create_task(contained(self._on_end(session.id)))
-        self._farewells.add(farewell)
-        farewell.add_done_callback(self._farewells.discard)
+        if self._forget(session):
+            self._part(session, why)
+            if self._records is not None:
+                await self._records.drop(session.digest)
 
     async def settle(self) -> None:
         """Wait until the road has been told of every session that has ended."""
         while self._farewells:
             await asyncio.wait(self._farewells)
 
-    async def sweep(self) -> None:
+    def sweep(self) -> None:
         """End every session that has been idle for too long."""
         while (session := self._overdue()) is not None:
-            await self.end(session, Event.EXPIRED)
+            self._end_soon(session, Event.EXPIRED)
 
-    def _overdue(self) -> Session | None:
+    async def run(self) -> None:
+        """Write from time to time when the sessions were used, until cancelled."""
+        while True:
+            await asyncio.sleep(EVERY)
+            self.sweep()
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write now when the sessions were used."""
+        if self._records is None:
+            return
+        now, today, before = self._clock(), self._records.now(), self._written
+        self._written = now
+        used = [
+            (each.digest, today if each.busy else today - (now - each.last_used))
+            for each in self._all.values()
+            if isinstance(each, Session) and (each.busy or each.last_used > before)
+        ]
+        await self._records.touch(used)
+
+    async def _woken(self, session_id: str, owner: Principal) -> Session | None:
+        records = self._records
+        key = digest(session_id)
+        asleep = self._all.get(key)
+        if records is None or not isinstance(asleep, Asleep) or asleep.owner != owner.key:
+            return None
+        return await self._waking.run(key, lambda: self._wake(session_id, asleep, records))
+
+    async def _wake(self, session_id: str, asleep: Asleep, records: Records) -> Session | None:
+        stored = await records.read(asleep.key)
+        if not self._forget(asleep):
+            return None  # it ended meanwhile
+        if stored is None or stored.owner != asleep.owner:
+            return None
+        session = _restored(session_id, stored, self._clock())
+        self._add(session)
+        if session.level is not None and self._on_wake is not None:
+            await self._on_wake(session.id, session.level)
+        return session
+
+    def _overdue(self) -> Session | Asleep | None:
         # In order of last use, so the first one that is in time ends the walk.
         deadline = self._clock() - self._limits.idle
         while (first := next(iter(self._all.values()), None)) is not None and first.last_used <= deadline:
@@ -198,20 +312,57 @@ class MemorySessions:
             self._use(first)
         return None
 
-    def _use(self, session: Session) -> None:
+    def _use(self, session: Session | Asleep) -> None:
         session.last_used = self._clock()
-        self._all.move_to_end(session.id)
-        self._owned[session.owner].move_to_end(session.id)
+        self._all.move_to_end(session.key)
+        self._owned[session.owner].move_to_end(session.key)
 
-    async def _make_room(self, owner: Owner) -> None:
+    def _add(self, session: Session | Asleep) -> None:
+        self._all[session.key] = session
+        self._owned.setdefault(session.owner, OrderedDict())[session.key] = session
+
+    def _forget(self, session: Session | Asleep) -> bool:
+        if self._all.pop(session.key, None) is None:
+            return False
+        owned = self._owned[session.owner]
+        del owned[session.key]
+        if not owned:
+            del self._owned[session.owner]
+        return True
+
+    def _make_room(self, owner: Owner) -> None:
         mine = self._owned.get(owner)
         if mine is not None and len(mine) >= self._limits.per_principal:
-            await self._crowd_out(mine.values())
+            self._crowd_out(mine.values())
         elif len(self._all) >= self._limits.total:
-            await self._crowd_out(self._all.values())
+            self._crowd_out(self._all.values())
 
-    async def _crowd_out(self, candidates: Iterable[Session]) -> None:
+    def _crowd_out(self, candidates: Iterable[Session | Asleep]) -> None:
         oldest = next((session for session in candidates if not session.busy), None)
         if oldest is None:
             raise Forbidden("Too many sessions are open and every one is in use; end one, then begin another")
-        await self.end(oldest, Event.CROWDED_OUT)
+        self._end_soon(oldest, Event.CROWDED_OUT)
+
+    def _end_soon(self, session: Session | Asleep, why: Event) -> None:
+        """End a session that needs no haste on disk: a restart would find it too old, or one too many, by itself."""
+        self._forget(session)
+        if isinstance(session, Session):
+            self._part(session, why)
+        if self._records is not None:
+            self._records.drop_soon(session.digest if isinstance(session, Session) else session.key)
+
+    def _part(self, session: Session, why: Event) -> None:
+        session.happen(why)
+        # Apart, since upstreams that are slow to say goodbye must not hold up whoever made this one end.
+        farewell = asyncio.create_task(contained(self._on_end(session.id)))
+        self._farewells.add(farewell)
+        farewell.add_done_callback(self._farewells.discard)
+
+
+def _restored(session_id: str, stored: StoredSession, now: float) -> Session:
+    session = Session(session_id, stored.owner, client_of(stored), now, stored.created_at)
+    session.level = stored.log_level
+    session.resources = stored.resources
+    session.state = State.LIVE
+    session.missed = True
+    return session

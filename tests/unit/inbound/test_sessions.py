@@ -94,11 +94,11 @@ async def test_a_session_that_holds_a_stream_is_not_idle():
     stops: list[Ended] = []
     session.streams.add(stops.append)
     table.clock.now = 100
-    await table.sessions.sweep()
+    table.sessions.sweep()
     assert await table.sessions.find(session.id, ALICE) is session
     session.streams.clear()
     table.clock.now = 200
-    await table.sessions.sweep()
+    table.sessions.sweep()
     assert len(table.sessions) == 0
     assert stops == []
 
