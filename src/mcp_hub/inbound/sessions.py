@@ -43,6 +43,7 @@ class Event(StrEnum):
     DELETED = "deleted by its client"
     EXPIRED = "idle for too long"
     CROWDED_OUT = "ended for a newer one"
+    CLOSED = "its one stream has ended"
 
 
 LIFE: Final = {
@@ -50,9 +51,11 @@ LIFE: Final = {
     (State.OPENED, Event.DELETED): State.ENDED,
     (State.OPENED, Event.EXPIRED): State.ENDED,
     (State.OPENED, Event.CROWDED_OUT): State.ENDED,
+    (State.OPENED, Event.CLOSED): State.ENDED,
     (State.LIVE, Event.DELETED): State.ENDED,
     (State.LIVE, Event.EXPIRED): State.ENDED,
     (State.LIVE, Event.CROWDED_OUT): State.ENDED,
+    (State.LIVE, Event.CLOSED): State.ENDED,
 }
 """A pair that is missing changes nothing: an ended session stays ended, a second `initialized` says nothing new."""
 
