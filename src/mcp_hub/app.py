@@ -41,6 +41,7 @@ from mcp_hub.inbound.outcome import Refused
 from mcp_hub.inbound.records import Records
 from mcp_hub.inbound.sessions import Limits as SessionLimits
 from mcp_hub.inbound.sessions import MemorySessions
+from mcp_hub.inbound.sse import MESSAGES_PATH, STREAM_PATH, Sse
 from mcp_hub.inbound.stdio import Stdio, Write
 from mcp_hub.principal import LOCAL, Principal
 from mcp_hub.secret import Secret
@@ -88,6 +89,7 @@ class Hub:
         self._config = config
         self._endpoint: App | None = None
         self._site: App | None = None
+        self._older: Mapping[str, App] = {}
         self._notices: Notices | None = None
         self._road: Road | None = None
         self._running = AsyncExitStack()
@@ -106,7 +108,8 @@ class Hub:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         elif scope["type"] == "http":
-            serve = self._endpoint if _path(scope) == ENDPOINT_PATH else self._site
+            path = _path(scope)
+            serve = self._endpoint if path == ENDPOINT_PATH else self._older.get(path, self._site)
             if serve is None:
                 raise RuntimeError("the hub's lifespan has not started")
             await serve(scope, receive, send)
@@ -134,6 +137,7 @@ class Hub:
         """End every upstream session, store what waits."""
         self.drain()
         self._endpoint = self._site = self._road = None
+        self._older = {}
         await self._running.aclose()
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
@@ -204,14 +208,18 @@ class Hub:
         hosts = _hosts(server)
         absent = _absent(self._config.upstreams, upstreams)
         self._notices = notices
-        self._endpoint = Endpoint(
+        most = server.max_request
+        self._endpoint = Endpoint(road, sessions, notices, identify=_anybody, allowed_hosts=hosts, max_request=most)
+        older = Sse(
             road,
             sessions,
             notices,
             identify=_anybody,
             allowed_hosts=hosts,
-            max_request=server.max_request,
+            max_request=most,
+            public_url=server.public_url,
         )
+        self._older = {STREAM_PATH: older.stream, MESSAGES_PATH: older.messages}
         urls = {name: shown_url(self._config, name) for name in upstreams}
         self._site = _guarded(Site(upstreams, absent, __version__, urls).app(), Guard(hosts, ()))
 

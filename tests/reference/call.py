@@ -32,6 +32,14 @@ NEEDS = {
 }
 
 
+def session_id(context: ServerRequestContext[Any, Any]) -> str:
+    """What names the session of a request, empty if there is none."""
+    if not context.request:
+        return ""
+    # In the transport of 2024-11-05 it stands in the address.
+    return context.request.headers.get("mcp-session-id") or context.request.query_params.get("session_id", "")
+
+
 class InputNeeded(Exception):
     """The modern answer to a question: `result` is what the caller gets instead of the result it asked for."""
 
@@ -64,7 +72,7 @@ class Call:
 
     @property
     def session_id(self) -> str | None:
-        return self.context.request.headers.get("mcp-session-id") if self.context.request else None
+        return session_id(self.context) or None
 
     def can(self, method: str) -> bool:
         """Whether the caller declared that it answers this kind of question."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import anyio
 import mcp_types as types
+from call import session_id
 from mcp.server.context import ServerRequestContext
 from mcp.server.session import ServerSession
 from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler
@@ -13,10 +14,6 @@ from mcp.shared.subscriptions import PromptsListChanged, ResourceUpdated, ToolsL
 
 LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
 KEPT_SESSIONS = 64
-
-
-def _session_id(context: ServerRequestContext[Any, Any]) -> str:
-    return context.request.headers.get("mcp-session-id", "") if context.request else ""
 
 
 @dataclass
@@ -33,26 +30,26 @@ class Notices:
 
     async def initialized(self, context: ServerRequestContext[Any, Any], _: types.NotificationParams) -> None:
         """Keeps the session, and forgets the oldest one beyond the limit."""
-        self.sessions[_session_id(context)] = context.session
+        self.sessions[session_id(context)] = context.session
         if len(self.sessions) > KEPT_SESSIONS:
             self.sessions.pop(next(iter(self.sessions)))
 
     async def subscribe(
         self, context: ServerRequestContext[Any, Any], params: types.SubscribeRequestParams
     ) -> types.EmptyResult:
-        self.watched[str(params.uri)].add(_session_id(context))
+        self.watched[str(params.uri)].add(session_id(context))
         return types.EmptyResult()
 
     async def unsubscribe(
         self, context: ServerRequestContext[Any, Any], params: types.UnsubscribeRequestParams
     ) -> types.EmptyResult:
-        self.watched[str(params.uri)].discard(_session_id(context))
+        self.watched[str(params.uri)].discard(session_id(context))
         return types.EmptyResult()
 
     async def set_level(
         self, context: ServerRequestContext[Any, Any], params: types.SetLevelRequestParams
     ) -> types.EmptyResult:
-        self.levels[_session_id(context)] = params.level
+        self.levels[session_id(context)] = params.level
         return types.EmptyResult()
 
     def wants(self, session_id: str | None, level: str) -> bool:
@@ -73,8 +70,8 @@ class Notices:
         await self._tell(types.ResourceUpdatedNotification(params=params), self.watched[uri])
 
     async def _tell(self, notification: types.ServerNotification, session_ids: set[str]) -> None:
-        for session_id in session_ids & set(self.sessions):
+        for each in session_ids & set(self.sessions):
             try:
-                await self.sessions[session_id].send_notification(notification)
+                await self.sessions[each].send_notification(notification)
             except (anyio.ClosedResourceError, anyio.BrokenResourceError):
-                self.sessions.pop(session_id, None)
+                self.sessions.pop(each, None)

@@ -2,7 +2,7 @@
 
     python tests/reference/server.py --port 0 --era both
 
-Prints `Endpoint http://...` as soon as it accepts requests.
+Prints `Endpoint http://...` as soon as it accepts requests. Era `sse` is the transport of 2024-11-05 on the same path.
 """
 
 import argparse
@@ -26,6 +26,7 @@ from mcp.server.models import InitializationOptions
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 from mcp.shared.exceptions import MCPDeprecationWarning
 from notices import Notices
+from older import older_transport
 from starlette.types import ASGIApp
 from toolbox import Toolbox
 
@@ -94,13 +95,20 @@ class Announcing(uvicorn.Server):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
-    parser.add_argument("--era", choices=("both", "modern", "legacy"), default="both")
+    parser.add_argument("--era", choices=("both", "modern", "legacy", "sse"), default="both")
     options = parser.parse_args()
     # What the newest revision deprecates is what a server of both eras must still do.
     warnings.simplefilter("ignore", MCPDeprecationWarning)
-    app: ASGIApp = build().streamable_http_app(event_store=RecentEvents(), retry_interval=RETRY_MILLISECONDS)
+    server = build()
+    app: ASGIApp
+    if options.era == "sse":
+        app = older_transport(server)
+    else:
+        app = OneEra(
+            server.streamable_http_app(event_store=RecentEvents(), retry_interval=RETRY_MILLISECONDS), options.era
+        )
     # h11 trims both ends of a header value, as HTTP wants it; httptools leaves the end as it came.
-    config = uvicorn.Config(OneEra(app, options.era), http="h11", log_level="warning", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(app, http="h11", log_level="warning", timeout_graceful_shutdown=1)
     bound = socket.create_server(("127.0.0.1", options.port), backlog=128)
     # uvicorn raises the signal again once it has drained; by then there is nothing left to do but to end well.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

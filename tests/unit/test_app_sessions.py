@@ -1,6 +1,7 @@
 """Sessions of legacy clients on the whole road, across restarts of the hub and of what is behind it."""
 
 import json
+import sqlite3
 
 import pytest
 
@@ -90,3 +91,11 @@ async def test_what_an_upstream_cannot_grant_yet_is_asked_for_again(tmp_path, up
             fake.refused = set()
             assert await client.heard(UPDATED) == ["up+x:1"]
             await fake.until_subscribed("x:1")
+
+
+@pytest.mark.promise("T15")
+async def test_a_session_of_the_older_transport_ends_with_its_stream_and_is_never_stored(tmp_path):
+    async with giving("modern") as fake, serving(fake, tmp_path) as hub:
+        stream = begin(hub, "GET", [("host", "127.0.0.1"), ("accept", "text/event-stream")], [b""], path="/sse")
+        await stream.until(b"endpoint")
+        assert sqlite3.connect(tmp_path / "hub.db").execute("SELECT count(*) FROM sessions").fetchone() == (0,)

@@ -6,23 +6,25 @@ Source: MCP 2025-03-26 basic/transports "Sending Messages to the Server"; JSON-R
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
 from mcp_hub.inbound.encode import as_message
 from mcp_hub.inbound.errors import settled
-from mcp_hub.inbound.exchange import Exchange
 from mcp_hub.inbound.flight import Ended
-from mcp_hub.inbound.incoming import look_into
-from mcp_hub.inbound.legacy import Legacy
+from mcp_hub.inbound.incoming import Incoming, look_into
 from mcp_hub.inbound.outcome import Empty, Failure, Outcome, Refused, Several
-from mcp_hub.inbound.sessions import Session, Stop
-from mcp_hub.principal import Principal
+from mcp_hub.inbound.sessions import Stop
 from mcp_hub.wire.eras import BATCH_REVISION, Era
 from mcp_hub.wire.jsonrpc import INVALID_REQUEST, Malformed, Message, Reply, parse, parse_batch
 
 MOST: Final = 50
 """Messages in one batch."""
+
+
+Post = Callable[[Incoming, Stop], Awaitable[Outcome]]
+"""Serves one message of the session that the batch belongs to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,51 +33,50 @@ class _Subject:
     era: Era = Era.LEGACY
 
 
-async def serve_batch(legacy: Legacy, exchange: Exchange, session: Session, caller: Principal, body: bytes) -> Outcome:
-    """Serve every message of a batch.
+async def serve_batch(post: Post, revision: str, body: bytes, stop: Stop) -> Outcome:
+    """Serve every message of a batch by `post`, in a session of this revision; `stop` ends all of it.
 
     Raises:
         Refused: the session's revision knows no batches, or there are too many messages in this one.
         Malformed: the body is not an array, or an empty one.
     """
-    if session.client.revision != BATCH_REVISION:
-        message = f"Revision {session.client.revision} knows no batches; send each message by itself"
+    if revision != BATCH_REVISION:
+        message = f"Revision {revision} knows no batches; send each message by itself"
         raise Refused(INVALID_REQUEST, message, status=400)
     parts = parse_batch(body)
     if len(parts) > MOST:
         raise Refused(INVALID_REQUEST, f"A batch may hold {MOST} messages; this one has {len(parts)}", status=400)
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_one(legacy, exchange, session, caller, part)) for part in parts]
+        tasks = [group.create_task(_one(post, part, stop)) for part in parts]
     answers = [answer for task in tasks if not task.cancelled() and (answer := task.result()) is not None]
     return Several(answers) if answers else Empty(202)
 
 
-async def _one(legacy: Legacy, exchange: Exchange, session: Session, caller: Principal, part: bytes) -> bytes | None:
+async def _one(post: Post, part: bytes, stop: Stop) -> bytes | None:
     try:
         message = parse(part)
     except Malformed as error:
         return as_message(Failure(error.code, error.message), None)
-    work = _serve(legacy, exchange, session, caller, message)
-    match await settled(work, _Subject(message.method)):
+    match await settled(_serve(post, message, stop), _Subject(message.method)):
         case Reply() | Failure() as outcome if message.is_request:
             return as_message(outcome, message.id)
         case _:
             return None
 
 
-async def _serve(legacy: Legacy, exchange: Exchange, session: Session, caller: Principal, message: Message) -> Outcome:
+async def _serve(post: Post, message: Message, stop: Stop) -> Outcome:
     if message.method == "initialize":
         raise Refused(INVALID_REQUEST, "initialize stands alone, never in a batch")
-    return await legacy.post(exchange, session, caller, look_into(message), _stop(exchange))
+    return await post(look_into(message), _one_of(stop))
 
 
-def _stop(exchange: Exchange) -> Stop:
+def _one_of(stop_all: Stop) -> Stop:
     task = asyncio.current_task()
 
     def stop(why: Ended) -> None:
         if why is Ended.CANCELLED and task is not None:
             task.cancel()
         else:
-            exchange.flight.end(why)
+            stop_all(why)
 
     return stop

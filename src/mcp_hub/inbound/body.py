@@ -11,6 +11,9 @@ from mcp_hub.inbound.asgi import Event, Receive
 from mcp_hub.inbound.outcome import Gone, Refused
 from mcp_hub.wire.jsonrpc import INVALID_REQUEST
 
+MAX_REQUEST: Final = 4 * 1024 * 1024
+"""Bytes of a body where nothing else is configured."""
+
 _JSON: Final = b"application/json"
 _DIGITS: Final = 15
 """More digits than any limit has; longer numbers are not even converted."""

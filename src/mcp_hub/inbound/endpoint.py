@@ -19,17 +19,16 @@ metadata says more than a client's left-over header; `initialize` is then a meth
 message that shows no sign of either era is told to begin with `initialize`, because only old clients leave out both.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from mcp_hub.gateway.ask import Gateway
 from mcp_hub.gateway.notices import Notices
 from mcp_hub.inbound.asgi import Headers, Receive, Scope, Send
 from mcp_hub.inbound.batch import serve_batch
-from mcp_hub.inbound.body import accepts, is_json, read_body
-from mcp_hub.inbound.errors import settled
+from mcp_hub.inbound.body import MAX_REQUEST, accepts, is_json, read_body
+from mcp_hub.inbound.carry import carry
 from mcp_hub.inbound.exchange import Exchange
 from mcp_hub.inbound.flight import Patrol, Phase, Timing
 from mcp_hub.inbound.guard import Guard
@@ -44,7 +43,6 @@ from mcp_hub.principal import Principal
 from mcp_hub.wire.eras import LEGACY_REVISIONS, META_VERSION, Era
 from mcp_hub.wire.jsonrpc import INVALID_REQUEST, Malformed, is_batch, parse
 
-MAX_REQUEST: Final = 4 * 1024 * 1024
 _TIMING: Final = Timing()
 _MODERN: Final = Era.MODERN
 _ANSWERING: Final = Phase.ANSWERING
@@ -82,17 +80,7 @@ class Endpoint:
             await _decline(scope, receive, send)
             return
         exchange = Exchange(receive, send, self._timing, self._patrol)
-        try:
-            await exchange.finish(await settled(self._serve(scope, receive, exchange), exchange))
-        except asyncio.CancelledError:
-            if not exchange.flight.recover():
-                raise
-            with suppress(OSError):
-                await exchange.abandon()
-        except OSError:
-            pass  # how a server may say that the client has gone: nobody is left to tell
-        finally:
-            exchange.flight.land()
+        await carry(exchange, self._serve(scope, receive, exchange))
 
     async def _serve(self, scope: Scope, receive: Receive, exchange: Exchange) -> Outcome:
         headers = scope["headers"]
@@ -132,13 +120,14 @@ class Endpoint:
 
     async def _in_session(self, exchange: Exchange, head: Head, caller: Principal, incoming: Incoming) -> Outcome:
         session = await self._legacy.session(head, caller)
-        return await self._legacy.post(exchange, session, caller, incoming)
+        return await self._legacy.post(exchange, session, caller, incoming, exchange.flight.end)
 
     async def _batch(self, exchange: Exchange, head: Head, caller: Principal, body: bytes) -> Outcome:
         if exchange.era is _MODERN:
             raise Refused(INVALID_REQUEST, "This revision knows no batches; send each message by itself", status=400)
         session = await self._legacy.session(head, caller)
-        return await serve_batch(self._legacy, exchange, session, caller, body)
+        post = partial(self._legacy.post, exchange, session, caller)
+        return await serve_batch(post, session.client.revision, body, exchange.flight.end)
 
     async def _other(self, exchange: Exchange, head: Head, caller: Principal, method: str) -> Outcome:
         if method not in ("GET", "DELETE"):

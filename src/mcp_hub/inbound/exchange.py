@@ -68,13 +68,19 @@ class Exchange:
         self.headers: HeaderLines = ()
         self.flight = Flight(receive, timing, patrol, self.keep_alive)
 
-    async def emit(self, notification: bytes) -> None:
-        """Put one notification before the answer; dropped if the client takes no stream or the answer is going out."""
-        await self._push(encode_event((notification,)))
+    @property
+    def takes_messages(self) -> bool:
+        """See `Outlet`: whether the response may become a stream."""
+        return self.accepts.events
+
+    async def emit(self, message: bytes) -> None:
+        """Put one message before the answer; dropped if the client takes no stream or the answer is going out."""
+        await self.push(encode_event((message,)))
 
     async def keep_alive(self) -> None:
         """Show the client, and every proxy between, that there is more to come: makes the response a stream."""
-        await self._push(COMMENT)
+        if self._lock is None or not self._lock.locked():  # else it is being shown
+            await self.push(COMMENT)
 
     def finish(self, outcome: Outcome) -> Awaitable[None]:
         """Write the rest of the response."""
@@ -93,23 +99,33 @@ class Exchange:
                     await self.keep_alive()
                 await self.finish(_LAST_WORD[why])
 
-    async def _push(self, event: bytes) -> None:
+    async def push(self, event: bytes) -> None:
+        """Write one encoded event, whole; a client that does not take a piece of it in time is given up."""
         if not self.accepts.events:
             return
         if self._lock is None:
             self._lock = asyncio.Lock()
         try:
-            async with asyncio.timeout(self.flight.timing.write), self._lock:
+            async with asyncio.timeout(self.flight.timing.write) as limit, self._lock:
                 if self._stage is _NEW:
                     start = {"type": "http.response.start", "status": 200}
                     await self._send({**start, "headers": [*STREAM_HEADERS, *self.headers]})
                     self._stage = _STREAM
-                if self._stage is _STREAM:
+                if self._stage is _STREAM and len(event) > _CHUNK:
+                    await self._send_in_pieces(event, limit)
+                elif self._stage is _STREAM:
                     await self._send({"type": "http.response.body", "body": event, "more_body": True})
         except TimeoutError:
             self.flight.end(Ended.NOT_READ)
         except OSError:
             self._lose()
+
+    async def _send_in_pieces(self, event: bytes, limit: asyncio.Timeout) -> None:
+        view = memoryview(event)
+        for start in range(0, len(view), _CHUNK):
+            limit.reschedule(asyncio.get_running_loop().time() + self.flight.timing.write)
+            chunk = bytes(view[start : start + _CHUNK])
+            await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
 
     def _lose(self) -> None:
         # So may a server say that the client has gone. Nothing more is written; only some requests end with that.

@@ -33,9 +33,10 @@ from mcp_hub.inbound.head import SESSION, VERSION, Head
 from mcp_hub.inbound.incoming import Incoming
 from mcp_hub.inbound.notices import relay, subscribe, subscribed_again, told_again
 from mcp_hub.inbound.outcome import Empty, Outcome, Refused
+from mcp_hub.inbound.outlet import Outlet
 from mcp_hub.inbound.sessions import Event, Session, Sessions, State, Stop
 from mcp_hub.principal import Principal
-from mcp_hub.wire.eras import Client, Era, negotiate
+from mcp_hub.wire.eras import LEGACY_REVISIONS, Client, Era, negotiate
 from mcp_hub.wire.jsonrpc import INVALID_REQUEST, Fields, Reply, encode, text, value
 
 LEVELS: Final = frozenset({"debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"})
@@ -46,6 +47,9 @@ SUBSCRIBING: Final = frozenset({SUBSCRIBE, "resources/unsubscribe"})
 
 MOST_SAID: Final = 16 * 1024
 """Bytes of what a client says of itself, each of its capabilities and its info: a session keeps both while it lasts."""
+
+STRANGER: Final = Client(Era.LEGACY, LEGACY_REVISIONS[0], Raw(b"{}"))
+"""Who the client of a session is until its `initialize` says so."""
 
 _EMPTY: Final = b"{}"
 _BRACE: Final = ord("{")
@@ -94,10 +98,24 @@ class Legacy:
         exchange.headers = ((SESSION, session.id.encode("ascii")),)
         return introduction(client, hub)
 
+    async def introduce(self, session: Session, caller: Principal, incoming: Incoming) -> Outcome:
+        """Serve the `initialize` of a session that was opened before its client had said who it is.
+
+        Raises:
+            Refused: it has said so already.
+            HubError: the parameters are not those of `initialize`.
+        """
+        client = client_of(incoming.params)
+        hub = await self._gateway.describe(caller)
+        if session.client is not STRANGER:
+            raise Refused(INVALID_REQUEST, "This session is open already; initialize comes once", status=400)
+        session.client = client
+        return introduction(client, hub)
+
     async def post(
-        self, exchange: Exchange, session: Session, caller: Principal, incoming: Incoming, stop: Stop | None = None
+        self, outlet: Outlet, session: Session, caller: Principal, incoming: Incoming, stop: Stop
     ) -> Outcome:
-        """Serve one message of a session; `stop` is how its client cancels it, by default with its whole exchange.
+        """Serve one message of a session; what comes before its answer goes to `outlet`, and `stop` ends it early.
 
         Raises:
             HubError: as the road sorts it.
@@ -108,10 +126,10 @@ class Legacy:
         if not incoming.message.is_request:
             _told(session, incoming.message.method, incoming.params)
             return Empty(202)
-        key = _key(incoming.message.id)
-        session.running[key] = stop = stop or exchange.flight.end
+        key = key_of(incoming.message.id)
+        session.running[key] = stop
         try:
-            return await self._answer(exchange, session, caller, incoming)
+            return await self._answer(outlet, session, caller, incoming)
         finally:
             if session.running.get(key) == stop:
                 del session.running[key]
@@ -126,7 +144,7 @@ class Legacy:
             raise Refused(INVALID_REQUEST, "A GET must accept text/event-stream", status=406)
         if len(session.streams) >= STREAMS:
             raise Refused(INVALID_REQUEST, f"This session has {STREAMS} streams open; close one first", status=409)
-        listener = self._listener(session)
+        listener = self.listener(session)
         listener.resume()
         session.streams.add(exchange)
         try:
@@ -143,7 +161,7 @@ class Legacy:
         await self._sessions.end(session, Event.DELETED)
         return Empty(204)
 
-    async def _answer(self, exchange: Exchange, session: Session, caller: Principal, incoming: Incoming) -> Reply:
+    async def _answer(self, outlet: Outlet, session: Session, caller: Principal, incoming: Incoming) -> Reply:
         method, params, meta = incoming.message.method or "", incoming.params, incoming.meta
         if method == "ping":
             return Reply(result=_EMPTY)
@@ -154,8 +172,8 @@ class Legacy:
             return await self._subscription(session, method, params)
         if meta is None and "_meta" in params:
             raise BadRequest("params._meta must be an object")
-        ask_client = partial(session.questions.ask, exchange.emit) if exchange.accepts.events else None
-        ask = Ask(caller, session.client, method, params, meta or {}, exchange.emit, session.id, ask_client)
+        ask_client = partial(session.questions.ask, outlet.emit) if outlet.takes_messages else None
+        ask = Ask(caller, session.client, method, params, meta or {}, outlet.emit, session.id, ask_client)
         return await self._gateway.answer(ask)
 
     async def _relay(self, exchange: Exchange, session: Session, listener: Listener) -> Outcome:
@@ -181,7 +199,7 @@ class Legacy:
             await self._sessions.keep(session)
 
     async def _subscription(self, session: Session, method: str, params: Fields) -> Reply:
-        reply = await subscription(self._notices, self._listener(session), method, params)
+        reply = await subscription(self._notices, self.listener(session), method, params)
         uri = text(params["uri"]) or ""
         without = tuple(each for each in session.resources if each != uri)
         resources = (*without, uri) if method == SUBSCRIBE else without
@@ -190,7 +208,13 @@ class Legacy:
             await self._sessions.keep(session)
         return reply
 
-    def _listener(self, session: Session) -> Listener:
+    def listener(self, session: Session) -> Listener:
+        """Who hears the notices for a session, from now on if nobody did.
+
+        Raises:
+            Refused: the session is over (404).
+            Forbidden: there are too many listeners.
+        """
         if session.state is State.ENDED:
             raise Refused(INVALID_REQUEST, "This session has ended; begin a new one with initialize", status=404)
         if session.listener is None:
@@ -220,12 +244,13 @@ def _told(session: Session, method: str | None, params: Fields) -> None:
     if method == "notifications/initialized":
         session.happen(Event.INITIALIZED)
     elif method == "notifications/cancelled" and "requestId" in params:
-        stop = session.running.get(_key(params["requestId"]))
+        stop = session.running.get(key_of(params["requestId"]))
         if stop is not None:
             stop(Ended.CANCELLED)
 
 
-def _key(number: Raw) -> object:
+def key_of(number: Raw) -> object:
+    """What stands for a request's id where ids are looked up."""
     key = value(number)
     return key if isinstance(key, str | int | float) else None
 

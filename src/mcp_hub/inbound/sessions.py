@@ -49,6 +49,7 @@ class Event(StrEnum):
     DELETED = "deleted by its client"
     EXPIRED = "idle for too long"
     CROWDED_OUT = "ended for a newer one"
+    CLOSED = "its one stream has ended"
 
 
 LIFE: Final = {
@@ -56,9 +57,11 @@ LIFE: Final = {
     (State.OPENED, Event.DELETED): State.ENDED,
     (State.OPENED, Event.EXPIRED): State.ENDED,
     (State.OPENED, Event.CROWDED_OUT): State.ENDED,
+    (State.OPENED, Event.CLOSED): State.ENDED,
     (State.LIVE, Event.DELETED): State.ENDED,
     (State.LIVE, Event.EXPIRED): State.ENDED,
     (State.LIVE, Event.CROWDED_OUT): State.ENDED,
+    (State.LIVE, Event.CLOSED): State.ENDED,
 }
 """A pair that is missing changes nothing: an ended session stays ended, a second `initialized` says nothing new."""
 
@@ -68,12 +71,13 @@ class Session:
 
     `listener` hears the notices for it, once there is a stream or a subscription; `reading` is held by the one stream
     that brings them, since each may be sent on one stream only. `digest` stands for its id in the store, where `level`
-    and `resources`, what it subscribed to, are kept too. `missed` says that it was restored and has heard nothing yet.
+    and `resources`, what it subscribed to, are kept too. `missed` says that it was restored and has heard nothing yet,
+    `lasts` that it is kept in the store.
     """
 
     __slots__ = (
-        "client", "created_at", "digest", "id", "last_used", "level", "listener", "missed", "owner", "questions",
-        "reading", "resources", "running", "state", "streams",
+        "client", "created_at", "digest", "id", "last_used", "lasts", "level", "listener", "missed", "owner",
+        "questions", "reading", "resources", "running", "state", "streams",
     )  # fmt: skip
 
     def __init__(self, session_id: str, owner: Owner, client: Client, now: float, created_at: float = 0.0) -> None:
@@ -83,6 +87,7 @@ class Session:
         self.level: str | None = None
         self.resources: tuple[str, ...] = ()
         self.missed = False
+        self.lasts = True
         self.owner = owner
         self.client = client
         self.last_used = now
@@ -134,8 +139,8 @@ class Asleep:
 class Sessions(Protocol):
     """Where the sessions are kept; ids are unguessable, and whatever ends one also tells the road."""
 
-    async def open(self, owner: Principal, client: Client) -> Session:
-        """Begin a session.
+    async def open(self, owner: Principal, client: Client, *, lasts: bool = True) -> Session:
+        """Begin a session. One that does not last ends with this process, like the stream it belongs to.
 
         Raises:
             Forbidden: the caller has as many as one may have, and every one of them is in use.
@@ -215,12 +220,13 @@ class MemorySessions:
         while len(self._all) > self._limits.total:
             self._crowd_out(self._all.values())
 
-    async def open(self, owner: Principal, client: Client) -> Session:
+    async def open(self, owner: Principal, client: Client, *, lasts: bool = True) -> Session:
         """See `Sessions.open`. The oldest idle session makes room if there are too many."""
         self.sweep()
         self._make_room(owner.key)
         created = self._records.now() if self._records is not None else 0.0
         session = Session(secrets.token_urlsafe(_ID_BYTES), owner.key, client, self._clock(), created)
+        session.lasts = lasts
         self._add(session)
         await self.keep(session)
         return session
@@ -243,14 +249,14 @@ class MemorySessions:
 
     async def keep(self, session: Session) -> None:
         """See `Sessions.keep`."""
-        if self._records is not None:
+        if self._records is not None and session.lasts:
             await self._records.keep(session)
 
     async def end(self, session: Session, why: Event) -> None:
         """See `Sessions.end`."""
         if self._forget(session):
             self._part(session, why)
-            if self._records is not None:
+            if self._records is not None and session.lasts:
                 await self._records.drop(session.digest)
 
     async def settle(self) -> None:

@@ -166,6 +166,11 @@ class _PastLimit(Exception):
     """Carries the verdict out to `feed`, which knows the events before it."""
 
 
+def named_event(name: str, data: bytes) -> bytes:
+    """One event of a type, which must be a plain word."""
+    return b"event: %b\n%b" % (name.encode("ascii"), encode_event((data,)))
+
+
 def encode_event(parts: Iterable[bytes | Raw], event_id: str | None = None) -> bytes:
     """One event whose data is the parts joined; an `event_id` must be free of line breaks and NUL.
 

@@ -112,7 +112,9 @@ class Exchange:
             await self.task
 
 
-def begin(app, method: str, headers: Iterable[tuple[str, str]], parts: list[bytes], *, ends: bool = True) -> Exchange:
+def begin(
+    app, method: str, headers: Iterable[tuple[str, str]], parts: list[bytes], *, ends: bool = True, **scope_of_it
+) -> Exchange:
     """Hand a request to the application. Without `ends` the body goes on, and its rest never comes."""
     exchange = Exchange(list(parts) or [b""], ends)
     exchange.taking.set()
@@ -124,6 +126,7 @@ def begin(app, method: str, headers: Iterable[tuple[str, str]], parts: list[byte
         "path": "/mcp",
         "query_string": b"",
         "headers": [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers],
+        **scope_of_it,
     }
     exchange.task = asyncio.ensure_future(app(scope, exchange.receive, exchange.send))
     return exchange

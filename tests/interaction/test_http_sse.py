@@ -1,0 +1,175 @@
+"""The transport of 2024-11-05 on both sides of the hub, with the SDKs that still speak it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import mcp_types as types
+import pytest
+from mcp.client.session import ClientSession
+from mcp.client.sse import sse_client
+
+import node_tools
+import processes
+
+pytestmark = [
+    pytest.mark.promise("A4", "F2"),
+    # What the newest revision deprecates is what clients of the older transport do.
+    pytest.mark.filterwarnings("ignore::mcp.shared.exceptions.MCPDeprecationWarning"),
+]
+
+CLIENTS = Path(__file__).parent / "clients"
+SECONDS = 30
+
+
+@dataclass
+class Person:
+    """Who sits at a client, and what they were asked and told."""
+
+    name: str
+    asked: list[str] = field(default_factory=list)
+    told: list[Any] = field(default_factory=list)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def elicit(self, _: Any, params: Any) -> types.ElicitResult:
+        self.asked.append(params.message)
+        return types.ElicitResult(action="accept", content={"username": self.name, "email": f"{self.name}@example.com"})
+
+    async def sample(self, _: Any, params: Any) -> types.CreateMessageResult:
+        self.asked.append(params.messages[0].content.text)
+        return types.CreateMessageResult(
+            role="assistant", model="m", content=types.TextContent(text=f"{self.name} says")
+        )
+
+    async def roots(self, _: Any) -> types.ListRootsResult:
+        self.asked.append("roots")
+        return types.ListRootsResult(roots=[types.Root(uri=f"file:///home/{self.name}")])
+
+    async def hear(self, message: Any) -> None:
+        self.told.append(message)
+        self.news.set()
+
+    async def log(self, params: Any) -> None:
+        self.told.append(params)
+
+    async def until_told(self, kind: type) -> Any:
+        """The first notice of this kind, once it has come."""
+        async with asyncio.timeout(SECONDS):
+            while not (found := [each for each in self.told if isinstance(each, kind)]):
+                self.news.clear()
+                await self.news.wait()
+        return found[0]
+
+
+@asynccontextmanager
+async def at(url: str, person: Person) -> AsyncIterator[ClientSession]:
+    """A session of this person's over HTTP+SSE."""
+    async with (
+        asyncio.timeout(SECONDS),
+        sse_client(url) as (reading, writing),
+        ClientSession(
+            reading,
+            writing,
+            elicitation_callback=person.elicit,
+            sampling_callback=person.sample,
+            list_roots_callback=person.roots,
+            logging_callback=person.log,
+            message_handler=person.hear,
+        ) as session,
+    ):
+        await session.initialize()
+        yield session
+
+
+def text(result: Any) -> str:
+    return result.content[0].text
+
+
+@pytest.fixture(scope="session", params=["both", "legacy"])
+def upstream(request: pytest.FixtureRequest, reference: str):
+    """The address of the reference upstream, in both eras or in the old one only."""
+    if request.param == "both":
+        yield reference
+    else:
+        with processes.running(processes.reference(request.param)) as started:
+            yield started.url
+
+
+@pytest.fixture
+def sse(hub, upstream: str) -> str:
+    """Where a hub in front of it serves the older transport."""
+    config = f"version: 1\nnetwork: {{allow_private: [127.0.0.0/8]}}\nupstreams: {{up: {{url: '{upstream}'}}}}\n"
+    return hub(config).replace("/mcp", "/sse")
+
+
+@pytest.mark.promise("A1", "A4", "A5")
+async def test_lists_calls_progress_and_logs_cross(sse: str):
+    ada = Person("ada")
+    async with at(sse, ada) as session:
+        assert "up__test_simple_text" in {tool.name for tool in (await session.list_tools()).tools}
+        progress: list[float] = []
+
+        async def on_progress(done: float, _: float | None, __: str | None) -> None:
+            progress.append(done)
+
+        await session.call_tool("up__test_tool_with_progress", {}, progress_callback=on_progress)
+        assert progress == [0, 50, 100]
+        await session.set_logging_level("info")
+        await session.call_tool("up__test_tool_with_logging", {})
+        logged = [each for each in ada.told if isinstance(each, types.LoggingMessageNotificationParams)]
+        assert len(logged) == 3
+        read = await session.read_resource("up+test://static-text")
+        assert str(read.contents[0].uri) == "up+test://static-text"
+        await session.send_ping()
+
+
+@pytest.mark.promise("A5")
+async def test_questions_reach_the_person_whose_call_it_is_and_nobody_else(sse: str):
+    ada, bob = Person("ada"), Person("bob")
+    async with at(sse, ada) as adas, at(sse, bob) as bobs:
+        said = await asyncio.gather(
+            *(
+                each.call_tool("up__test_elicitation", {"message": f"who are you, {name}?"})
+                for name, each in (("ada", adas), ("bob", bobs)) * 3
+            )
+        )
+        assert ["ada" in text(each) for each in said] == [True, False] * 3
+        assert ["bob" in text(each) for each in said] == [False, True] * 3
+        assert "bob says" in text(await bobs.call_tool("up__test_sampling", {"prompt": "say it"}))
+        roots = await adas.call_tool("up__test_input_required_result_list_roots", {})
+        assert "file:///home/ada" in text(roots)
+    assert ada.asked == ["who are you, ada?"] * 3 + ["roots"]
+    assert bob.asked == ["who are you, bob?"] * 3 + ["say it"]
+
+
+@pytest.mark.promise("A7")
+async def test_changes_of_lists_and_of_resources_are_told_to_those_who_want_to_hear(sse: str):
+    ada, bob = Person("ada"), Person("bob")
+    async with at(sse, ada) as adas, at(sse, bob) as bobs:
+        await adas.subscribe_resource("up+test://watched-resource")
+        await bobs.call_tool("up__test_trigger_resource_update", {})
+        notice = await ada.until_told(types.ResourceUpdatedNotification)
+        assert str(notice.params.uri) == "up+test://watched-resource"
+        await bobs.call_tool("up__test_trigger_tool_change", {})
+        await ada.until_told(types.ToolListChangedNotification)
+        await bob.until_told(types.ToolListChangedNotification)
+        assert not [each for each in bob.told if isinstance(each, types.ResourceUpdatedNotification)]
+
+
+async def test_the_typescript_client_works_over_it(sse: str):
+    command = [node_tools.install(), CLIENTS / "ts_sse_1x.mjs", sse, "up__"]
+    process = await asyncio.create_subprocess_exec(
+        *command, env=node_tools.environment(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(SECONDS):
+        printed, said = await process.communicate()
+    assert process.returncode == 0, said.decode()
+    outcome = json.loads(printed)
+    assert "up__test_simple_text" in outcome["tools"]
+    assert "ada@example.com" in outcome["elicited"]
+    assert "sampled" in outcome["sampled"]
+    assert (outcome["progress"], outcome["changed"]) == ([0, 50, 100], "heard")
