@@ -87,7 +87,7 @@ class Legacy:
         client = client_of(incoming.params)
         # The session id travels in a header, so this answer waits rather than becoming a stream beforehand.
         exchange.accepts = exchange.accepts._replace(events=False)
-        hub = await self._gateway.describe(caller)
+        hub = await self._gateway.describe(caller, client.revision)
         session = await self._sessions.open(caller, client)
         exchange.headers = ((SESSION, session.id.encode("ascii")),)
         return introduction(client, hub)
