@@ -33,6 +33,9 @@ from mcp_hub.gateway.notices import Notices
 from mcp_hub.gateway.parking import Parking
 from mcp_hub.gateway.road import Road
 from mcp_hub.gateway.sealed import KEY_BYTES, Seal
+from mcp_hub.gateway.task_ids import KEY_BYTES as TASK_KEY_BYTES
+from mcp_hub.gateway.task_ids import TaskIds
+from mcp_hub.gateway.tasks import Tasks
 from mcp_hub.gateway.view import Views
 from mcp_hub.inbound.endpoint import Endpoint
 from mcp_hub.inbound.guard import LOOPBACK, Guard
@@ -63,6 +66,7 @@ from mcp_hub.wire.jsonrpc import Json, encode
 ENDPOINT_PATH = "/mcp"
 _CURSOR_KEY = "cursor-key"
 _STATE_KEY = "request-state-key"
+_TASK_KEY = "task-id-key"
 _SERVER_INFO: Json = {"name": "mcp_hub", "title": "mcp_hub", "version": __version__}
 _INFO = Raw(encode(_SERVER_INFO))
 
@@ -190,7 +194,16 @@ class Hub:
         notices.watch(upstreams, {name: each.namespace for name, each in exposures.items()}, listing.resource)
         parking = Parking()
         asking = Asking(Seal(await store.keep_setting_if_absent(_STATE_KEY, secrets.token_bytes(KEY_BYTES))), parking)
-        road = Road(upstreams, listing, Credentials(credentials), asking=asking, calls=calls, server_info=_SERVER_INFO)
+        task_ids = TaskIds(await store.keep_setting_if_absent(_TASK_KEY, secrets.token_bytes(TASK_KEY_BYTES)))
+        road = Road(
+            upstreams,
+            listing,
+            Credentials(credentials),
+            asking=asking,
+            tasks=Tasks(task_ids),
+            calls=calls,
+            server_info=_SERVER_INFO,
+        )
         self._road = road
         limits = SessionLimits(idle=config.server.session_idle, total=config.server.max_sessions)
         sessions = MemorySessions(road.end_session, limits, records=Records(store), on_wake=road.set_log_level)

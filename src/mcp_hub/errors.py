@@ -61,6 +61,17 @@ class UnknownMethod(CallerError):
     """The hub does not serve this method. JSON-RPC -32601."""
 
 
+class MissingCapability(CallerError):
+    """The client did not say on this request that it can do what this needs. JSON-RPC -32021.
+
+    `extension` is the identifier of the extension it has to declare.
+    """
+
+    def __init__(self, extension: str, public: str) -> None:
+        super().__init__(public)
+        self.extension = extension
+
+
 class UnknownName(CallerError):
     """No tool, prompt or resource of that name in the caller's catalog.
 

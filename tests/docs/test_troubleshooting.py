@@ -218,7 +218,7 @@ async def damaged(place: Place) -> str:
 @shows("The store FILE was written by a newer mcp_hub.")
 async def newer(place: Place) -> str:
     await SqliteStore.open(place.directory / "own.db").aclose()
-    change(place, "UPDATE _sqlite_migrations SET name = '9999-from-the-future'")
+    change(place, "UPDATE _sqlite_migrations SET name = '9999-from-the-future' WHERE id = 1")
     return await with_store(place)
 
 

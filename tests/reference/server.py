@@ -25,9 +25,12 @@ from mcp.server.lowlevel.server import NotificationOptions, Server
 from mcp.server.models import InitializationOptions
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 from mcp.shared.exceptions import MCPDeprecationWarning
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from notices import Notices
 from older import older_transport
 from starlette.types import ASGIApp
+from task_tools import tasking
+from tasks import Tasks
 from toolbox import Toolbox
 
 NAME = "reference"
@@ -37,7 +40,7 @@ READS = CacheHint(ttl_ms=1_000, scope="private")
 
 
 class ReferenceServer(Server[Any]):
-    """Says in the legacy era too that it announces changes of its lists."""
+    """Announces changes of its lists in the legacy era too; has tasks in the modern one only."""
 
     def create_initialization_options(
         self, notification_options: NotificationOptions | None = None, *rest: Any, **more: Any
@@ -47,11 +50,18 @@ class ReferenceServer(Server[Any]):
         )
         return super().create_initialization_options(announced, *rest, **more)
 
+    def get_capabilities(
+        self, *given: Any, protocol_version: str | None = None, **more: Any
+    ) -> types.ServerCapabilities:
+        said = super().get_capabilities(*given, protocol_version=protocol_version, **more)
+        modern = protocol_version in MODERN_PROTOCOL_VERSIONS
+        return said if modern else said.model_copy(update={"extensions": None})
+
 
 def build() -> Server[Any]:
-    notices = Notices()
-    tools = Toolbox()
-    for box in (plain_tools.content, plain_tools.noticing(notices), asking):
+    notices, tasks = Notices(), Tasks()
+    tools = Toolbox(tasks)
+    for box in (plain_tools.content, plain_tools.noticing(notices), asking, tasking):
         tools.add_all(box)
     server = ReferenceServer(
         NAME,
@@ -77,6 +87,7 @@ def build() -> Server[Any]:
         on_completion=prompts.complete,
         on_set_logging_level=notices.set_level,
     )
+    tasks.serve(server)
     server.add_notification_handler("notifications/initialized", types.NotificationParams, notices.initialized)
     server.middleware.append(RequestStateBoundary(RequestStateSecurity.ephemeral(), default_audience=NAME))
     return server

@@ -4,28 +4,26 @@ Rule: only URIs change. What needs no change is returned as it came, undecoded; 
 to a URI are opened, and every other member stays the bytes it was.
 """
 
-from collections.abc import Callable
 from typing import Final
 
-import msgspec
 from msgspec import Raw
 
+from mcp_hub.catalog.inside import Change, at, each, starts
 from mcp_hub.catalog.names import exposed_uri
 from mcp_hub.catalog.parts import Kind
 from mcp_hub.catalog.routes import Catalog, Route
 from mcp_hub.catalog.text import label
 from mcp_hub.errors import BadRequest, UnknownName
-from mcp_hub.wire.jsonrpc import INVALID_PARAMS, Fields, Malformed, encode, fields, text
+from mcp_hub.wire.jsonrpc import Fields, Malformed, encode, fields, text
 
-_list: Final = msgspec.json.Decoder(list[Raw])
 _SCANNED: Final = 32 * 1024
 """Bytes up to which three searches cost less than opening it."""
 
 
 _NO_REFERENCE: Final = 'The reference must be of type "ref/prompt" with a name or "ref/resource" with a uri'
 
-Change = Callable[[Raw, str], Raw]
-"""Rewrites one encoded value for a namespace; gives the same object back if nothing in it had to change."""
+UriChange = Change[str]
+"""Rewrites URIs for a namespace."""
 
 
 def outward_result(method: str, raw: bytes | Raw, namespace: str | None) -> bytes | Raw:
@@ -115,69 +113,35 @@ def _uri(raw: Raw, namespace: str) -> Raw:
     return raw if original is None else Raw(encode(exposed_uri(namespace, original)))
 
 
-def _at(changes: dict[str, Change]) -> Change:
-    """Changes some members of an object."""
-
-    def change(raw: Raw, namespace: str) -> Raw:
-        if not _starts(raw, b"{"):
-            return raw
-        members = fields(raw)
-        changed = {key: inner(members[key], namespace) for key, inner in changes.items() if key in members}
-        if all(value is members[key] for key, value in changed.items()):
-            return raw
-        return Raw(encode({**members, **changed}))
-
-    return change
-
-
-def _each(inner: Change) -> Change:
-    """Changes every element of an array."""
-
-    def change(raw: Raw, namespace: str) -> Raw:
-        if not _starts(raw, b"["):
-            return raw
-        elements = _elements(raw)
-        changed = [inner(element, namespace) for element in elements]
-        if all(new is old for new, old in zip(changed, elements, strict=True)):
-            return raw
-        return Raw(encode(changed))
-
-    return change
-
-
 def _content(raw: Raw, namespace: str) -> Raw:
     """Changes one content block: a link to a resource, or an embedded one."""
-    if not _starts(raw, b"{"):
+    if not starts(raw, b"{"):
         return raw
     change = _CONTENT.get(text(fields(raw).get("type")) or "")
     return raw if change is None else change(raw, namespace)
 
 
 def _one_or_each(raw: Raw, namespace: str) -> Raw:
-    return _contents(raw, namespace) if _starts(raw, b"[") else _content(raw, namespace)
+    return _contents(raw, namespace) if starts(raw, b"[") else _content(raw, namespace)
 
 
-def _starts(raw: Raw, mark: bytes) -> bool:
-    return bytes(raw).lstrip(b" \t\r\n").startswith(mark)
-
-
-def _elements(raw: Raw) -> list[Raw]:
-    try:
-        return _list.decode(raw)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise Malformed(INVALID_PARAMS, "This part of the message is not valid JSON") from error
-
-
-_CONTENT: Final[dict[str, Change]] = {
-    "resource_link": _at({"uri": _uri}),
-    "resource": _at({"resource": _at({"uri": _uri})}),
+_CONTENT: Final[dict[str, UriChange]] = {
+    "resource_link": at({"uri": _uri}),
+    "resource": at({"resource": at({"uri": _uri})}),
 }
-_contents: Final = _each(_content)
-_META: Final = _at({"ui": _at({"resourceUri": _uri}), "ui/resourceUri": _uri})
+_contents: Final = each(_content)
+_META: Final = at({"ui": at({"resourceUri": _uri}), "ui/resourceUri": _uri})
 
-_RESULTS: Final[dict[str, Change]] = {
-    "tools/call": _at({"content": _contents, "_meta": _META}),
-    "prompts/get": _at({"messages": _each(_at({"content": _one_or_each})), "_meta": _META}),
-    "resources/read": _at({"contents": _each(_at({"uri": _uri})), "_meta": _META}),
-    "notifications/resources/updated": _at({"uri": _uri}),
+_TOOL_RESULT: Final = at({"content": _contents, "_meta": _META})
+# A task is of a tool's call: what it came to stands in the state of the task (2026-07-28) or is a result of its own.
+_TASK: Final = at({"result": _TOOL_RESULT})
+
+_RESULTS: Final[dict[str, UriChange]] = {
+    "tools/call": _TOOL_RESULT,
+    "tasks/get": _TASK,
+    "tasks/result": _TOOL_RESULT,
+    "notifications/tasks": _TASK,
+    "prompts/get": at({"messages": each(at({"content": _one_or_each})), "_meta": _META}),
+    "resources/read": at({"contents": each(at({"uri": _uri})), "_meta": _META}),
+    "notifications/resources/updated": at({"uri": _uri}),
 }

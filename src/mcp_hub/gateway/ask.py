@@ -57,8 +57,11 @@ class Gateway(Protocol):
         """
         ...
 
-    async def describe(self, caller: Principal) -> Description:
-        """What `initialize` and `server/discover` answer. Waits for upstreams no longer than the listing deadline."""
+    async def describe(self, caller: Principal, revision: str) -> Description:
+        """What `initialize` and `server/discover` answer to a client of this revision.
+
+        Waits for upstreams no longer than the listing deadline.
+        """
         ...
 
     async def set_log_level(self, session: str, level: str) -> None:

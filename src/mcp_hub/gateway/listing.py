@@ -17,6 +17,7 @@ from mcp_hub.errors import BadRequest, UnknownName
 from mcp_hub.gateway.ask import Ask
 from mcp_hub.gateway.view import View, Views
 from mcp_hub.upstream.upstream import Upstream
+from mcp_hub.wire.eras import Era
 from mcp_hub.wire.jsonrpc import text
 
 _KINDS = {kind.method: kind for kind in Kind}
@@ -39,7 +40,7 @@ class Listing:
         self._upstreams = upstreams
         self._views = views
         self._namespaces = {name: exposure.namespace for name, exposure in exposures.items()}
-        self._deadline = deadline
+        self.deadline = deadline
         self._page_size = page_size
         self._cursor_key = cursor_key
         self._settled = False
@@ -47,6 +48,11 @@ class Listing:
     def namespace(self, upstream: str) -> str | None:
         """What stands before the upstream's URIs; `None` if they are exposed as they are."""
         return self._namespaces[upstream]
+
+    @property
+    def legacy_tasks(self) -> frozenset[str]:
+        """The legacy upstreams whose calls can be tasks."""
+        return self._views.current().with_tasks[Era.LEGACY]
 
     async def view(self) -> View:
         """The view of this moment. Waits for first contacts, no longer than the deadline."""
@@ -99,7 +105,7 @@ class Listing:
         waiting = [asyncio.ensure_future(each.settled()) for each in self._upstreams.values()]
         try:
             if waiting:
-                await asyncio.wait(waiting, timeout=self._deadline)
+                await asyncio.wait(waiting, timeout=self.deadline)
             self._settled = True
         finally:
             for task in waiting:

@@ -22,7 +22,6 @@ from mcp_hub.errors import (
     HeaderMismatch,
     RefusedCredential,
     TimedOut,
-    UnknownMethod,
     Unreachable,
     UpstreamError,
 )
@@ -30,6 +29,9 @@ from mcp_hub.gateway.ask import Ask, Description
 from mcp_hub.gateway.asking import Asking
 from mcp_hub.gateway.bridge import to_client
 from mcp_hub.gateway.listing import Listing
+from mcp_hub.gateway.task_list import listed
+from mcp_hub.gateway.tasks import LIST, LONGEST_RESULT, OF_TASKS, RESULT, Tasks
+from mcp_hub.gateway.unknown import led
 from mcp_hub.principal import Principal
 from mcp_hub.upstream.call import Call, Owner
 from mcp_hub.upstream.upstream import Upstream
@@ -41,6 +43,11 @@ _Turn = tuple[Route, Fields, Mapping[str, str] | None]
 """Where a request goes on: whose it is, its params in that upstream's words, and the headers that mirror them."""
 
 _LISTS: Final = frozenset(kind.method for kind in Kind)
+_REPEATABLE: Final = frozenset(
+    {"prompts/get", "resources/read", "completion/complete", "tasks/get", "tasks/list", "tasks/result"}
+)
+"""Requests that do no harm if an upstream sees them twice."""
+_LEGACY: Final = Era.LEGACY
 _NOTHING: Final = Raw(b"{}")
 _LONGEST_KEPT: Final = 1024
 """Bytes of a client's description of itself whose name is remembered."""
@@ -57,6 +64,7 @@ class Road:
         credentials: Credentials,
         *,
         asking: Asking,
+        tasks: Tasks,
         calls: CallLog[Any],
         server_info: Json,
     ) -> None:
@@ -64,6 +72,7 @@ class Road:
         self._listing = listing
         self._credentials = credentials
         self._asking = asking
+        self._tasks = tasks
         self._calls = calls
         self._server_info = server_info
         self._levels: dict[str, str] = {}
@@ -72,6 +81,7 @@ class Road:
             "prompts/get": self._to_prompt,
             "resources/read": self._to_resource,
             "completion/complete": self._to_completion,
+            **dict.fromkeys(OF_TASKS - {LIST}, self._to_task),
         }
 
     def answer(self, ask: Ask) -> Coroutine[Any, Any, Reply]:
@@ -81,12 +91,23 @@ class Road:
             return self._forward(ask, turn)
         if ask.method in _LISTS:
             return self._list(ask)
-        raise UnknownMethod(f"This hub does not serve {ask.method[:100]!r}.")
+        if ask.method == LIST:
+            return self._list_tasks(ask)
+        return self._forward(ask, self._to_whoever)
 
     async def _to_tool(self, ask: Ask) -> "_Turn":
         route = await self._listing.tool(_required(ask, "name"))
         mirrored = _param_headers(ask, route) if route.params else None
-        return route, {**ask.params, "name": Raw(encode(route.original))}, mirrored
+        params = {**ask.params, "name": Raw(encode(route.original))}
+        if "task" in params:
+            view = await self._listing.view()
+            if not self._tasks.of_call(ask, route.upstream, self._upstreams[route.upstream].known.era, view):
+                del params["task"]
+        return route, params, mirrored
+
+    async def _to_task(self, ask: Ask) -> "_Turn":
+        upstream, task = self._tasks.find(ask, await self._listing.view())
+        return Route(upstream, task), {**ask.params, "taskId": Raw(encode(task))}, None
 
     async def _to_prompt(self, ask: Ask) -> "_Turn":
         route = await self._listing.prompt(_required(ask, "name"))
@@ -101,8 +122,24 @@ class Road:
         route, ref = inward_ref(ask.params.get("ref", Raw(b"null")), view.catalog)
         return route, {**ask.params, "ref": ref}, None
 
+    async def _to_whoever(self, ask: Ask) -> "_Turn":
+        view = await self._listing.view()
+        route, params = led(ask, view, self._upstreams, lambda shown: self._tasks.opened(ask, shown))
+        return route, params, None
+
     async def _list(self, ask: Ask) -> Reply:
         return Reply(result=await self._listing.answer(ask))
+
+    async def _list_tasks(self, ask: Ask) -> Reply:
+        view = await self._listing.view()
+        self._tasks.require_offered(ask, view)
+
+        def send(name: str, params: Fields) -> Awaitable[Reply]:
+            credential = self._credentials.for_call(ask.caller, name)
+            return self._upstreams[name].send(self._call(ask, Route(name, ""), dict(params), None), credential)
+
+        names = [name for name in self._upstreams if name in view.listing_tasks]
+        return Reply(result=await listed(ask, names, self._tasks, send, deadline=self._listing.deadline))
 
     async def _forward(self, ask: Ask, turn: "Callable[[Ask], Awaitable[_Turn]]") -> Reply:
         route, params, mirrored = await turn(ask)
@@ -123,7 +160,7 @@ class Road:
                 client=_client_name(ask.client.info),
                 upstream=upstream.name,
                 method=ask.method,
-                name=route.original,
+                name=_recorded(ask, route),
                 outcome=outcome,
                 milliseconds=(perf_counter() - started) * 1000,
             )
@@ -131,18 +168,23 @@ class Road:
 
     def _call(self, ask: Ask, route: Route, params: Fields, mirrored: Mapping[str, str] | None) -> Call:
         params.pop("_meta", None)
+        emit, ask_client = ask.emit, ask.ask_client
+        if ask.client.era is _LEGACY and route.upstream in self._listing.legacy_tasks:
+            emit = self._tasks.emit(ask, route.upstream)
+            ask_client = self._tasks.ask_client(ask, route.upstream)
         return Call(
             owner=owner(ask.caller, ask.session),
             client=ask.client,
             method=ask.method,
             params=params,
             meta=ask.meta,
-            emit=ask.emit,
+            emit=emit,
             name=route.original if ask.method in NAME_BEARING else None,
             param_headers=mirrored or {},
             log_level=self._levels.get(ask.session) if ask.session is not None else None,
-            repeatable=ask.method != "tools/call",
-            ask_client=ask.ask_client,
+            repeatable=ask.method in _REPEATABLE,
+            wait=LONGEST_RESULT if ask.method == RESULT else None,
+            ask_client=ask_client,
         )
 
     def _homeward(self, ask: Ask, route: Route, upstream: Upstream, reply: Reply) -> Reply:
@@ -151,15 +193,17 @@ class Road:
             if bridged.result is None or (ask.method == "tools/call" and not bridged.traits.links):
                 return bridged
             result = outward_result(ask.method, bridged.result, self._listing.namespace(route.upstream))
+            if ask.client.era is upstream.known.era:
+                result = self._tasks.outward(ask, route.upstream, result)
             return bridged if result is bridged.result else Reply(result=result)
         except Malformed as error:
             raise BrokeProtocol(upstream.name, f"{upstream.name} sent a result that is not valid JSON.") from error
 
-    async def describe(self, caller: Principal) -> Description:
-        """What `initialize` and `server/discover` answer; the same for every caller so far."""
+    async def describe(self, caller: Principal, revision: str) -> Description:
+        """What `initialize` and `server/discover` answer; the same for every caller of a revision so far."""
         del caller
         view = await self._listing.view()
-        return Description(self._server_info, view.capabilities, view.instructions, view.ttl_ms, "private")
+        return Description(self._server_info, view.capabilities(revision), view.instructions, view.ttl_ms, "private")
 
     async def set_log_level(self, session: str, level: str) -> None:
         """Remember a session's level; each upstream is told before the session's next call to it."""
@@ -191,6 +235,11 @@ def _param_headers(ask: Ask, route: Route) -> dict[str, str]:
         if wrong is not None:
             raise HeaderMismatch(wrong)
     return param_headers(route.params, given)
+
+
+def _recorded(ask: Ask, route: Route) -> str:
+    # A task's id may be all that an upstream asks for to show the task, so it is not kept.
+    return "" if ask.method in OF_TASKS else route.original
 
 
 def _outcome(reply: Reply) -> Outcome:

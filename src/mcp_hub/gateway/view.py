@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, final
 
 from mcp_hub.catalog.access import EVERYTHING
+from mcp_hub.catalog.capabilities import Said, advertised, extender, listing_tasks, with_tasks
 from mcp_hub.catalog.merge import merge
 from mcp_hub.catalog.notes import META_UPSTREAMS, Absence, absences_meta, cache_scope, instructions, ttl_ms
 from mcp_hub.catalog.parts import Exposure, Kind, Part
 from mcp_hub.catalog.routes import Catalog
 from mcp_hub.upstream.health import State
 from mcp_hub.upstream.upstream import Known, Upstream
-from mcp_hub.upstream.watch import says
 from mcp_hub.wire.eras import META_SERVER_INFO, Era
 from mcp_hub.wire.jsonrpc import Json, encode
 
@@ -36,6 +36,7 @@ class View:
         absences: Sequence[Absence],
         server_info: Json,
         default_ttl: int,
+        eras: Mapping[str, Era | None],
     ) -> None:
         known = [(exposure, part) for exposure, part in entries if part is not None]
         parts = [part for _, part in known]
@@ -43,7 +44,10 @@ class View:
         # Who is not known yet takes part without definitions, so that nobody else gets its names meanwhile.
         self.catalog: Catalog = merge([(exposure, part or Part()) for exposure, part in entries])
         self.absences = tuple(absences)
-        self.capabilities = _capabilities(parts)
+        self._said = [Said(exposure.name, eras.get(exposure.name), part.capabilities) for exposure, part in known]
+        self.with_tasks: Mapping[Era, frozenset[str]] = {era: with_tasks(self._said, era) for era in Era}
+        self.listing_tasks = listing_tasks(self._said) & self.with_tasks[Era.LEGACY]
+        self.extender: Mapping[Era, str | None] = {era: extender(self._said, era) for era in Era}
         self.instructions = instructions(
             _HUB_LINE, [(exposure.title, part.instructions) for exposure, part in known], self.absences
         )
@@ -51,6 +55,10 @@ class View:
         self.cache_scope = cache_scope(parts, filtered=filtered)
         self._server_info = server_info
         self._encoded: dict[tuple[Kind, Era], bytes] = {}
+
+    def capabilities(self, revision: str) -> Json:
+        """What the hub says it can do, to a client of this revision."""
+        return advertised(self._said, revision)
 
     def listing(self, kind: Kind, era: Era) -> bytes:
         """The whole list of a kind as an encoded result; encoded once, then kept."""
@@ -85,6 +93,7 @@ class Views:
         self._default_ttl = default_ttl
         self._upstreams: Mapping[str, Upstream] = {}
         self._absences: dict[str, Absence | None] = {}
+        self._eras: dict[str, Era | None] = {}
         self._told = frozenset[str]()
         self._view: View | None = None
 
@@ -101,15 +110,16 @@ class Views:
 
     def changed(self, name: str, known: Known, *, new_part: bool) -> None:
         """An upstream has changed: if callers can see it, the next reader gets a new view."""
-        del known
-        if new_part or self._absences.get(name) != _absence(self._upstreams[name]):
+        moved = self._eras.get(name) is not known.era  # which decides what is offered to whom
+        if new_part or moved or self._absences.get(name) != _absence(self._upstreams[name]):
             self._view = None
 
     def _build(self) -> View:
         entries = [(self._exposures[name], upstream.known.part) for name, upstream in self._upstreams.items()]
         self._absences = {name: _absence(upstream) for name, upstream in self._upstreams.items()}
         absences = [absence for absence in self._absences.values() if absence is not None]
-        view = View(entries, absences, self._server_info, self._default_ttl)
+        self._eras = {name: upstream.known.era for name, upstream in self._upstreams.items()}
+        view = View(entries, absences, self._server_info, self._default_ttl, self._eras)
         self._warn(view.catalog.warnings)
         return view
 
@@ -129,14 +139,3 @@ def _absence(upstream: Upstream) -> Absence | None:
 
 def _filters(exposure: Exposure) -> bool:
     return any(each != EVERYTHING for each in (exposure.tools, exposure.prompts, exposure.resources))
-
-
-def _capabilities(parts: Sequence[Part]) -> Json:
-    # An upstream may come back while a session lasts, so the lists are offered even while they are empty.
-    capabilities: Json = {kind: {"listChanged": True} for kind in ("tools", "prompts", "resources")}
-    if any(says(part.capabilities, "resources", "subscribe") for part in parts):
-        capabilities["resources"]["subscribe"] = True
-    for extra in ("completions", "logging"):
-        if any(extra in part.capabilities for part in parts):
-            capabilities[extra] = {}
-    return capabilities

@@ -19,6 +19,7 @@ from mcp_hub.errors import (
     Forbidden,
     HeaderMismatch,
     HubError,
+    MissingCapability,
     RefusedCredential,
     TimedOut,
     Unauthenticated,
@@ -63,6 +64,7 @@ TABLE: Final[dict[type[HubError], Row]] = {
     BadRequest: Row(INVALID_PARAMS),
     HeaderMismatch: Row(HEADER_MISMATCH),
     UnknownMethod: Row(METHOD_NOT_FOUND),
+    MissingCapability: Row(MISSING_CAPABILITY),
     UnknownName: Row(INVALID_PARAMS),
     UpstreamError: Row(INTERNAL_ERROR),
     HubError: Row(INTERNAL_ERROR),
@@ -152,6 +154,8 @@ def _from_table(error: HubError, era: Era) -> Failure:
         case UnknownName(kind="resource"):
             code = RESOURCE_NOT_FOUND if era is Era.LEGACY else row.code
             return Failure(code, error.public, {"uri": error.name})
+        case MissingCapability():
+            return Failure(row.code, error.public, {"requiredCapabilities": {"extensions": {error.extension: {}}}})
         case UpstreamError():
             return Failure(row.code, error.public, {"upstream": error.upstream, "state": _state(error)})
         case _:

@@ -93,7 +93,7 @@ class Legacy:
         client = client_of(incoming.params)
         # The session id travels in a header, so this answer waits rather than becoming a stream beforehand.
         exchange.accepts = exchange.accepts._replace(events=False)
-        hub = await self._gateway.describe(caller)
+        hub = await self._gateway.describe(caller, client.revision)
         session = await self._sessions.open(caller, client)
         exchange.headers = ((SESSION, session.id.encode("ascii")),)
         return introduction(client, hub)
@@ -106,7 +106,7 @@ class Legacy:
             HubError: the parameters are not those of `initialize`.
         """
         client = client_of(incoming.params)
-        hub = await self._gateway.describe(caller)
+        hub = await self._gateway.describe(caller, client.revision)
         if session.client is not STRANGER:
             raise Refused(INVALID_REQUEST, "This session is open already; initialize comes once", status=400)
         session.client = client
@@ -187,7 +187,8 @@ class Legacy:
             recovery.cancel()
 
     async def _recover(self, session: Session, listener: Listener) -> None:
-        hub = await self._gateway.describe(Principal(session.owner[1], session.owner[2], session.owner[0]))
+        tenant, issuer, subject = session.owner
+        hub = await self._gateway.describe(Principal(issuer, subject, tenant), session.client.revision)
         told_again(listener, hub.capabilities)
         await subscribed_again(self._notices, listener, lambda: session.resources)
         session.missed = False

@@ -77,7 +77,7 @@ class Modern:
             return _notified(head, meta)
         client = climb(head, method, params, meta)
         if method == "server/discover":
-            return self._discover(caller)
+            return self._discover(caller, client.revision)
         if method == LISTEN:
             if not exchange.accepts.events:
                 raise Refused(
@@ -89,8 +89,8 @@ class Modern:
         ask = Ask(caller, client, method, params, meta or {}, exchange.emit, param_headers=head.params)
         return self._gateway.answer(ask)
 
-    async def _discover(self, caller: Principal) -> Outcome:
-        return Reply(result=discovery(await self._gateway.describe(caller)))
+    async def _discover(self, caller: Principal, revision: str) -> Outcome:
+        return Reply(result=discovery(await self._gateway.describe(caller, revision)))
 
 
 def climb(head: Head | None, method: str, params: Fields, meta: Fields | None) -> Client:

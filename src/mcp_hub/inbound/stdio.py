@@ -164,7 +164,7 @@ class Stdio:
     async def _modern(self, method: str, incoming: Incoming) -> Outcome:
         client = climb(None, method, incoming.params, incoming.meta)
         if method == "server/discover":
-            return Reply(result=discovery(await self._gateway.describe(self._caller)))
+            return Reply(result=discovery(await self._gateway.describe(self._caller, client.revision)))
         if method == LISTEN:
             return await listen(self._notices, self._put, self._caller, incoming)
         if method in REMOVED:
@@ -177,7 +177,7 @@ class Stdio:
             raise Refused(INVALID_REQUEST, "This session is open already")
         self._client = client = client_of(incoming.params)
         self._listener = self._notices.open(self._caller.key)
-        return introduction(client, await self._gateway.describe(self._caller))
+        return introduction(client, await self._gateway.describe(self._caller, client.revision))
 
     async def _legacy(self, client: Client, method: str, incoming: Incoming) -> Reply:
         if method == "logging/setLevel":

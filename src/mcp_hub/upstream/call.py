@@ -6,8 +6,8 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from mcp_hub.wire.eras import Client
-from mcp_hub.wire.jsonrpc import Fields, Json, Message, Reply, encode, fields, value
+from mcp_hub.wire.eras import TASKS, Client, Era
+from mcp_hub.wire.jsonrpc import NULL, Fields, Json, Malformed, Message, Reply, encode, fields, text, value
 
 _ANSWERABLE: Final = {
     "elicitation": ("form", "url"),
@@ -15,6 +15,9 @@ _ANSWERABLE: Final = {
     "roots": ("listChanged",),
 }
 _DETAILS: Final[Json] = {"form": {}, "url": {}, "context": {}, "tools": {}, "listChanged": True}
+_EXTENDING: Final = ("extensions", "experimental")
+LONGEST_TASK: Final = 86_400.0
+"""Seconds that a session is kept for the sake of a task in it, whatever the upstream promises."""
 PROGRESS: Final = "notifications/progress"
 PROGRESS_TOKEN: Final = "progressToken"  # noqa: S105
 UPDATED: Final = "notifications/resources/updated"
@@ -63,6 +66,40 @@ def answerable(client: Client) -> Fields:
     """
     said = fields(client.capabilities)
     return {key: _known(key, said[key]) for key in _ANSWERABLE if key in said}
+
+
+def told(client: Client, *, can_ask: bool = True) -> Fields:
+    """The capabilities of a client that an upstream is told of where it does not get them as they came.
+
+    What it can be asked, if there is a way to ask it; and of a legacy client, whose session upstream is its own, the
+    extensions it knows. Not the tasks of either era, which the hub does not carry from the server to the client.
+
+    Raises:
+        Malformed: its capabilities are not what they should be.
+    """
+    asked = answerable(client) if can_ask else {}
+    if client.era is Era.MODERN:
+        return asked
+    said = fields(client.capabilities)
+    known = {key: fields(said[key]) for key in _EXTENDING if key in said}
+    for extensions in known.values():
+        extensions.pop(TASKS, None)
+    return {**asked, **{key: Raw(encode(each)) for key, each in known.items()}}
+
+
+def task_seconds(reply: Reply) -> float:
+    """How long the task that a reply has made may live, in seconds; 0 if it has made none."""
+    try:
+        members = fields(reply.result or b"{}")
+        if "task" in members and "content" not in members:
+            ttl = value(fields(members["task"]).get("ttl", NULL))
+        elif text(members.get("resultType")) == "task":
+            ttl = value(members.get("ttlMs", NULL))
+        else:
+            return 0.0
+    except Malformed:
+        return 0.0
+    return min(ttl / 1000, LONGEST_TASK) if isinstance(ttl, int | float) else LONGEST_TASK
 
 
 def _known(capability: str, said: Raw) -> Raw:

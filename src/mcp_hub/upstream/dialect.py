@@ -10,7 +10,7 @@ from msgspec import Raw
 
 from mcp_hub.errors import BrokeProtocol
 from mcp_hub.upstream.answer import decoded
-from mcp_hub.upstream.call import PROGRESS, PROGRESS_TOKEN, AskClient, Call, answerable, nowhere
+from mcp_hub.upstream.call import PROGRESS, PROGRESS_TOKEN, AskClient, Call, answerable, nowhere, told
 from mcp_hub.wire.eras import (
     ASKING,
     LATEST_LEGACY,
@@ -47,8 +47,8 @@ def opening_params(client: Client) -> Fields:
     revision = client.revision if client.era is Era.LEGACY else LATEST_LEGACY
     return {
         "protocolVersion": Raw(encode(revision)),
-        # An upstream is told of what this client can be asked, and of nothing that the hub does not carry.
-        "capabilities": Raw(encode(answerable(client))),
+        # An upstream is told of what this client can be asked and extends, and of nothing that the hub does not carry.
+        "capabilities": Raw(encode(told(client))),
         "clientInfo": client.info or Raw(b'{"name":"mcp_hub","version":"0"}'),
     }
 

@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Final, final
 
@@ -24,6 +24,7 @@ from mcp_hub.upstream.call import (
     Call,
     Owner,
     is_progress_of,
+    task_seconds,
 )
 from mcp_hub.upstream.channel import NO_LINES, Channel
 from mcp_hub.upstream.dialect import (
@@ -65,7 +66,8 @@ _GONE: Final = 404
 class Session:
     """One session at the upstream. `lines` are the header lines that every request in it carries.
 
-    `busy` counts the requests under way in it; `credential` is the one its owner used last. `may_ask` are the methods
+    `busy` counts the requests under way in it, `held` is the time until which a task of it may run; neither is closed
+    for want of use. `credential` is the one its owner used last. `may_ask` are the methods
     by which the upstream may ask the client, because the client said that it answers them.
     """
 
@@ -74,9 +76,14 @@ class Session:
     opened: Json
     credential: Credential
     used: float
+    held: float = 0.0
     may_ask: frozenset[str] = frozenset()
     log_level: str | None = None
     busy: int = 0
+
+    def in_use(self, now: float) -> bool:
+        """Whether something in it is under way."""
+        return self.busy > 0 or self.held > now
 
     @property
     def has_id(self) -> bool:
@@ -155,8 +162,8 @@ class LegacyWire:
 
     async def end_idle(self, spared: Owner) -> None:
         """Close the sessions that nobody used for `IDLE` seconds, except the one of `spared`."""
-        oldest = self._clock() - IDLE
-        idle = [each for each in self._sessions.values() if each.used < oldest and not each.busy]
+        now = self._clock()
+        idle = [each for each in self._sessions.values() if each.used < now - IDLE and not each.in_use(now)]
         await asyncio.gather(*(self.end(each.owner) for each in idle if each.owner != spared))
 
     async def aclose(self) -> None:
@@ -176,7 +183,7 @@ class LegacyWire:
         opened = introduced(self._channel.name, reply)
         revision = str(opened["protocolVersion"])
         lines = self._lines(revision, session_id)
-        session = Session(owner, lines, opened, credential, self._clock(), may_ask(client))
+        session = Session(owner, lines, opened, credential, self._clock(), may_ask=may_ask(client))
         await self._tell(session, notification("notifications/initialized"))
         await self._make_room()
         self._sessions[owner] = session
@@ -194,7 +201,10 @@ class LegacyWire:
         session.busy += 1
         try:
             await self._set_level(session, call)
-            return await self._call(session, call)
+            reply = await self._call(session, call)
+            if "task" in call.params:
+                session.held = max(session.held, self._clock() + task_seconds(reply))
+            return reply
         finally:
             session.busy -= 1
             session.used = self._clock()
@@ -242,7 +252,8 @@ class LegacyWire:
             # So do servers answer that have forgotten the session but do not say it with 404. It may be something
             # else, so nothing is repeated; but the next request begins a new one.
             self._drop(session)
-        return await read_answer(name, response, number, self._channel.limits, on_message)
+        limits = self._channel.limits if wait is None else replace(self._channel.limits, first_byte=wait)
+        return await read_answer(name, response, number, limits, on_message)
 
     async def _set_level(self, session: Session, call: Call) -> None:
         level = call.log_level or text(call.meta.get(META_LOG_LEVEL))
@@ -278,8 +289,8 @@ class LegacyWire:
             return  # it will end it by itself
 
     async def _make_room(self) -> None:
-        surplus = len(self._sessions) - self._most + 1
-        idle = sorted((each for each in self._sessions.values() if not each.busy), key=lambda each: each.used)
+        surplus, now = len(self._sessions) - self._most + 1, self._clock()
+        idle = sorted((each for each in self._sessions.values() if not each.in_use(now)), key=lambda each: each.used)
         await asyncio.gather(*(self.end(each.owner) for each in idle[: max(0, surplus)]))
 
     def _drop(self, session: Session) -> None:

@@ -13,7 +13,7 @@ from msgspec import Raw
 from mcp_hub.credentials.credential import Credential
 from mcp_hub.egress.request import HeaderLines, header_lines
 from mcp_hub.upstream.answer import read_answer
-from mcp_hub.upstream.call import NOTICES, PROGRESS, PROGRESS_TOKEN, Call, answerable, is_progress_of
+from mcp_hub.upstream.call import NOTICES, PROGRESS, PROGRESS_TOKEN, Call, is_progress_of, told
 from mcp_hub.upstream.channel import Channel, joined
 from mcp_hub.wire.eras import (
     LATEST_MODERN,
@@ -73,7 +73,7 @@ def envelope(call: Call) -> Fields:
     meta: Fields = {
         **call.meta,
         META_VERSION: _VERSION,
-        META_CLIENT_CAPABILITIES: Raw(encode(answerable(client))) if call.ask_client else _NO_CAPABILITIES,
+        META_CLIENT_CAPABILITIES: Raw(encode(told(client, can_ask=call.ask_client is not None))),
     }
     if client.info is not None:
         meta[META_CLIENT_INFO] = client.info

@@ -18,7 +18,7 @@ from msgspec import Raw
 from mcp_hub.credentials.credential import Credential
 from mcp_hub.errors import TimedOut, Unreachable, UpstreamError
 from mcp_hub.upstream.answer import NotModern
-from mcp_hub.upstream.call import CHANGES, PROGRESS_TOKEN, Call, Owner
+from mcp_hub.upstream.call import CHANGES, PROGRESS_TOKEN, Call, Owner, task_seconds
 from mcp_hub.upstream.carrier import CATALOG_OWNER, Ear, NoStream, Overheard, Told, Way
 from mcp_hub.upstream.channel import Limits
 from mcp_hub.upstream.dialect import can_log, introduced, may_ask, opening_params, request_params
@@ -44,7 +44,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True, eq=False)
 class _Served:
-    """One process and whose it is. `opened` is its answer to `initialize`, `None` while none was sent."""
+    """One process and whose it is. `opened` is its answer to `initialize`, `None` while none was sent.
+
+    `held` is the time until which a task of it may run: until then it is not ended for want of use.
+    """
 
     owner: Owner
     link: Link
@@ -53,8 +56,13 @@ class _Served:
     opened: Json | None = None
     log_level: str | None = None
     busy: int = 0
+    held: float = 0.0
     session: Mailbox | None = None
     listening: dict[int, Mailbox] = field(default_factory=dict[int, Mailbox])
+
+    def in_use(self, now: float) -> bool:
+        """Whether something in it is under way."""
+        return self.busy > 0 or self.held > now
 
     def announced(self, message: Message) -> bool:
         """Give an announcement to whoever listens for it; whether anybody did."""
@@ -189,8 +197,8 @@ class Processes:
 
     async def end_idle(self, spared: Owner) -> None:
         """See `Carrier.end_idle`."""
-        oldest = self._clock() - IDLE
-        idle = [each for each in self._served.values() if each.used < oldest and not each.busy]
+        now = self._clock()
+        idle = [each for each in self._served.values() if each.used < now - IDLE and not each.in_use(now)]
         await asyncio.gather(*(self.end(each.owner) for each in idle if each.owner != spared))
 
     async def aclose(self) -> None:
@@ -224,7 +232,10 @@ class Processes:
         served.busy += 1
         try:
             wait = self._limits.first_byte if call.wait is None else call.wait
-            return await served.link.ask(call.method, params, call=call, wait=wait)
+            reply = await served.link.ask(call.method, params, call=call, wait=wait)
+            if call.method == "tools/call" and reply.traits.links:
+                served.held = max(served.held, self._clock() + task_seconds(reply))
+            return reply
         finally:
             served.busy -= 1
             served.used = self._clock()
@@ -305,8 +316,8 @@ class Processes:
             self._ear.lost(error)
 
     async def _make_room(self) -> None:
-        surplus = len(self._served) - self._most + 1
-        idle = sorted((each for each in self._served.values() if not each.busy), key=lambda each: each.used)
+        surplus, now = len(self._served) - self._most + 1, self._clock()
+        idle = sorted((each for each in self._served.values() if not each.in_use(now)), key=lambda each: each.used)
         spare = [each for each in idle if each.owner != CATALOG_OWNER]
         await asyncio.gather(*(self.end(each.owner) for each in spare[: max(0, surplus)]))
 

@@ -34,8 +34,20 @@ META_LOG_LEVEL: Final = "io.modelcontextprotocol/logLevel"
 META_SUBSCRIPTION: Final = "io.modelcontextprotocol/subscriptionId"
 META_SERVER_INFO: Final = "io.modelcontextprotocol/serverInfo"
 
-NAME_BEARING: Final = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
-"""Method to the member of `params` that the header `Mcp-Name` repeats."""
+NAME_BEARING: Final = {
+    "tools/call": "name",
+    "prompts/get": "name",
+    "resources/read": "uri",
+    "tasks/get": "taskId",
+    "tasks/update": "taskId",
+    "tasks/cancel": "taskId",
+}
+"""Method to the member of `params` that the header `Mcp-Name` repeats; the last three are of the tasks extension."""
+
+TASKS: Final = "io.modelcontextprotocol/tasks"
+"""The extension by which modern servers answer a call with a task."""
+TASKS_REVISION: Final = "2025-11-25"
+"""The one legacy revision that knows tasks."""
 
 CACHEABLE: Final = frozenset(
     {

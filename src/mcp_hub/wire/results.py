@@ -16,7 +16,7 @@ _TRUE: Final = b"true"
 class Traits(msgspec.Struct, frozen=True, gc=False):
     """`asks`: it asks for input (`resultType`). `failed`: the tool said so itself (`isError`).
 
-    `links`: it is not known to be a tool's result without any URI that the hub exposes under another one.
+    `links`: it is not known to be a tool's result without any URI or task id that the hub exposes as another one.
     """
 
     asks: bool = False
@@ -50,7 +50,7 @@ def traits_of(result: Raw | bytes) -> Traits:
         told = _of_tool.decode(result)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return _of_another_shape(result)
-    links = bool(told.meta) and _may_hold_uri(told.meta)
+    links = not _is_plain(told) or (bool(told.meta) and _may_refer(told.meta))
     for block in told.content:
         if block.uri or block.resource:
             links = True
@@ -66,8 +66,12 @@ def _of_another_shape(result: Raw | bytes) -> Traits:
     return Traits(_asks(told), bytes(told.failed) == _TRUE)
 
 
+def _is_plain(told: _Result) -> bool:
+    return not told.kind or bytes(told.kind) == _COMPLETE
+
+
 def _asks(told: _Result) -> bool:
-    if not told.kind or bytes(told.kind) == _COMPLETE:
+    if _is_plain(told):
         return False
     try:
         return _string.decode(told.kind) == "input_required"
@@ -75,7 +79,7 @@ def _asks(told: _Result) -> bool:
         return False
 
 
-def _may_hold_uri(meta: Raw) -> bool:
-    # The keys of `_meta` that hold one; spelled with escapes, they would begin like this.
+def _may_refer(meta: Raw) -> bool:
+    # The keys of `_meta` that hold a URI or a task id; spelled with escapes, they would begin like this.
     body = bytes(meta)
-    return b"esourceUri" in body or b"\\u00" in body
+    return b"esourceUri" in body or b"/related-task" in body or b"\\u00" in body

@@ -16,6 +16,9 @@ from mcp_hub.gateway.notices import DEFAULT_LIMITS, Limits, Notices
 from mcp_hub.gateway.parking import Parking
 from mcp_hub.gateway.road import Road
 from mcp_hub.gateway.sealed import KEY_BYTES, Seal
+from mcp_hub.gateway.task_ids import KEY_BYTES as TASK_KEY_BYTES
+from mcp_hub.gateway.task_ids import TaskIds
+from mcp_hub.gateway.tasks import Tasks
 from mcp_hub.gateway.view import Views
 from mcp_hub.upstream.upstream import Upstream
 from rig.fake_upstream import FakeUpstream
@@ -97,7 +100,10 @@ async def hub_over(
         parking = Parking()
         stack.push_async_callback(parking.aclose)
         asking = Asking(Seal(bytes(KEY_BYTES)), parking)
-        road = Road(upstreams, listing, Credentials(held), asking=asking, calls=calls, server_info=SERVER_INFO)
+        tasks = Tasks(TaskIds(bytes(range(TASK_KEY_BYTES))))
+        road = Road(
+            upstreams, listing, Credentials(held), asking=asking, tasks=tasks, calls=calls, server_info=SERVER_INFO
+        )
         if run:
             await stack.enter_async_context(running(*upstreams.values()))
         if settled and run:

@@ -114,12 +114,12 @@ async def test_a_legacy_client_is_asked_on_the_stream_of_its_call(over, make):
     assert "resultType" not in found
 
 
-async def test_an_upstream_is_told_what_the_client_can_be_asked_and_nothing_else(over):
+async def test_an_upstream_is_told_what_the_client_can_be_asked_and_its_extensions_in_a_session_of_its_own(over):
     async with over(LegacyAsker()) as hub:
         await called(hub, LEGACY, ask_client=Person().ask)
         await called(hub, MODERN)
         told = [each["capabilities"] for each in hub.fakes["up"].sessions.values()]
-    assert told == [{}, TOLD, TOLD]
+    assert told == [{}, TOLD | {"extensions": {"x": {}}}, TOLD]
 
 
 @pytest.mark.promise("T26")

@@ -10,7 +10,6 @@ from mcp_hub.catalog.parts import Exposure
 from mcp_hub.errors import (
     BadRequest,
     HeaderMismatch,
-    UnknownMethod,
     UnknownName,
 )
 from rig.fake_upstream import Answer, FakeUpstream, Request, result, sse, tool
@@ -124,14 +123,6 @@ async def test_notifications_of_a_call_reach_its_caller(over):
         meta = fields_of({"progressToken": "mine"})
         await asked(hub, "tools/call", {"name": "up__echo"}, client=LEGACY_CLIENT, meta=meta, emit=stream.emit)
     assert [each["params"]["progressToken"] for each in stream.heard] == ["mine"]
-
-
-async def test_an_unknown_method_is_the_hubs_to_refuse(over):
-    async with over(full()) as hub:
-        seen = len(hub.fakes["up"].seen)
-        with pytest.raises(UnknownMethod, match="does not serve 'tools/burn'"):
-            await asked(hub, "tools/burn")
-        assert len(hub.fakes["up"].seen) == seen
 
 
 @pytest.mark.parametrize(

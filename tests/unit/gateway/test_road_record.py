@@ -312,7 +312,7 @@ async def test_the_hub_describes_itself_once_first_contacts_are_over(over):
     first, second = full("a"), full("b", eras="legacy")
     first.instructions = "Use a."
     async with over(first, second, settled=False) as hub, asyncio.timeout(5):
-        told = await hub.road.describe(LOCAL)
+        told = await hub.road.describe(LOCAL, "2026-07-28")
     assert told.server_info == {"name": "mcp_hub", "version": "1"}
     assert set(told.capabilities) == {"tools", "prompts", "resources", "completions", "logging"}
     assert "## A\nUse a." in told.instructions
@@ -324,5 +324,5 @@ async def test_the_hub_describes_itself_in_time_whoever_hangs(over):
     slow = full("slow")
     slow.before = never
     async with over(slow, full("well"), settled=False, deadline=0.1) as hub, asyncio.timeout(2):
-        told = await hub.road.describe(LOCAL)
+        told = await hub.road.describe(LOCAL, "2026-07-28")
     assert "slow (unreachable): The first contact with slow is still under way." in told.instructions

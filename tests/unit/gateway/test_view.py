@@ -120,12 +120,18 @@ async def test_what_one_upstream_can_do_the_hub_can_do(over):
         },
     )
     async with over(plain) as hub:
-        assert hub.views.current().capabilities == {
+        assert hub.views.current().capabilities("2026-07-28") == {
             kind: {"listChanged": True} for kind in ("tools", "prompts", "resources")
         }
     async with over(FakeUpstream(name="a"), able) as hub:
-        assert set(hub.views.current().capabilities) == {"tools", "prompts", "resources", "completions", "logging"}
-        assert hub.views.current().capabilities["resources"] == {"listChanged": True, "subscribe": True}
+        assert set(hub.views.current().capabilities("2026-07-28")) == {
+            "tools",
+            "prompts",
+            "resources",
+            "completions",
+            "logging",
+        }
+        assert hub.views.current().capabilities("2026-07-28")["resources"] == {"listChanged": True, "subscribe": True}
 
 
 async def test_instructions_stand_under_the_title_of_whose_they_are(over):

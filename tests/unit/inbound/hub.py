@@ -37,6 +37,7 @@ class Road:
         self.asks: list[Ask] = []
         self.levels: list[tuple[str, str]] = []
         self.ended: list[str] = []
+        self.revisions: list[str] = []
         self.cancelled = asyncio.Event()
         self.entered = asyncio.Event()
         self.arrivals = asyncio.Condition()
@@ -79,7 +80,8 @@ class Road:
                 raise
         return Reply(result=Raw(self.result))
 
-    async def describe(self, caller: Principal) -> Description:
+    async def describe(self, caller: Principal, revision: str) -> Description:
+        self.revisions.append(revision)
         if self.failure is not None:
             raise self.failure
         return self.description

@@ -27,6 +27,8 @@ def example(kind: type[errors.HubError]) -> errors.HubError:
         return kind("github", "Try again.")
     if kind is errors.UnknownName:
         return errors.UnknownName("resource", "file:///x", "No such resource.")
+    if kind is errors.MissingCapability:
+        return errors.MissingCapability("io.modelcontextprotocol/tasks", "Declare it.")
     if kind is errors.ConfigError:
         return errors.ConfigError("hub.yaml", [])
     return kind("Try again.")
@@ -58,6 +60,7 @@ async def test_every_kind_of_failure_has_a_row(kind, era):
         (errors.BadRequest("x"), 400, 200, -32602),
         (errors.HeaderMismatch("x"), 400, 200, -32020),
         (errors.UnknownMethod("x"), 404, 200, -32601),
+        (errors.MissingCapability("io.modelcontextprotocol/tasks", "x"), 400, 200, -32021),
         (errors.UnknownName("tool", "t", "x"), 400, 200, -32602),
         (errors.UnknownName("prompt", "p", "x"), 400, 200, -32602),
         (errors.Unreachable("github", "x"), 200, 200, -32603),
@@ -74,6 +77,13 @@ async def test_a_failure_has_the_status_and_code_of_its_row(hub, failure, modern
         assert (response.status, response.json["error"]["code"]) == (status, code)
         assert response.json["error"]["message"] == failure.public
         assert response.json["id"] == 1
+
+
+async def test_a_missing_capability_is_named(hub):
+    hub.road.failure = errors.MissingCapability("io.modelcontextprotocol/tasks", "Declare it.")
+    response = await hub.modern("tasks/get", {"taskId": "t"}, mcp_name="t")
+    required = {"extensions": {"io.modelcontextprotocol/tasks": {}}}
+    assert response.json["error"]["data"] == {"requiredCapabilities": required}
 
 
 async def test_a_missing_resource_has_the_code_of_its_era(hub):

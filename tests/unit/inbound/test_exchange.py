@@ -67,7 +67,7 @@ async def test_the_session_id_is_never_lost_to_a_stream():
     hub = Hub(timing=AT_ONCE)
     described = asyncio.Event()
 
-    async def slowly(caller):
+    async def slowly(caller, revision):
         await described.wait()
         return hub.road.description
 

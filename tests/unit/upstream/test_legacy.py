@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
+from msgspec import Raw
 
 from mcp_hub.errors import BrokeProtocol, TimedOut, Unreachable, UpstreamError
 from mcp_hub.upstream.answer import NotModern, SessionGone
@@ -344,6 +345,27 @@ async def test_sessions_that_nobody_used_are_closed_except_the_spared_and_the_bu
         await busy
         await wires.legacy.end_idle(spared=FIRST)
         assert deleted(fake) == ["session-0"], "its idleness begins with the end of its call"
+
+
+async def test_a_session_in_which_a_task_may_run_is_not_closed_for_want_of_use():
+    now = [1000.0]
+
+    async def makes_a_task(request: Request) -> Answer:
+        return result(request, {"task": {"taskId": "t", "status": "working", "ttl": 2_000_000}})
+
+    async with legacy() as fake, wires_to(fake, clock=lambda: now[0], most=2) as wires, asyncio.timeout(5):
+        fake.handlers["tools/call"] = makes_a_task
+        params = {"name": Raw(b'"echo"'), "task": Raw(b"{}")}
+        await wires.legacy.send(call(FIRST, params=params), NOTHING)
+        now[0] += 1999
+        await wires.legacy.send(call(BOB), NOTHING)
+        await wires.legacy.send(call(SECOND), NOTHING)
+        assert deleted(fake) == ["session-1"], "not the one of the task, though it is the longest unused"
+        await wires.legacy.end_idle(spared=BOB)
+        assert deleted(fake) == ["session-1"]
+        now[0] += 2
+        await wires.legacy.end_idle(spared=BOB)
+        assert deleted(fake) == ["session-1", "session-0"]
 
 
 @pytest.mark.promise("T23")

@@ -99,6 +99,21 @@ def test_a_legacy_clients_request_gets_the_meta_its_era_does_not_have():
     }
 
 
+def test_a_legacy_clients_extensions_are_told_in_meta_and_what_it_can_be_asked_where_it_can():
+    said = Raw(b'{"roots":{},"extensions":{"com.example/x":{"y":1},"io.modelcontextprotocol/tasks":{}}}')
+    client = type(LEGACY_CLIENT)(LEGACY_CLIENT.era, LEGACY, said)
+
+    async def answers(method, params):
+        raise AssertionError(method)
+
+    told = [
+        json.loads(bytes(envelope(tool_call(client=client, ask_client=way))[f"{META}clientCapabilities"]))
+        for way in (None, answers)
+    ]
+    extensions = {"extensions": {"com.example/x": {"y": 1}}}
+    assert told == [extensions, {"roots": {}, **extensions}]
+
+
 def test_a_legacy_client_without_info_or_level_gets_neither():
     client = type(LEGACY_CLIENT)(LEGACY_CLIENT.era, LEGACY, Raw(b"{}"))
     assert set(envelope(tool_call(client=client))) == {f"{META}protocolVersion", f"{META}clientCapabilities"}

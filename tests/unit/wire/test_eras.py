@@ -30,7 +30,8 @@ def test_the_keys_of_meta_are_the_sdks():
 
 
 def test_the_methods_with_a_mirrored_name_and_with_cache_hints_are_the_sdks():
-    assert dict(inbound.NAME_BEARING_METHODS) == eras.NAME_BEARING
+    of_tasks = {f"tasks/{verb}": "taskId" for verb in ("get", "update", "cancel")}
+    assert dict(inbound.NAME_BEARING_METHODS) | of_tasks == eras.NAME_BEARING
     assert methods.CACHEABLE_METHODS == eras.CACHEABLE
 
 
