@@ -80,4 +80,8 @@ class Seal:
 
 
 def _refused() -> BadRequest:
-    return BadRequest("This requestState is not of this request, or has expired. Make the request again without it.")
+    # Nobody can say any more what it was sealed for, and perhaps that was a call which has run.
+    return BadRequest(
+        "This requestState is not of this request, or has expired. Make the request again without it only if it does no"
+        " harm that it may run a second time."
+    )

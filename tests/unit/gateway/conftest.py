@@ -1,7 +1,8 @@
 """The rooms along the road, put together by hand for each test."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,6 +51,7 @@ class Hub:
     calls: Calls
     journal: Journal
     notices: Notices
+    parking: Parking
 
 
 @asynccontextmanager
@@ -64,6 +66,7 @@ async def hub_over(
     known: dict[str, Any] | None = None,
     limits: Any = LIMITS,
     listeners: Limits = DEFAULT_LIMITS,
+    wall: Callable[[], float] = time.time,
     **more: Any,
 ) -> AsyncIterator[Hub]:
     """The road over these fakes, which are started unless they have been already; the upstreams run."""
@@ -96,14 +99,15 @@ async def hub_over(
         notices.watch(upstreams, namespaces, listing.resource)
         parking = Parking()
         stack.push_async_callback(parking.aclose)
-        asking = Asking(Seal(bytes(KEY_BYTES)), parking)
+        asking = Asking(Seal(bytes(KEY_BYTES), wall), parking)
         road = Road(upstreams, listing, Credentials(held), asking=asking, calls=calls, server_info=SERVER_INFO)
         if run:
             await stack.enter_async_context(running(*upstreams.values()))
         if settled and run:
             async with asyncio.timeout(5):
                 await asyncio.gather(*(each.settled() for each in upstreams.values()))
-        yield Hub({fake.name: fake for fake in fakes}, upstreams, views, listing, road, calls, journal, notices)
+        by_name = {fake.name: fake for fake in fakes}
+        yield Hub(by_name, upstreams, views, listing, road, calls, journal, notices, parking)
 
 
 @pytest.fixture
