@@ -153,8 +153,8 @@ async def test_the_end_of_all_ends_running_calls_too_and_waits_until_their_upstr
     told, begun = [], asyncio.Barrier(3)
 
     async def slow(ask_client, emit):
-        await begun.wait()
         try:
+            await begun.wait()
             await asyncio.get_running_loop().create_future()
         finally:
             await asyncio.sleep(0)
