@@ -74,6 +74,7 @@ def build(runs: Path) -> Server[Any]:
         watch = Watch(call.arguments.get("watcher", 0))
         note(intent, "began")
         try:
+            await call.context.session.report_progress(0, 9)
             await watch.reach(intent, "began")
             answers = await _asked(call, watch)
             note(intent, "ended")
@@ -90,7 +91,7 @@ async def _asked(call: Call, watch: Watch) -> list[Any]:
     for number, kind in enumerate(call.arguments.get("questions", ["form"])):
         answer = (await call.ask({f"q{number}": QUESTIONS[kind]}, with_state=True))[f"q{number}"]
         answers.append(answer.model_dump(mode="json", by_alias=True, exclude_none=True).get("content"))
-        await call.context.session.report_progress(number, 2)
+        await call.context.session.report_progress(number + 1, 9)
         await watch.reach(call.arguments["intent"], f"answered {number}")
     return answers
 
