@@ -29,6 +29,7 @@ ASKED = STEPS[1:]
 
 INTERRUPTED = "does not wait for this answer any more"
 NOT_OF_THIS = "This requestState is not of this request"
+STOPPING = "The hub stops and has ended this request, which may have had effects."
 EFFECTS = "may have had effects"
 
 

@@ -13,11 +13,12 @@ from mcp_hub.catalog.parts import Exposure
 from mcp_hub.credentials.credential import NOTHING
 from mcp_hub.credentials.resolve import Credentials
 from mcp_hub.gateway.asking import Asking
+from mcp_hub.gateway.keys import KEY_BYTES
 from mcp_hub.gateway.listing import Listing
 from mcp_hub.gateway.notices import Notices
 from mcp_hub.gateway.parking import Parking
 from mcp_hub.gateway.road import Road
-from mcp_hub.gateway.sealed import KEY_BYTES, Seal
+from mcp_hub.gateway.sealed import Seal
 from mcp_hub.gateway.view import Views
 from mcp_hub.inbound.endpoint import Endpoint
 from mcp_hub.inbound.flight import Timing

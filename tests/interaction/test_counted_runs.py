@@ -15,6 +15,7 @@ from interaction.counted import (
     INTERRUPTED,
     NOT_OF_THIS,
     STEPS,
+    STOPPING,
     UNDER_WAY,
     Caller,
     Runs,
@@ -209,6 +210,22 @@ async def test_a_hub_that_is_stopped_lets_calls_finish_and_ends_those_that_wait(
     await watcher.over(scene.caller.intent)
     await _nothing_is_left(scene, upstream, tmp_path, watcher)
     assert runs.of(scene.caller.intent) == (1, 0 if step in ("before", "asked") else 1)
+
+
+@pytest.mark.promise("D33")
+async def test_a_hub_that_is_stopped_tells_those_whose_calls_take_too_long(upstream: str, runs: Runs, tmp_path: Path):
+    async with Watcher() as watcher, Watcher() as other, serving(config(upstream), tmp_path) as hub:
+        async with Client(hub.url) as client, Client(hub.url) as another:
+            mine = await brought_to("before", Caller(client, fresh(), watcher.port), watcher)
+            theirs = await brought_to("answered", Caller(another, fresh(), other.port), other)
+            hub.process.terminate()
+            for scene in (mine, theirs):
+                assert STOPPING in await scene.told()
+        await asyncio.to_thread(hub.process.wait)
+        assert "Cancel 2 running task(s)" in hub.log
+        await watcher.over(mine.caller.intent)
+        await other.over(theirs.caller.intent)
+        assert runs.of(mine.caller.intent) == runs.of(theirs.caller.intent) == (1, 0)
 
 
 async def _nothing_is_left(scene: Scene, upstream: str, directory: Path, watcher: Watcher) -> None:

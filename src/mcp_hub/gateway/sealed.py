@@ -20,7 +20,6 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from mcp_hub.errors import BadRequest
 from mcp_hub.wire.jsonrpc import Fields, encode, value
 
-KEY_BYTES: Final = 32
 LONGEST: Final = 256 * 1024
 """Characters of a sealed state; an upstream that keeps more in it is refused by most clients too."""
 _NONCE_BYTES: Final = 12

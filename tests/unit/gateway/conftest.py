@@ -12,11 +12,12 @@ import pytest
 from mcp_hub.catalog.parts import Exposure
 from mcp_hub.credentials.resolve import Credentials
 from mcp_hub.gateway.asking import Asking
+from mcp_hub.gateway.keys import KEY_BYTES
 from mcp_hub.gateway.listing import Listing
 from mcp_hub.gateway.notices import DEFAULT_LIMITS, Limits, Notices
 from mcp_hub.gateway.parking import Parking
 from mcp_hub.gateway.road import Road
-from mcp_hub.gateway.sealed import KEY_BYTES, Seal
+from mcp_hub.gateway.sealed import Seal
 from mcp_hub.gateway.view import Views
 from mcp_hub.upstream.upstream import Upstream
 from rig.fake_upstream import FakeUpstream
