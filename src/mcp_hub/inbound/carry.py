@@ -13,7 +13,6 @@ from mcp_hub.inbound.exchange import Exchange
 from mcp_hub.inbound.outcome import Failure, Outcome
 from mcp_hub.wire.jsonrpc import INTERNAL_ERROR
 
-
 _PARTING: Final = 0.5
 """Seconds in which the last words have to be taken."""
 _STOPPING: Final = Failure(

@@ -25,6 +25,7 @@ NOTICES: Final = frozenset({*CHANGES, UPDATED})
 """What an upstream says to everybody, and never as a part of one call."""
 
 Emit = Callable[[bytes], Awaitable[None]]
+"""Puts one encoded notification on the stream of the request it belongs to; returns when it may take the next."""
 AskClient = Callable[[str, Raw], Awaitable[Reply]]
 """Asks the client behind a call: method and params of the question to the client's reply. Takes as long as it takes."""
 Owner = tuple[str, ...]
@@ -49,7 +50,6 @@ class Call(msgspec.Struct):
     param_headers: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
     log_level: str | None = None
     repeatable: bool = False
-    wait: float | None = None
     ask_client: AskClient | None = None
 
 

@@ -227,7 +227,7 @@ class LegacyWire:
 
         body = request(number, call.method, params)
         try:
-            return await self._ask(session, number, body, on_message, wait=call.wait, repeatable=call.repeatable)
+            return await self._ask(session, number, body, on_message, repeatable=call.repeatable)
         except asyncio.CancelledError:
             self._cancel(session, number)
             raise
@@ -239,11 +239,10 @@ class LegacyWire:
         body: bytes,
         on_message: OnMessage,
         *,
-        wait: float | None = None,
         repeatable: bool = True,
     ) -> Reply:
         name = self._channel.name
-        response = await self._channel.post(body, session.lines, session.credential, wait=wait, repeatable=repeatable)
+        response = await self._channel.post(body, session.lines, session.credential, repeatable=repeatable)
         if response.status == _GONE and session.has_id:
             response.close()  # whatever its body says (basic/transports, "Session Management")
             raise SessionGone(name, f"{name} does not know its own session any more (HTTP 404).")

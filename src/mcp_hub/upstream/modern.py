@@ -53,7 +53,7 @@ class ModernWire:
         number = next(self._numbers)
         body = request(number, call.method, {**call.params, "_meta": envelope(call)})
         lines = head_lines(call.method, call.name, call.param_headers)
-        response = await self._channel.post(body, lines, credential, wait=call.wait, repeatable=call.repeatable)
+        response = await self._channel.post(body, lines, credential, repeatable=call.repeatable)
 
         async def on_message(message: Message, data: bytes) -> None:
             # "The server MUST NOT send independent JSON-RPC requests on this stream": one that does is not heard.

@@ -223,8 +223,7 @@ class Processes:
     async def _ask(self, served: _Served, call: Call, params: Callable[[int], tuple[Fields, Raw | None]]) -> Reply:
         served.busy += 1
         try:
-            wait = self._limits.first_byte if call.wait is None else call.wait
-            return await served.link.ask(call.method, params, call=call, wait=wait)
+            return await served.link.ask(call.method, params, call=call, wait=self._limits.first_byte)
         finally:
             served.busy -= 1
             served.used = self._clock()
