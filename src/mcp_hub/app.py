@@ -6,7 +6,6 @@ Rule: the configuration is split here. A room gets the few values it needs, neve
 import asyncio
 import hashlib
 import os
-import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Container, Mapping, MutableMapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, final
@@ -27,12 +26,13 @@ from mcp_hub.egress.client import HttpClient
 from mcp_hub.egress.dial import Dialer
 from mcp_hub.errors import HubError
 from mcp_hub.gateway.asking import Asking
+from mcp_hub.gateway.keys import kept_key
 from mcp_hub.gateway.listing import Listing
 from mcp_hub.gateway.memory import Memory
 from mcp_hub.gateway.notices import Notices
 from mcp_hub.gateway.parking import Parking
 from mcp_hub.gateway.road import Road
-from mcp_hub.gateway.sealed import KEY_BYTES, Seal
+from mcp_hub.gateway.sealed import Seal
 from mcp_hub.gateway.task_ids import KEY_BYTES as TASK_KEY_BYTES
 from mcp_hub.gateway.task_ids import TaskIds
 from mcp_hub.gateway.tasks import Tasks
@@ -180,7 +180,7 @@ class Hub:
             for name, each in declared.items()
         }
         views.watch(upstreams)
-        key = await store.keep_setting_if_absent(_CURSOR_KEY, secrets.token_bytes(32))
+        key = await kept_key(store, _CURSOR_KEY)
         calls = CallLog(store.append_calls, CallRecord)
         stack.push_async_callback(calls.aclose)
         listing = Listing(
@@ -193,14 +193,13 @@ class Hub:
         )
         notices.watch(upstreams, {name: each.namespace for name, each in exposures.items()}, listing.resource)
         parking = Parking()
-        asking = Asking(Seal(await store.keep_setting_if_absent(_STATE_KEY, secrets.token_bytes(KEY_BYTES))), parking)
-        task_ids = TaskIds(await store.keep_setting_if_absent(_TASK_KEY, secrets.token_bytes(TASK_KEY_BYTES)))
+        asking = Asking(Seal(await kept_key(store, _STATE_KEY)), parking)
         road = Road(
             upstreams,
             listing,
             Credentials(credentials),
             asking=asking,
-            tasks=Tasks(task_ids),
+            tasks=Tasks(TaskIds(await kept_key(store, _TASK_KEY, TASK_KEY_BYTES))),
             calls=calls,
             server_info=_SERVER_INFO,
         )

@@ -16,7 +16,7 @@ from mcp_hub.errors import StoreFailed
 from mcp_hub.secret import Secret
 from mcp_hub.store.sqlite import SqliteStore
 from mcp_hub.upstream.check import Status
-from rig.fake_upstream import MODERN, Answer, FakeUpstream, Request, tool
+from rig.fake_upstream import MODERN, Answer, FakeUpstream, Request, sse, tool
 from rig.parts import LOOPBACK
 
 pytestmark = pytest.mark.promise("A1", "A2", "D33")
@@ -47,8 +47,8 @@ def browser(app, *, base: str = "http://127.0.0.1:8080") -> httpx2.AsyncClient:
     return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url=base, timeout=5)
 
 
-async def post(client, method, params=None, *, path="/mcp", **headers):
-    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {**(params or {}), "_meta": META}}
+async def post(client, method, params=None, *, path="/mcp", meta=META, **headers):
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {**(params or {}), "_meta": meta}}
     named = {"mcp-name": params["name"]} if params and "name" in params else {}
     given = {
         "content-type": "application/json",
@@ -280,6 +280,42 @@ async def test_a_store_that_cannot_be_opened_is_told_to_the_server_and_starts_no
     assert told["type"] == "lifespan.startup.failed"
     assert "hub.db" in told["message"]
     assert not fake.seen
+
+
+@pytest.mark.promise("D34", "E38")
+@pytest.mark.parametrize("name", ["cursor-key", "request-state-key"])
+async def test_a_key_that_is_none_ends_the_start_with_a_sentence_that_names_it(name, config, tmp_path):
+    store = SqliteStore.open(tmp_path / "hub.db")
+    await store.keep_setting_if_absent(name, b"too short")
+    await store.aclose()
+    with pytest.raises(StoreFailed, match=rf"^The store holds '{name}' with 9 bytes"):
+        await create_app(config()).__aenter__()
+
+
+@pytest.mark.promise("A5")
+async def test_at_the_end_an_upstream_hears_of_its_parked_calls_before_its_sessions_end(config):
+    async with FakeUpstream(name="old", eras="legacy") as fake:
+
+        async def asking(request):
+            async def chunks():
+                question = {"jsonrpc": "2.0", "id": 1, "method": "elicitation/create", "params": {"message": "?"}}
+                yield sse(question)
+                await request.until_hung_up()
+
+            return Answer(content_type="text/event-stream", chunks=chunks())
+
+        fake.handlers["tools/call"] = asking
+        capable = META | {"io.modelcontextprotocol/clientCapabilities": {"elicitation": {}}}
+        async with serving(config(fake)) as client:
+            question = await asked(client, "tools/call", {"name": "old__echo"}, meta=capable)
+            assert question["resultType"] == "input_required"
+        (call,) = fake.asked("tools/call")
+        (told,) = fake.asked("notifications/cancelled")
+        assert told.message["params"]["requestId"] == call.message["id"]
+        session = told.headers["mcp-session-id"]
+        ended = [each for each in fake.seen if (each.verb, each.headers.get("mcp-session-id")) == ("DELETE", session)]
+        assert fake.seen.index(told) < fake.seen.index(ended[0])
+        assert fake.sessions == {}
 
 
 async def test_other_kinds_of_connection_are_left_alone(config):

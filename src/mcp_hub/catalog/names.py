@@ -46,14 +46,6 @@ def exposed_uri(namespace: str | None, uri: str) -> str:
     return f"{namespace}+{uri}"
 
 
-def original_uri(namespace: str | None, uri: str) -> str | None:
-    """What `exposed_uri` was given, or `None` if the URI does not belong to this namespace."""
-    if namespace is None:
-        return uri
-    split = split_uri(uri)
-    return split[1] if split is not None and split[0] == namespace else None
-
-
 def split_uri(uri: str) -> tuple[str, str] | None:
     """The namespace that a URI seems to carry and the URI without it; `None` if it cannot carry one."""
     if uri.startswith(_UI):

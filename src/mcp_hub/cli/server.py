@@ -1,6 +1,7 @@
 """The process around the hub: its socket, its signals, its server. Loaded only by commands that serve."""
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -17,6 +18,7 @@ from mcp_hub.config.model import Config, Server
 from mcp_hub.errors import ConfigError, Problem
 
 _DRAIN_SECONDS = 5
+_PARTING_SECONDS = 1
 _BACKLOG = 2048
 
 
@@ -28,6 +30,7 @@ def run(config: Config, *, log_level: str, log_json: bool) -> None:
         StoreFailed: the store cannot be opened.
     """
     configure(json=log_json, level=log_level.upper())
+    logging.getLogger("uvicorn.error").addFilter(_Unfinished())
     listener = _listen(config.server)
     # uvicorn repeats a signal once it has stopped, so that whoever started it learns of it; ending is no failure here.
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -72,6 +75,15 @@ class _Announcing(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._hub.drain()
         await super().shutdown(sockets)
+        if self.server_state.tasks:  # those that took too long, and now tell their clients so
+            await asyncio.wait(self.server_state.tasks, timeout=_PARTING_SECONDS)
+
+
+class _Unfinished(logging.Filter):
+    """Leaves out the traceback of each request that the server cancels when it stops; it says how many there were."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.exc_info is None or not isinstance(record.exc_info[1], asyncio.CancelledError)
 
 
 def _listen(server: Server) -> socket.socket:

@@ -18,7 +18,3 @@ class Credentials:
         """The credential `caller` uses at `upstream`: a dictionary look-up, no I/O."""
         del caller  # every credential there is so far is shared
         return self._shared.get(upstream, NOTHING)
-
-    def for_listing(self, upstream: str) -> Credential:
-        """The credential the shared catalog of `upstream` is fetched with."""
-        return self._shared.get(upstream, NOTHING)

@@ -1,16 +1,13 @@
 """One request of a caller's, and its answer: what the inbound side and the road hand each other."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from mcp_hub.principal import Principal
-from mcp_hub.upstream.call import AskClient
+from mcp_hub.upstream.call import AskClient, Emit
 from mcp_hub.wire.eras import Client
 from mcp_hub.wire.jsonrpc import Fields, Json, Reply
-
-Emit = Callable[[bytes], Awaitable[None]]
-"""Puts one encoded notification on the stream of the request it belongs to; returns when it may take the next."""
 
 
 @dataclass(slots=True)

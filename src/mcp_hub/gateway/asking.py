@@ -21,10 +21,10 @@ from mcp_hub.errors import BadRequest, BrokeProtocol, Interrupted
 from mcp_hub.gateway.ask import Ask
 from mcp_hub.gateway.parking import Asked, Parking, Questions
 from mcp_hub.gateway.sealed import Binding, Seal, digest
-from mcp_hub.upstream.call import AskClient, Call, Emit, answerable
+from mcp_hub.upstream.call import PROGRESS, PROGRESS_TOKEN, AskClient, Call, Emit, answerable
 from mcp_hub.upstream.upstream import Upstream
 from mcp_hub.wire.eras import ASKING, Era
-from mcp_hub.wire.jsonrpc import Fields, Malformed, Reply, encode, fields, text
+from mcp_hub.wire.jsonrpc import Fields, Malformed, Reply, encode, fields, notification, parse, text
 
 MAY_ASK: Final = frozenset({"tools/call", "prompts/get", "resources/read"})
 """Requests whose results may ask for input (basic/patterns/mrtr, "Supported Requests")."""
@@ -33,6 +33,9 @@ MOST_QUESTIONS: Final = 16
 """In one result."""
 LONGEST_STATE: Final = 128 * 1024
 STATE_LIFETIME: Final = 3600.0
+"""Seconds in which a modern upstream's question can be answered."""
+REFERENCE_LIFETIME: Final = 30 * 86400.0
+"""Seconds in which whoever comes back to a parked call is told what became of it; that call itself is gone earlier."""
 _RELAYED: Final = b"R"
 _PARKED: Final = b"P"
 _OF_ROUNDS: Final = frozenset({"inputResponses", "requestState"})
@@ -62,30 +65,40 @@ class Asking:
             # Between legacy sides the wire asks by itself, and a result is a result, whatever it says.
             rounds = self._ask_in_rounds if era is Era.MODERN else _once
             return await rounds(upstream, call, credential)
-        if "requestState" in call.params:
-            return await self._continue(ask, upstream, call, credential)
-        if era is Era.LEGACY and answerable(ask.client):
-            return await self._park(ask, upstream, call, credential)
+        opened = self._opened(ask, upstream, call)
+        if opened.startswith(_PARKED):
+            return await self._continue(ask, upstream, call, opened[1:].decode("ascii"))
+        if era is Era.LEGACY:
+            return await self._begin(ask, upstream, call, credential)
+        if opened:
+            call = replace(call, params={**call.params, "requestState": Raw(encode(opened[1:].decode("utf-8")))})
         reply = await upstream.send(call, credential)
-        asks = era is Era.MODERN and reply.traits.asks
-        return self._sealed(ask, upstream, call, reply) if asks else reply
+        return self._sealed(ask, upstream, call, reply) if reply.traits.asks else reply
 
     # Modern clients
 
-    async def _continue(self, ask: Ask, upstream: Upstream, call: Call, credential: Credential) -> Reply:
-        opened = self._seal.open(text(call.params["requestState"]) or "", _binding(ask, upstream, call))
-        kind, state = opened[:1], opened[1:]
-        if kind == _PARKED:
-            answers = fields(call.params.get("inputResponses", _NOTHING))
-            resumed = await self._parking.resume(ask.caller.key, state.decode("ascii"), answers, call.emit)
-            return self._shown(ask, upstream, call, resumed)
-        params = {**call.params, "requestState": Raw(encode(state.decode("utf-8")))}
-        reply = await upstream.send(replace(call, params=params), credential)
-        return self._sealed(ask, upstream, call, reply)
+    def _opened(self, ask: Ask, upstream: Upstream, call: Call) -> bytes:
+        """What the client brought back, by its first byte of one kind or the other; nothing if it brought nothing."""
+        if "requestState" not in call.params:
+            return b""
+        return self._seal.open(text(call.params["requestState"]) or "", _binding(ask, upstream, call))
 
-    async def _park(self, ask: Ask, upstream: Upstream, call: Call, credential: Credential) -> Reply:
+    async def _continue(self, ask: Ask, upstream: Upstream, call: Call, reference: str) -> Reply:
+        given = fields(call.params.get("inputResponses", _NOTHING))
+        for answer in given.values():
+            fields(answer)  # whatever is no object answers nothing, and the call goes on waiting
+        emit = _retold(call)
+        return self._shown(ask, upstream, call, await self._parking.resume(ask.caller.key, reference, given, emit))
+
+    async def _begin(self, ask: Ask, upstream: Upstream, call: Call, credential: Credential) -> Reply:
+        if not _OF_ROUNDS.isdisjoint(call.params):
+            # Answers to a modern upstream that has become a legacy one since: it asked, so nothing has run yet.
+            call = replace(call, params=_without_rounds(call.params))
+        said = answerable(ask.client)
+        if not said:
+            return await upstream.send(call, credential)
         # A session at the upstream is told once what can be asked, and every request may say something else.
-        owner = (*call.owner, encode(answerable(ask.client)).decode())
+        owner = (*call.owner, encode(said).decode())
 
         def work(ask_client: AskClient, emit: Emit) -> Awaitable[Reply]:
             return upstream.send(replace(call, owner=owner, ask_client=ask_client, emit=emit), credential)
@@ -96,13 +109,13 @@ class Asking:
         if came is None:
             raise Interrupted(
                 upstream.name,
-                f"The call to {upstream.name} was interrupted while it waited for your answer and may already have had"
-                " effects. Repeat it only if that is safe.",
+                f"The call to {upstream.name} does not wait for this answer any more: it was interrupted, or answered"
+                " already. It may have had effects. Make it again only if that is safe.",
             )
         if isinstance(came, Reply):
             return came
         binding = _binding(ask, upstream, call)
-        state = self._seal.close(_PARKED + came.reference.encode("ascii"), binding, lifetime=STATE_LIFETIME)
+        state = self._seal.close(_PARKED + came.reference.encode("ascii"), binding, lifetime=REFERENCE_LIFETIME)
         result = {"resultType": "input_required", "inputRequests": came.requests, "requestState": state}
         return Asked(result=encode(result))
 
@@ -119,7 +132,7 @@ class Asking:
     # Legacy clients
 
     async def _ask_in_rounds(self, upstream: Upstream, call: Call, credential: Credential) -> Reply:
-        params = {key: raw for key, raw in call.params.items() if key not in _OF_ROUNDS}
+        params = _without_rounds(call.params)
         call = replace(call, params=params)
         for _ in range(MOST_ROUNDS):
             reply = await upstream.send(call, credential)
@@ -142,6 +155,25 @@ class Asking:
 
 async def _once(upstream: Upstream, call: Call, credential: Credential) -> Reply:
     return await upstream.send(call, credential)
+
+
+def _without_rounds(params: Fields) -> Fields:
+    return {key: raw for key, raw in params.items() if key not in _OF_ROUNDS}
+
+
+def _retold(call: Call) -> Emit:
+    """Puts what a parked call tells on the stream of the request that continues it, under that one's own token."""
+    token = call.meta.get(PROGRESS_TOKEN)
+
+    async def emit(told: bytes) -> None:
+        message = parse(told)
+        if message.method == PROGRESS:
+            if token is None:
+                return
+            told = notification(PROGRESS, {**fields(message.params), PROGRESS_TOKEN: token})
+        await call.emit(told)
+
+    return emit
 
 
 def questions(reply: Reply, name: str) -> Fields | None:

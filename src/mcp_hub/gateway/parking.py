@@ -1,7 +1,8 @@
 """Calls of modern clients that a legacy upstream interrupts with a question: kept alive until the answer arrives.
 
 Rule: nothing runs twice. The call at the upstream goes on in a task of its own; the client gets the questions and a
-reference, and repeats its request with the answers, which continues the same call.
+reference, and repeats its request with the answers, which continues the same call. A reference is good for one repeat:
+whoever comes with it again learns that the call is not to be had any more, and nothing is called.
 """
 
 import asyncio
@@ -13,11 +14,9 @@ from typing import Final, final
 from msgspec import Raw
 
 from mcp_hub.errors import Forbidden
+from mcp_hub.upstream.call import AskClient, Emit
 from mcp_hub.wire.jsonrpc import Json, Reply
 
-AskClient = Callable[[str, Raw], Awaitable[Reply]]
-"""Asks the client behind a call: method and params of the question to its reply."""
-Emit = Callable[[bytes], Awaitable[None]]
 Work = Callable[[AskClient, Emit], Awaitable[Reply]]
 """A call at the upstream, given the ways to its client."""
 
@@ -67,6 +66,7 @@ class _Parked:
             return await question.answer
         finally:
             del self.questions[key]
+            self._look()
 
     async def tell(self, notification: bytes) -> None:
         if self.emit is not None:
@@ -77,7 +77,15 @@ class _Parked:
             question = self.questions.get(key)
             if question is not None and not question.answer.done():
                 question.answer.set_result(Reply(result=answer))
-        if all(question.answer.done() for question in self.questions.values()):
+        self._look()
+
+    def open(self) -> dict[str, _Question]:
+        """What the client has still to answer."""
+        return {key: each for key, each in self.questions.items() if not each.answer.done()}
+
+    def _look(self) -> None:
+        # A question may also go unanswered: then there is nothing to ask, and the call goes on.
+        if not self.open():
             self.asked.clear()
 
 
@@ -89,70 +97,81 @@ class Parking:
         self._lifetime = lifetime
         self._per_principal = per_principal
         self._parked: dict[str, _Parked] = {}
+        self._tasks: set[asyncio.Task[Reply]] = set()
 
     def __len__(self) -> int:
         return len(self._parked)
 
-    async def run(self, principal: tuple[str, ...], work: Work, emit: Emit) -> Reply | Questions:
-        """Run a call until it is answered or asks something. Cancellation ends the call.
+    async def run(self, principal: tuple[str, ...], work: Work, emit: Emit) -> Reply | Questions | None:
+        """Run a call until it is answered or asks something; `None` if it was ended from elsewhere.
+
+        Cancellation ends the call.
 
         Raises:
+            Forbidden: too many calls of this principal's, or of all, wait for answers; this one has not begun.
             Exception: whatever the call raises.
         """
         self._require_room(principal)
         parked = _Parked(principal)
-        parked.task = asyncio.ensure_future(_begun(work, parked))
+        parked.task = task = asyncio.ensure_future(_begun(work, parked))
+        self._tasks.add(task)
+        task.add_done_callback(self._over)
         return await self._next(parked, emit)
 
     async def resume(
         self, principal: tuple[str, ...], reference: str, answers: Mapping[str, Raw], emit: Emit
     ) -> Reply | Questions | None:
-        """Go on with a parked call; `None` if there is none of this reference and principal any more."""
+        """Go on with a parked call; `None` if there is none of this reference and principal any more.
+
+        Raises and is cancelled as `run`.
+        """
         parked = self._parked.get(reference)
-        if parked is None or parked.principal != principal or parked.emit is not None:
+        if parked is None or parked.principal != principal:
             return None
         self._leave(parked)
         parked.take(answers)
         return await self._next(parked, emit)
 
     async def aclose(self) -> None:
-        """End every parked call."""
-        tasks = [parked.task for parked in self._parked.values() if parked.task is not None]
+        """End every call, whether it is parked or not, and return once its upstream has been told."""
         for parked in list(self._parked.values()):
-            self._end(parked)
+            self._leave(parked)
+        tasks = list(self._tasks)
+        for task in tasks:
+            _stop(task)
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _next(self, parked: _Parked, emit: Emit) -> Reply | Questions:
-        if parked.task is None:
+    async def _next(self, parked: _Parked, emit: Emit) -> Reply | Questions | None:
+        task = parked.task
+        if task is None:
             raise AssertionError("a call is parked only once it runs")
         parked.emit = emit
-        asked = asyncio.ensure_future(parked.asked.wait())
         try:
-            await asyncio.wait({parked.task, asked}, return_when=asyncio.FIRST_COMPLETED)
+            while not task.done() and not parked.open():
+                await _first(task, parked.asked)
         except asyncio.CancelledError:
-            parked.task.cancel()
-            parked.task.add_done_callback(_forgotten)
+            _stop(task)
             raise
         finally:
-            asked.cancel()
             parked.emit = None
-        if parked.task.done():
-            return parked.task.result()
+        if task.done():
+            return None if task.cancelled() else task.result()
         return self._park(parked)
 
     def _park(self, parked: _Parked) -> Questions:
         self._parked[parked.reference] = parked
         parked.expiry = asyncio.get_running_loop().call_later(self._lifetime, self._end, parked)
-        open_questions = {key: each for key, each in parked.questions.items() if not each.answer.done()}
-        return Questions(
-            parked.reference, {key: {"method": one.method, "params": one.params} for key, one in open_questions.items()}
-        )
+        requests = {key: {"method": one.method, "params": one.params} for key, one in parked.open().items()}
+        return Questions(parked.reference, requests)
 
     def _require_room(self, principal: tuple[str, ...]) -> None:
         # Before anything runs: a call that has begun is not ended for want of a place, which it may take above these.
         mine = sum(each.principal == principal for each in self._parked.values())
         if mine >= self._per_principal or len(self._parked) >= ALTOGETHER:
-            raise Forbidden("Too many calls wait for your answers. Answer or drop some of them, then try again.")
+            raise Forbidden(
+                "Too many calls wait for your answers, so this one was not made. Answer some of them, or let them"
+                f" expire, which takes {self._lifetime / 60:g} minutes; then try again."
+            )
 
     def _leave(self, parked: _Parked) -> None:
         self._parked.pop(parked.reference, None)
@@ -163,14 +182,27 @@ class Parking:
     def _end(self, parked: _Parked) -> None:
         self._leave(parked)
         if parked.task is not None:
-            parked.task.cancel()
-            parked.task.add_done_callback(_forgotten)
+            _stop(parked.task)
+
+    def _over(self, task: asyncio.Task[Reply]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # perhaps nobody waits for it any more
 
 
 async def _begun(work: Work, parked: _Parked) -> Reply:
     return await work(parked.ask, parked.tell)
 
 
-def _forgotten(task: asyncio.Task[Reply]) -> None:
-    if not task.cancelled():
-        task.exception()  # nobody waits for it any more
+def _stop(task: asyncio.Task[Reply]) -> None:
+    if not task.cancelling():  # else it is on its way out already, and telling its upstream
+        task.cancel()
+
+
+async def _first(task: asyncio.Task[Reply], asked: asyncio.Event) -> None:
+    """Wait until the call is over or asks something; the call itself goes on if this wait is cancelled."""
+    asking = asyncio.ensure_future(asked.wait())
+    try:
+        await asyncio.wait({task, asking}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        asking.cancel()

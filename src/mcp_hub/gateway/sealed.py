@@ -20,7 +20,6 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from mcp_hub.errors import BadRequest
 from mcp_hub.wire.jsonrpc import Fields, encode, value
 
-KEY_BYTES: Final = 32
 LONGEST: Final = 256 * 1024
 """Characters of a sealed state; an upstream that keeps more in it is refused by most clients too."""
 _NONCE_BYTES: Final = 12
@@ -80,4 +79,8 @@ class Seal:
 
 
 def _refused() -> BadRequest:
-    return BadRequest("This requestState is not of this request, or has expired. Make the request again without it.")
+    # Nobody can say any more what it was sealed for, and perhaps that was a call which has run.
+    return BadRequest(
+        "This requestState is not of this request, or has expired. Make the request again without it only if it does no"
+        " harm that it may run a second time."
+    )

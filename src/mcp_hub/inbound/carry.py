@@ -6,10 +6,20 @@ Rule: only the cancellation that comes from above passes through; one that the r
 import asyncio
 from collections.abc import Awaitable
 from contextlib import suppress
+from typing import Final
 
 from mcp_hub.inbound.errors import settled
 from mcp_hub.inbound.exchange import Exchange
-from mcp_hub.inbound.outcome import Outcome
+from mcp_hub.inbound.outcome import Failure, Outcome
+from mcp_hub.wire.jsonrpc import INTERNAL_ERROR
+
+_PARTING: Final = 0.5
+"""Seconds in which the last words have to be taken."""
+_STOPPING: Final = Failure(
+    INTERNAL_ERROR,
+    "The hub stops and has ended this request, which may have had effects. Make it again only if that is safe.",
+    status=503,
+)
 
 
 async def carry(exchange: Exchange, work: Awaitable[Outcome]) -> None:
@@ -18,6 +28,7 @@ async def carry(exchange: Exchange, work: Awaitable[Outcome]) -> None:
         await exchange.finish(await settled(work, exchange))
     except asyncio.CancelledError:
         if not exchange.flight.recover():
+            await _last_words(exchange)
             raise
         with suppress(OSError):
             await exchange.abandon()
@@ -25,3 +36,10 @@ async def carry(exchange: Exchange, work: Awaitable[Outcome]) -> None:
         pass  # how a server may say that the client has gone: nobody is left to tell
     finally:
         exchange.flight.land()
+
+
+async def _last_words(exchange: Exchange) -> None:
+    """Answer a request that the server ends, which is when it stops: nobody else would tell its client."""
+    with suppress(OSError, TimeoutError):
+        async with asyncio.timeout(_PARTING):
+            await exchange.finish(_STOPPING)

@@ -14,13 +14,12 @@ from typing import Final, cast
 from msgspec import Raw
 
 from mcp_hub.errors import BadRequest, Forbidden, UnknownMethod
-from mcp_hub.gateway.ask import Emit
 from mcp_hub.gateway.listener import Listener, Over
 from mcp_hub.gateway.notices import KINDS, Notices, acknowledged
 from mcp_hub.inbound.incoming import Incoming
 from mcp_hub.inbound.outcome import Outcome, Written
 from mcp_hub.principal import Principal
-from mcp_hub.upstream.call import CHANGES, UPDATED
+from mcp_hub.upstream.call import CHANGES, UPDATED, Emit
 from mcp_hub.wire.eras import META_SUBSCRIPTION
 from mcp_hub.wire.jsonrpc import Fields, Json, Malformed, Reply, encode, notification, value
 

@@ -25,7 +25,6 @@ _EVENTS: Final = b"text/event-stream"
 _BRACE: Final = ord("{")
 _OK: Final = 200
 _REFUSAL_LIMIT: Final = 64 * 1024
-_REFUSAL_SECONDS: Final = 10.0
 
 
 class SessionGone(UpstreamError):

@@ -28,6 +28,7 @@ NOTICES: Final = frozenset({*CHANGES, UPDATED})
 """What an upstream says to everybody, and never as a part of one call."""
 
 Emit = Callable[[bytes], Awaitable[None]]
+"""Puts one encoded notification on the stream of the request it belongs to; returns when it may take the next."""
 AskClient = Callable[[str, Raw], Awaitable[Reply]]
 """Asks the client behind a call: method and params of the question to the client's reply. Takes as long as it takes."""
 Owner = tuple[str, ...]
@@ -39,7 +40,8 @@ class Call(msgspec.Struct):
 
     `params` are the members of `params` without `_meta`; `meta` those of `_meta`. `name` is what `Mcp-Name` repeats.
     `log_level` is the legacy client's last `logging/setLevel`. `repeatable` says that running it twice does no harm:
-    never true for `tools/call`. `ask_client` is `None` where the client cannot be asked anything.
+    never true for `tools/call`. `wait` are the seconds for its first byte where they are not the usual ones.
+    `ask_client` is `None` where the client cannot be asked anything.
     """
 
     owner: Owner

@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec import Raw
 
-from mcp_hub.errors import BrokeProtocol
+from mcp_hub.errors import BrokeProtocol, HubError
 from mcp_hub.upstream.answer import decoded
 from mcp_hub.upstream.call import PROGRESS, PROGRESS_TOKEN, AskClient, Call, answerable, nowhere, told
 from mcp_hub.wire.eras import (
@@ -80,11 +80,11 @@ def may_ask(client: Client) -> frozenset[str]:
 
 
 async def asked_of(ask_client: AskClient, asked: Message) -> Reply:
-    """What the client answers to a question of the upstream's, or an error if it takes too long."""
+    """What the client answers to a question of the upstream's, or an error if it takes too long or cannot be asked."""
     try:
         async with asyncio.timeout(LONGEST_QUESTION):
             return await ask_client(asked.method or "", asked.params or Raw(b"{}"))
-    except TimeoutError:
+    except (TimeoutError, HubError):
         return Reply(error=NOBODY_ANSWERED)
 
 

@@ -154,6 +154,15 @@ class LegacyWire:
             reply = Reply(error=CANNOT_ASK)
         await self._tell(session, response(asked.id, reply))
 
+    async def _answer_in(self, session: Session, asked: Message, call: Call) -> None:
+        try:
+            await self.answer(session, asked, call)
+        except UpstreamError as error:
+            # Whatever became of the answer, the call had begun; its caller must not take it for one that had not.
+            name = self._channel.name
+            sentence = f"{name} could not be given the answer to its question. The call may have had effects."
+            raise type(error)(name, sentence) from error
+
     async def end(self, owner: Owner) -> None:
         """Close the owner's session, telling the upstream; trouble on the way is of no interest."""
         session = self._sessions.pop(owner, None)
@@ -215,7 +224,7 @@ class LegacyWire:
 
         async def on_message(message: Message, data: bytes) -> None:
             if message.is_request:
-                await self.answer(session, message, call)
+                await self._answer_in(session, message, call)
             elif message.method == PROGRESS:
                 # On a stream of its own, and yet possibly about another request: that one's caller is not told here.
                 if token is not None and is_progress_of(message, Raw(b"%d" % number)):

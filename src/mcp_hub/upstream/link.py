@@ -14,11 +14,11 @@ from typing import Final, final
 
 from msgspec import Raw
 
-from mcp_hub.errors import BrokeProtocol, HubError, TimedOut, Unreachable, UpstreamError
+from mcp_hub.errors import BrokeProtocol, TimedOut, Unreachable, UpstreamError
 from mcp_hub.upstream.answer import checked
 from mcp_hub.upstream.call import ACKNOWLEDGED, NOTICES, PROGRESS, Call
 from mcp_hub.upstream.channel import Limits
-from mcp_hub.upstream.dialect import CANNOT_ASK, NOBODY_ANSWERED, asked_of, restored, wants_logs
+from mcp_hub.upstream.dialect import CANNOT_ASK, asked_of, restored, wants_logs
 from mcp_hub.upstream.duplex import Duplex
 from mcp_hub.upstream.process import GRACE, Child, Command, start
 from mcp_hub.wire.eras import Era
@@ -290,10 +290,7 @@ class Link:
     async def _question(self, pending: _Pending, call: Call, asked: Message) -> None:
         if call.ask_client is None:
             raise AssertionError("only a client that can be asked is asked")
-        try:
-            reply = await asked_of(call.ask_client, asked)
-        except HubError:
-            reply = Reply(error=NOBODY_ANSWERED)
+        reply = await asked_of(call.ask_client, asked)
         pending.was_asking = True
         await self._child.write(response(asked.id, reply))
 

@@ -22,6 +22,7 @@ from mcp_hub.upstream.call import CHANGES, Call, Owner
 from mcp_hub.upstream.carrier import CATALOG_OWNER, Way
 from mcp_hub.upstream.fetch import Fetch
 from mcp_hub.upstream.health import OPENS_AFTER, UNTRIED, Health, State
+from mcp_hub.upstream.pace import Pace
 from mcp_hub.upstream.probe import Opening, probe
 from mcp_hub.upstream.subscriptions import Subscriptions
 from mcp_hub.upstream.watch import PAUSE, Watch
@@ -30,6 +31,8 @@ from mcp_hub.wire.jsonrpc import Message, Reply
 
 SHORTEST_LIFE: Final = 1.0
 """Seconds a fetched list is used at least, unless a change of it is announced."""
+DOUBT: Final = 5.0
+"""Seconds between two fetches for which calls that were refused are the reason."""
 SWEEP: Final = 30.0
 """Seconds between two looks for sessions that nobody uses."""
 
@@ -133,7 +136,8 @@ class Upstream:
             heard=self._heard,
             listening_in=self._subscriptions.listening_in,
         )
-        self._following: asyncio.TimerHandle | None = None
+        self._following = Pace(self.refresh_soon, PAUSE)
+        self._doubting = Pace(self.refresh_soon, DOUBT)
         self._poke = asyncio.Event()
         self._asked = False
         self._settled = asyncio.Event()
@@ -245,8 +249,8 @@ class Upstream:
         finally:
             self._watch.stop()
             self._subscriptions.stop()
-            if self._following is not None:
-                self._following.cancel()
+            self._following.stop()
+            self._doubting.stop()
 
     async def aclose(self) -> None:
         """Close every session at the upstream. Whoever runs `run` ends that first."""
@@ -332,16 +336,12 @@ class Upstream:
     def overheard(self, message: Message) -> None:
         """See `Ear.overheard`. Such announcements come without a pause: they are followed once a second at most."""
         self._heard(message)
-        if message.method in CHANGES and self._following is None:
-            self._following = asyncio.get_running_loop().call_later(PAUSE, self._follow)
+        if message.method in CHANGES:
+            self._following.ask()
 
     def lost(self, error: UpstreamError) -> None:
         """See `Ear.lost`."""
         self._note(error)
-
-    def _follow(self) -> None:
-        self._following = None
-        self.refresh_soon()
 
     def _updated(self, params: Raw) -> None:
         if self._notices is not None:
@@ -374,7 +374,7 @@ class Upstream:
                 self._plan(self.known.health.rejected(error.public, self._clock()))
             case NotModern() | SessionGone():
                 # The memory of its era may be wrong: find out again, but never repeat what may have run.
-                self.refresh_soon()
+                self._doubting.ask()
             case Busy() | TimedOut():
                 pass  # slow is not unreachable, and a full queue is ours
             case _:

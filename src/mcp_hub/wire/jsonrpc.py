@@ -92,7 +92,9 @@ encode: Final = _encoder.encode
 """Any JSON value, `Raw` members included, to bytes."""
 
 _UNDECODABLE: Final = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
-_ID_STARTS: Final = frozenset(b'"-0123456789')
+_QUOTE: Final = ord('"')
+_INTEGER: Final = re.compile(rb"-?\d+(\.0+)?")
+"""As JSON Schema has it, 1.0 is an integer, and some languages write theirs like that."""
 
 
 # An escaped backslash, a whole pair of surrogates, half of one, or any other escape: the first that fits, so that
@@ -139,10 +141,14 @@ def parse(body: bytes) -> Message:
     if message.method is None:
         if not (message.result or message.error):
             raise Malformed(INVALID_REQUEST, "The body is neither a request, a notification nor a response")
-    elif message.id and memoryview(message.id)[0] not in _ID_STARTS:
+    elif message.id and memoryview(message.id)[0] != _QUOTE and not _is_integer(bytes(message.id)):
         # MCP basic: "Requests MUST include a string or integer ID. ... the ID MUST NOT be null."
         raise Malformed(INVALID_REQUEST, "A request's id must be a string or an integer")
     return message
+
+
+def _is_integer(number: bytes) -> bool:
+    return number.isdigit() or _INTEGER.fullmatch(number) is not None
 
 
 def parse_batch(body: bytes) -> list[bytes]:

@@ -13,9 +13,7 @@ def test_a_shared_credential_is_everybodys_and_goes_to_its_own_upstream_only():
     up = bearer("for up")
     credentials = Credentials({"up": up})
     assert credentials.for_call(ALICE, "up") is credentials.for_call(BOB, "up") is up
-    assert credentials.for_listing("up") is up
     assert credentials.for_call(ALICE, "other") is NOTHING
-    assert credentials.for_listing("other") is NOTHING
 
 
 def test_what_is_given_later_does_not_change_what_was_decided():

@@ -1,7 +1,8 @@
 """The rooms along the road, put together by hand for each test."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,11 +12,12 @@ import pytest
 from mcp_hub.catalog.parts import Exposure
 from mcp_hub.credentials.resolve import Credentials
 from mcp_hub.gateway.asking import Asking
+from mcp_hub.gateway.keys import KEY_BYTES
 from mcp_hub.gateway.listing import Listing
 from mcp_hub.gateway.notices import DEFAULT_LIMITS, Limits, Notices
 from mcp_hub.gateway.parking import Parking
 from mcp_hub.gateway.road import Road
-from mcp_hub.gateway.sealed import KEY_BYTES, Seal
+from mcp_hub.gateway.sealed import Seal
 from mcp_hub.gateway.task_ids import KEY_BYTES as TASK_KEY_BYTES
 from mcp_hub.gateway.task_ids import TaskIds
 from mcp_hub.gateway.tasks import Tasks
@@ -53,6 +55,7 @@ class Hub:
     calls: Calls
     journal: Journal
     notices: Notices
+    parking: Parking
 
 
 @asynccontextmanager
@@ -67,6 +70,7 @@ async def hub_over(
     known: dict[str, Any] | None = None,
     limits: Any = LIMITS,
     listeners: Limits = DEFAULT_LIMITS,
+    wall: Callable[[], float] = time.time,
     **more: Any,
 ) -> AsyncIterator[Hub]:
     """The road over these fakes, which are started unless they have been already; the upstreams run."""
@@ -99,7 +103,7 @@ async def hub_over(
         notices.watch(upstreams, namespaces, listing.resource)
         parking = Parking()
         stack.push_async_callback(parking.aclose)
-        asking = Asking(Seal(bytes(KEY_BYTES)), parking)
+        asking = Asking(Seal(bytes(KEY_BYTES), wall), parking)
         tasks = Tasks(TaskIds(bytes(range(TASK_KEY_BYTES))))
         road = Road(
             upstreams, listing, Credentials(held), asking=asking, tasks=tasks, calls=calls, server_info=SERVER_INFO
@@ -109,7 +113,8 @@ async def hub_over(
         if settled and run:
             async with asyncio.timeout(5):
                 await asyncio.gather(*(each.settled() for each in upstreams.values()))
-        yield Hub({fake.name: fake for fake in fakes}, upstreams, views, listing, road, calls, journal, notices)
+        by_name = {fake.name: fake for fake in fakes}
+        yield Hub(by_name, upstreams, views, listing, road, calls, journal, notices, parking)
 
 
 @pytest.fixture

@@ -7,10 +7,11 @@ import pytest
 from msgspec import Raw
 
 from mcp_hub.errors import BadRequest, BrokeProtocol, Interrupted
+from mcp_hub.gateway.asking import STATE_LIFETIME
 from mcp_hub.wire.eras import Client, Era
-from mcp_hub.wire.jsonrpc import Reply, encode
+from mcp_hub.wire.jsonrpc import Malformed, Reply, encode
 from rig.fake_upstream import Answer, FakeUpstream, result, sse
-from rig.parts import ALICE, BOB, LEGACY_CLIENT, ask, modern_meta
+from rig.parts import ALICE, BOB, LEGACY_CLIENT, Stream, ask, modern_meta
 
 pytestmark = pytest.mark.promise("A5")
 CAPABILITIES = Raw(b'{"elicitation":{"form":{}},"sampling":{},"roots":{"listChanged":true},"extensions":{"x":{}}}')
@@ -83,8 +84,8 @@ class Person:
         return self.reply
 
 
-async def called(hub, client=MODERN, *, name="up__echo", caller=None, ask_client=None, **params):
-    meta = modern_meta() | {"io.modelcontextprotocol/clientCapabilities": client.capabilities}
+async def called(hub, client=MODERN, *, name="up__echo", caller=None, ask_client=None, emit=None, _meta=None, **params):
+    meta = modern_meta(**(_meta or {})) | {"io.modelcontextprotocol/clientCapabilities": client.capabilities}
     more = {"caller": caller} if caller is not None else {}
     session = "s" if client.era is Era.LEGACY else None
     request = ask(
@@ -94,6 +95,7 @@ async def called(hub, client=MODERN, *, name="up__echo", caller=None, ask_client
         meta=meta if client.era is Era.MODERN else {},
         session=session,
         ask_client=ask_client,
+        emit=emit,
         **more,
     )
     async with asyncio.timeout(5):
@@ -206,7 +208,78 @@ async def test_a_parked_call_that_is_gone_says_so_and_is_not_run_again(over):
         with pytest.raises(Interrupted) as gone:
             await called(hub, inputResponses=answers, requestState=state)
         assert hub.fakes["up"].runs == 1
-    assert "may already have had effects" in gone.value.public
+    assert "may have had effects" in gone.value.public
+
+
+async def test_what_became_of_a_parked_call_is_told_long_after_its_question_has_expired(over):
+    wall = [1_000_000.0]
+    async with over(LegacyAsker(), wall=lambda: wall[0]) as hub:
+        state = (await called(hub))["requestState"]
+        await hub.parking.aclose()
+        wall[0] += STATE_LIFETIME + 1
+        with pytest.raises(Interrupted):
+            await called(hub, inputResponses={"question-1": {}}, requestState=state)
+        assert hub.fakes["up"].runs == 1
+
+
+@pytest.mark.promise("T25")
+@pytest.mark.parametrize("answer", [1, None, "yes", []])
+async def test_what_cannot_be_an_answer_is_refused_and_the_call_goes_on_waiting(over, answer):
+    async with over(LegacyAsker()) as hub:
+        state = (await called(hub))["requestState"]
+        with pytest.raises(Malformed):
+            await called(hub, inputResponses={"question-1": answer}, requestState=state)
+        last = await called(hub, inputResponses={"question-1": {"action": "accept"}}, requestState=state)
+        assert hub.fakes["up"].runs == 1
+    assert last["content"][0]["text"] == 'done {"action": "accept"}'
+
+
+async def test_a_question_of_an_upstream_that_has_become_a_legacy_one_since_has_run_nothing(over):
+    async with ModernAsker() as modern:
+        async with over(modern) as hub:
+            first = await called(hub)
+            given = {"inputResponses": {"who": {}}, "requestState": first["requestState"]}
+        assert modern.runs == 0
+    async with over(LegacyAsker()) as hub:
+        again = await called(hub, **given)
+        assert list(again["inputRequests"]) == ["question-1"]
+        (told,) = hub.fakes["up"].asked("tools/call")
+        assert set(told.message["params"]) == {"name", "arguments"}, "what it cannot understand is not sent to it"
+
+
+class ReportingAsker(LegacyAsker):
+    """Reports progress before its question and after the answer, to whoever gave a token."""
+
+    async def call(self, request):
+        token = request.message["params"]["_meta"]["progressToken"]
+
+        def progress(number):
+            params = {"progressToken": token, "progress": number}
+            return sse({"jsonrpc": "2.0", "method": "notifications/progress", "params": params})
+
+        async def chunks():
+            yield progress(1) + sse({"jsonrpc": "2.0", "id": "q", **ELICIT})
+            await self.heard.get()
+            logged = {"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": 1}}
+            yield progress(2) + sse(logged)
+            yield sse({"jsonrpc": "2.0", "id": request.message["id"], "result": {"content": []}})
+
+        return Answer(content_type="text/event-stream", chunks=chunks())
+
+
+@pytest.mark.parametrize(("token", "heard"), [("second", ["second"]), (7, [7]), (None, [])])
+async def test_a_parked_call_reports_to_the_request_that_continues_it_by_that_ones_token(over, token, heard):
+    first, second = Stream(), Stream()
+    level = {"io.modelcontextprotocol/logLevel": "debug"}
+    async with over(ReportingAsker()) as hub:
+        state = (await called(hub, emit=first.emit, _meta={"progressToken": "first", **level}))["requestState"]
+        meta = level if token is None else {"progressToken": token, **level}
+        given = {"inputResponses": {"question-1": {}}, "requestState": state}
+        await called(hub, emit=second.emit, _meta=meta, **given)
+    assert [each["params"] for each in first.heard] == [{"progressToken": "first", "progress": 1}]
+    told = [each["params"]["progressToken"] for each in second.heard if each["method"] == "notifications/progress"]
+    assert told == heard
+    assert second.heard[-1]["method"] == "notifications/message"
 
 
 @pytest.mark.parametrize("state", ["the state", None])

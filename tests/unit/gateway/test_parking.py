@@ -1,6 +1,7 @@
 """A parked call runs once, continues with the answers, and is gone when it should be."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 from msgspec import Raw
@@ -146,3 +147,70 @@ async def test_what_the_call_raises_is_raised_to_whoever_waits():
         came = await parking.run(ME, failing, nowhere)
         with pytest.raises(Forbidden):
             await parking.resume(ME, came.reference, {"question-1": Raw(b"{}")}, nowhere)
+
+
+async def test_the_end_of_all_ends_running_calls_too_and_waits_until_their_upstreams_know():
+    told, begun = [], asyncio.Barrier(3)
+
+    async def slow(ask_client, emit):
+        try:
+            await begun.wait()
+            await asyncio.get_running_loop().create_future()
+        finally:
+            await asyncio.sleep(0)
+            told.append("cancelled")
+
+    parking = Parking()
+    async with asyncio.timeout(5):
+        running = asyncio.ensure_future(parking.run(ME, slow, nowhere))
+        gone = asyncio.ensure_future(parking.run(YOU, slow, nowhere))
+        await begun.wait()
+        gone.cancel()
+        await parking.aclose()
+        assert told == ["cancelled", "cancelled"]
+        assert await running is None
+    assert gone.cancelled()
+
+
+async def test_a_question_that_is_withdrawn_is_not_put_to_the_client():
+    second = asyncio.Event()
+
+    async def withdrawing(ask_client, emit):
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0):
+                await ask_client("roots/list", Raw(b"{}"))
+        second.set()
+        await ask_client("elicitation/create", Raw(b"{}"))
+        return DONE
+
+    parking = Parking()
+    async with asyncio.timeout(5):
+        came = await parking.run(ME, withdrawing, nowhere)
+        while "question-1" in came.requests:  # it was asked before it was withdrawn: both orders are right
+            await second.wait()
+            came = await parking.resume(ME, came.reference, {}, nowhere)
+        assert list(came.requests) == ["question-2"]
+        assert await parking.resume(ME, came.reference, {"question-2": Raw(b"1")}, nowhere) is DONE
+
+
+async def test_a_call_that_ends_while_its_question_is_open_is_answered_when_its_client_comes_back():
+    async def impatient(ask_client, emit):
+        asked = asyncio.ensure_future(ask_client("roots/list", Raw(b"{}")))
+        await leave.wait()
+        asked.cancel()
+        return DONE
+
+    leave, parking = asyncio.Event(), Parking()
+    async with asyncio.timeout(5):
+        came = await parking.run(ME, impatient, nowhere)
+        leave.set()
+        assert await parking.resume(ME, came.reference, {"question-1": Raw(b"1")}, nowhere) is DONE
+
+
+async def test_a_call_that_was_begun_while_there_was_room_keeps_its_place():
+    parking, works = Parking(per_principal=1), [Work(), Work()]
+    async with asyncio.timeout(5):
+        came = await asyncio.gather(*(parking.run(ME, work, nowhere) for work in works))
+        assert len(parking) == 2
+        for each in came:
+            assert await parking.resume(ME, each.reference, {"question-1": Raw(b"1")}, nowhere) is DONE

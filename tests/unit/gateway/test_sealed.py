@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from mcp_hub.errors import BadRequest
-from mcp_hub.gateway.sealed import KEY_BYTES, LONGEST, Binding, Seal, digest
+from mcp_hub.gateway.keys import KEY_BYTES
+from mcp_hub.gateway.sealed import LONGEST, Binding, Seal, digest
 
 pytestmark = pytest.mark.promise("T21")
 KEY = bytes(range(KEY_BYTES))

@@ -1,5 +1,8 @@
+import asyncio
+
 import pytest
 
+from unit.inbound.asgi import Response
 from unit.inbound.hub import META, MODERN, Hub, message
 
 pytestmark = pytest.mark.promise("A4")
@@ -65,3 +68,42 @@ async def test_both_eras_are_served_at_the_same_time_on_one_path(hub):
     await hub.road.asked(2)
     hub.road.release.set()
     assert [(await call.response()).json["result"] for call in calls] == [{"content": []}] * 2
+
+
+@pytest.mark.promise("D33")
+@pytest.mark.parametrize("progress", [0, 1])
+@pytest.mark.parametrize("era", ["modern", "legacy"])
+async def test_a_request_that_the_server_ends_is_answered_before(hub, era, progress):
+    params = {"name": "t", "arguments": {"wait": True, "progress": progress}}
+    if era == "modern":
+        call = hub.begin_modern("tools/call", params, number="mine")
+    else:
+        call = hub.begin_legacy(await hub.open(), "tools/call", params, number="mine")
+    async with asyncio.timeout(5):
+        await hub.road.entered.wait()
+        await call.until(b"progress", progress)
+        call.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call.task
+    told = answer_of(call)[-1]
+    assert call.complete
+    assert call.status == (200 if progress else 503)
+    assert told["id"] == "mine"
+    assert "may have had effects" in told["error"]["message"]
+    assert hub.road.cancelled.is_set()
+
+
+@pytest.mark.promise("D33")
+async def test_a_client_that_reads_nothing_does_not_keep_the_server_from_ending(hub):
+    call = hub.begin_modern("tools/call", {"name": "t", "arguments": {"wait": True}})
+    async with asyncio.timeout(5):
+        await hub.road.entered.wait()
+        call.taking.clear()
+        call.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call.task
+
+
+def answer_of(call) -> list[dict]:
+    written = Response(call.status, {k.decode(): v.decode() for k, v in call.headers}, b"".join(call.chunks))
+    return written.events if call.is_stream else [written.json]

@@ -14,6 +14,7 @@ from mcp_hub.upstream.legacy import IDLE
 from rig.fake_upstream import LEGACY, Answer, FakeUpstream, Request, result
 from rig.parts import (
     LEGACY_CLIENT,
+    LIMITS,
     MODERN_CLIENT,
     NOTHING,
     bearer,
@@ -268,10 +269,10 @@ async def test_a_call_that_times_out_or_is_given_up_is_sent_once():
         await request.until_hung_up()
         return Answer(raw=b"", hangs_up=True)
 
-    async with legacy() as fake, wires_to(fake) as wires, asyncio.timeout(5):
+    async with legacy() as fake, wires_to(fake, replace(LIMITS, first_byte=0.5)) as wires, asyncio.timeout(5):
         fake.handlers["tools/call"] = never
         with pytest.raises(TimedOut):
-            await wires.legacy.send(call(wait=0.05), NOTHING)
+            await wires.legacy.send(call(), NOTHING)
         leaving = asyncio.ensure_future(wires.legacy.send(call(), NOTHING))
         await fake.until("tools/call", 2)
         leaving.cancel()

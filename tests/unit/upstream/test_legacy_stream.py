@@ -5,9 +5,11 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
+from msgspec import Raw
 
-from mcp_hub.errors import BrokeProtocol, Unreachable
-from mcp_hub.wire.eras import META_LOG_LEVEL
+from mcp_hub.errors import BrokeProtocol, Forbidden, Unreachable
+from mcp_hub.wire.eras import META_LOG_LEVEL, Client, Era
+from mcp_hub.wire.jsonrpc import Reply
 from rig.fake_upstream import LEGACY, Answer, FakeUpstream, Request, error, sse
 from rig.parts import (
     LEGACY_CLIENT,
@@ -199,6 +201,44 @@ async def test_what_the_upstream_asks_in_a_call_is_answered_so_that_the_call_end
     assert answer["id"] == "q-1"
     assert answer.get("result") == ({} if method == "ping" else None)
     assert answer.get("error", {}).get("code") == (None if method == "ping" else -32601)
+
+
+@pytest.mark.promise("A5")
+async def test_an_upstream_that_cannot_be_given_an_answer_has_perhaps_run_already():
+    question = {"jsonrpc": "2.0", "id": 1, "method": "elicitation/create", "params": {}}
+    asking = Client(Era.LEGACY, LEGACY, Raw(b'{"elicitation":{}}'))
+
+    async with legacy() as fake, wires_to(fake) as wires, asyncio.timeout(5):
+
+        async def ask_client(method, params):
+            await fake.stop()
+            return Reply(result=b"{}")
+
+        fake.handlers["tools/call"] = streaming(question, before=asyncio.Event())
+        with pytest.raises(Unreachable, match=r"^up could not be given the answer.* may have had effects\.$"):
+            await wires.legacy.send(call(client=asking, ask_client=ask_client), NOTHING)
+
+
+@pytest.mark.promise("T26")
+async def test_a_client_that_may_not_be_asked_more_leaves_no_upstream_waiting():
+    question = {"jsonrpc": "2.0", "id": 1, "method": "elicitation/create", "params": {}}
+    asking = Client(Era.LEGACY, LEGACY, Raw(b'{"elicitation":{}}'))
+    answers, answered = [], asyncio.Event()
+
+    async def listen(request: Request) -> Answer | None:
+        if request.verb == "POST" and "method" not in request.message:
+            answers.append(request.message)
+            answered.set()
+        return None
+
+    async def ask_client(method, params):
+        raise Forbidden("Too many questions to this client are open.")
+
+    async with legacy() as fake, wires_to(fake) as wires, asyncio.timeout(5):
+        fake.before = listen
+        fake.handlers["tools/call"] = streaming(question, before=answered)
+        assert (await wires.legacy.send(call(client=asking, ask_client=ask_client), NOTHING)).result is not None
+    assert answers[0]["error"]["code"] == -32603
 
 
 async def test_a_batch_holds_messages_and_the_answer():

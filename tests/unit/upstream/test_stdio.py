@@ -5,6 +5,7 @@ import json
 import os
 import time
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from msgspec import Raw
@@ -152,16 +153,16 @@ async def test_the_time_a_person_takes_for_an_answer_does_not_count():
         return Reply(result=Raw(b'{"action":"accept"}'))
 
     client = Client(Era.LEGACY, "2025-11-25", Raw(b'{"elicitation":{}}'), INFO)
-    async with processes_of("legacy") as processes:
-        assert "accept" in await told(processes, "ask", client=client, ask_client=answer, wait=0.3)
+    async with processes_of("legacy", limits=replace(LIMITS, first_byte=0.3)) as processes:
+        assert "accept" in await told(processes, "ask", client=client, ask_client=answer)
 
 
 @pytest.mark.parametrize("era", ERAS)
 async def test_giving_up_tells_the_process_which_goes_on_serving(era):
-    async with processes_of(era.value) as processes:
+    async with processes_of(era.value, limits=replace(LIMITS, first_byte=1.0)) as processes:
         await told(processes, "echo", era)
         with pytest.raises(TimedOut):
-            await told(processes, "wait", era, wait=0.2)
+            await told(processes, "wait", era)
         waiting = asyncio.ensure_future(told(processes, "wait", era))
         await told(processes, "echo", era)
         waiting.cancel()

@@ -12,7 +12,7 @@ from mcp_hub.upstream.health import State
 from mcp_hub.upstream.upstream import Known
 from mcp_hub.wire.eras import Era
 from rig.fake_upstream import Answer, FakeUpstream, Request, tool
-from rig.parts import NOTHING, Journal, bearer, door, running, tool_call, upstream_to
+from rig.parts import LIMITS, NOTHING, Journal, bearer, door, running, tool_call, upstream_to
 
 pytestmark = pytest.mark.promise("A8", "D33", "A7")
 ERAS = pytest.mark.parametrize("eras", ["modern", "legacy"])
@@ -254,13 +254,13 @@ async def test_a_success_between_failures_begins_the_count_anew(http):
 @pytest.mark.parametrize("handler", [never, answering(429), answering(503)], ids=["slow", "429", "503"])
 async def test_slow_tools_and_busy_servers_are_not_unreachable(handler, http):
     async with FakeUpstream() as fake, asyncio.timeout(5):
-        upstream = upstream_to(fake, http)
+        upstream = upstream_to(fake, http, limits=replace(LIMITS, first_byte=0.2))
         async with running(upstream):
             await upstream.settled()
             fake.handlers["tools/call"] = handler
             for _ in range(5):
                 with pytest.raises((TimedOut, Busy)):
-                    await upstream.send(tool_call(wait=0.02), NOTHING)
+                    await upstream.send(tool_call(), NOTHING)
             assert upstream.state is State.READY
             del fake.handlers["tools/call"]
             assert (await upstream.send(tool_call(), NOTHING)).result is not None
@@ -268,14 +268,14 @@ async def test_slow_tools_and_busy_servers_are_not_unreachable(handler, http):
 
 async def test_slow_calls_do_not_add_to_other_failures(http):
     async with FakeUpstream() as fake, asyncio.timeout(5):
-        upstream = upstream_to(fake, http, known=STORED)
+        upstream = upstream_to(fake, http, known=STORED, limits=replace(LIMITS, first_byte=0.2))
         fake.handlers["tools/call"] = answering(500)
         with pytest.raises(Unreachable):
             await upstream.send(tool_call(), NOTHING)
         fake.handlers["tools/call"] = never
         for _ in range(3):
             with pytest.raises(TimedOut):
-                await upstream.send(tool_call(wait=0.02), NOTHING)
+                await upstream.send(tool_call(), NOTHING)
     assert not upstream.known.health.is_open
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from mcp_hub.catalog.parts import Kind
-from mcp_hub.errors import BrokeProtocol
+from mcp_hub.errors import BrokeProtocol, UpstreamError
 from mcp_hub.upstream.health import State
 from rig.fake_upstream import Answer, FakeUpstream, Request, error, tool
 from rig.parts import LIMITS, NOTHING, Journal, door, running, tool_call, upstream_to
@@ -333,3 +333,19 @@ async def test_what_a_tool_answers_in_the_wrong_form_is_its_own_trouble(http):
             del fake.handlers["tools/call"]
             said = json.loads(bytes((await upstream.send(tool_call(), NOTHING)).result or b""))
             assert json.loads(said["content"][0]["text"])["tool"] == "echo"
+
+
+@pytest.mark.parametrize(("eras", "status"), [("modern", 400), ("modern", 404), ("legacy", 400), ("legacy", 405)])
+async def test_calls_that_are_refused_do_not_have_the_lists_fetched_each_time(eras, status, http):
+    journal = Journal()
+    async with FakeUpstream(eras=eras) as fake, asyncio.timeout(5):
+        upstream = upstream_to(fake, http, [journal])
+        async with running(upstream):
+            await ready(upstream, journal)
+            fake.handlers["tools/call"] = answering(status)
+            for _ in range(20):
+                with pytest.raises(UpstreamError):
+                    await upstream.send(tool_call(), NOTHING)
+                await upstream.refreshed()
+            assert len(fake.asked("tools/call")) == 20
+            assert len(fake.asked("tools/list")) == 2, "at the first contact, and at the first doubt"

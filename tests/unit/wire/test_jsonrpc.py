@@ -69,6 +69,10 @@ def test_a_request_a_notification_and_a_response_are_told_apart():
         (b'{"jsonrpc":"2.0","id":null,"method":"x"}', jsonrpc.INVALID_REQUEST),
         (b'{"jsonrpc":"2.0","id":{},"method":"x"}', jsonrpc.INVALID_REQUEST),
         (b'{"jsonrpc":"2.0","id":true,"method":"x"}', jsonrpc.INVALID_REQUEST),
+        (b'{"jsonrpc":"2.0","id":1.5,"method":"x"}', jsonrpc.INVALID_REQUEST),
+        (b'{"jsonrpc":"2.0","id":-0.5,"method":"x"}', jsonrpc.INVALID_REQUEST),
+        (b'{"jsonrpc":"2.0","id":1e999,"method":"x"}', jsonrpc.INVALID_REQUEST),
+        (b'{"jsonrpc":"2.0","id":1E-2,"method":"x"}', jsonrpc.INVALID_REQUEST),
         (b'{"jsonrpc":"2.0","id":1}', jsonrpc.INVALID_REQUEST),
     ],
 )
@@ -160,3 +164,9 @@ def test_a_message_that_is_too_large_to_mend_is_refused_as_it_is():
     body = b'{"jsonrpc":"2.0","id":1,"result":{"text":"' + rb"\n" * 600_000 + rb'\ud83d"}}'
     with pytest.raises(jsonrpc.Malformed):
         jsonrpc.parse(body)
+
+
+@pytest.mark.parametrize("number", [b"0", b"-1", b"1.0", b"-7.00", b"9" * 40, b'""', b'"1.5"', b'"1e999"'])
+def test_every_string_and_every_integer_is_an_id_and_keeps_its_spelling(number):
+    message = jsonrpc.parse(b'{"jsonrpc":"2.0","id": %b ,"method":"m"}' % number)
+    assert bytes(message.id).strip() == number

@@ -1,0 +1,27 @@
+"""The keys that a hub makes for itself once, and that all its replicas share.
+
+Rule: a key is never replaced silently, since what was sealed with it is still on its way.
+"""
+
+import secrets
+from typing import Final
+
+from mcp_hub.errors import StoreFailed
+from mcp_hub.store.base import Store
+
+KEY_BYTES: Final = 32
+
+
+async def kept_key(store: Store, name: str, size: int = KEY_BYTES) -> bytes:
+    """The key of this name and so many bytes, made now if there is none.
+
+    Raises:
+        StoreFailed: the store fails, or holds something else under this name.
+    """
+    key = await store.keep_setting_if_absent(name, secrets.token_bytes(size))
+    if len(key) != size:
+        raise StoreFailed(
+            f"The store holds {name!r} with {len(key)} bytes in place of {size}: something else has written there."
+            " Restore a backup of the store, or move its file away; the hub then begins a new one."
+        )
+    return key
