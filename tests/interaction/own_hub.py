@@ -1,6 +1,7 @@
 """A hub put together by hand, for what the command cannot be told: callers of several names, shorter limits."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -27,6 +28,7 @@ from mcp_hub.principal import LOCAL, Principal
 from mcp_hub.store.base import CallRecord
 from mcp_hub.upstream.channel import Channel, Limits
 from mcp_hub.upstream.upstream import Settings, Upstream
+from mcp_hub.upstream.wires import http_way
 from rig.parts import ALICE, BOB, INFO, door, running
 
 CALLERS = {b"alice": ALICE, b"bob": BOB}
@@ -50,7 +52,7 @@ async def own_hub(url: str, *, parking: Parking | None = None, timing: Timing | 
         notices = Notices(views)
         settings = Settings("up", url, None, 60.0, 10.0, NOTHING, INFO)
         channel = Channel("up", url, http, Limits(2**20, 2**20, 30.0, 10.0))
-        upstreams = {"up": Upstream(settings, channel, (views, notices), notices=notices)}
+        upstreams = {"up": Upstream(settings, http_way(channel, time.monotonic), (views, notices), notices=notices)}
         views.watch(upstreams)
         calls = CallLog(_nowhere, CallRecord)
         stack.push_async_callback(calls.aclose)

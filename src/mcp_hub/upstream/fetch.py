@@ -49,6 +49,7 @@ class Fetch:
     deadline: float
     most_pages: int = MOST_PAGES
     most_items: int = MOST_ITEMS
+    most_bytes: int = MOST_BYTES
 
     async def part(self, opening: Opening) -> Part:
         """Everything the upstream offers, all kinds at once.
@@ -75,7 +76,7 @@ class Fetch:
         return {kind: task.result() for kind, task in zip(kinds, tasks, strict=True)}
 
     async def _list(self, kind: Kind, opening: Opening) -> _Listing:
-        walk = _Walk(self.name, kind, self.most_pages, self.most_items)
+        walk = _Walk(self.name, kind, self.most_pages, self.most_items, self.most_bytes)
         try:
             while not walk.is_over:
                 page = await self._page(kind, opening, walk.cursor)
@@ -104,11 +105,12 @@ class Fetch:
 class _Walk:
     """One list, page by page. Ends at the last page, at a bound, or where the upstream walks in a circle."""
 
-    def __init__(self, name: str, kind: Kind, most_pages: int, most_items: int) -> None:
+    def __init__(self, name: str, kind: Kind, most_pages: int, most_items: int, most_bytes: int) -> None:
         self._name = name
         self._kind = kind
         self._most_pages = most_pages
         self._most_items = most_items
+        self._most_bytes = most_bytes
         self._raws: list[Raw] = []
         self._seen: set[bytes] = set()
         self._warnings: list[str] = []
@@ -154,7 +156,7 @@ class _Walk:
 
     def _is_full(self) -> bool:
         pages, items = len(self._seen) + 1, len(self._raws)
-        return pages >= self._most_pages or items >= self._most_items or self._bytes >= MOST_BYTES
+        return pages >= self._most_pages or items >= self._most_items or self._bytes >= self._most_bytes
 
     def _stop(self, warning: str) -> None:
         self._warnings.append(warning)

@@ -51,6 +51,35 @@ async def test_a_late_request_hears_its_client_hang_up(receive):
     assert await fly(Timing(late=0), Phase.ANSWERING, receive) is Ended.HUNG_UP
 
 
+@pytest.mark.promise("A5")
+async def test_a_legacy_request_goes_on_for_a_while_after_its_client_hung_up():
+    flight = Flight(hang_up, Timing(late=0, grace=0.05), Patrol(0), nothing_comes)
+    flight.enter(Phase.ANSWERING)
+    flight.be_late()
+    started = asyncio.get_running_loop().time()
+    try:
+        with pytest.raises(asyncio.CancelledError):
+            async with asyncio.timeout(5):
+                await asyncio.Event().wait()
+        assert flight.recover()
+    finally:
+        flight.land()
+    assert flight.ended is Ended.HUNG_UP
+    assert asyncio.get_running_loop().time() - started >= 0.05
+    assert Timing().grace == 60.0
+
+
+@pytest.mark.promise("A5")
+async def test_a_legacy_request_that_is_done_within_its_grace_is_not_ended():
+    flight = Flight(hang_up, Timing(late=0, grace=5), Patrol(0), nothing_comes)
+    flight.enter(Phase.ANSWERING)
+    flight.be_late()
+    for _ in range(3):
+        await asyncio.sleep(0)
+    flight.land()
+    assert flight.ended is None
+
+
 async def test_a_late_request_is_kept_alive_until_the_client_cannot_be_reached():
     async def fails_later(pings):
         if len(pings) == 3:

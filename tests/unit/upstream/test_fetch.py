@@ -1,6 +1,7 @@
 """One upstream's lists: complete, bounded, and broken only where they are broken."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -9,7 +10,7 @@ from mcp_hub.errors import BrokeProtocol, TimedOut, Unreachable, UpstreamError
 from mcp_hub.upstream.answer import NotModern, SessionGone
 from mcp_hub.upstream.probe import probe
 from rig.fake_upstream import Answer, FakeUpstream, Request, error, result, tool
-from rig.parts import INFO, NOTHING, bearer, fetch_from, wires_to
+from rig.parts import INFO, LIMITS, NOTHING, bearer, fetch_from, wires_to
 
 pytestmark = pytest.mark.promise("A1", "A7", "A8")
 ERAS = pytest.mark.parametrize("eras", ["modern", "legacy"])
@@ -103,6 +104,24 @@ async def test_a_cursor_of_any_characters_goes_back_as_it_came():
     assert fake.asked("tools/list")[1].message["params"]["cursor"] == cursor
 
 
+@pytest.mark.promise("T23")
+async def test_a_list_of_more_than_32_mebibytes_is_cut():
+    told = iter(range(100))
+
+    async def swollen(request: Request) -> Answer:
+        tools = [tool(f"t{next(told)}", title="x" * 900 * 1024) for _ in range(10)]
+        return result(request, {"tools": tools, "nextCursor": tools[0]["name"]})
+
+    async with FakeUpstream() as fake, wires_to(fake, replace(LIMITS, result=10 * 2**20)) as wires:
+        fake.handlers["tools/list"] = swollen
+        async with asyncio.timeout(20):
+            opening = await probe("up", wires, NOTHING, INFO, pinned=None)
+            part = await fetch_from(wires, deadline=20.0).part(opening)
+        assert len(fake.asked("tools/list")) == 4
+    assert len(part.of(Kind.TOOL)) == 40
+    assert part.warnings == ("up has more tools than the hub follows; the list is cut.",)
+
+
 @pytest.mark.promise("T23", "T25")
 async def test_a_walk_in_a_circle_ends_with_a_warning():
     async with full() as fake:
@@ -130,9 +149,18 @@ async def test_lists_without_end_are_cut():
         by_pages = await part_of(fake, most_pages=5)
         asked = len(fake.asked("tools/list"))
         by_items = await part_of(fake, most_items=7)
+        by_bytes = await part_of(fake, most_bytes=1000)
+        asked_then = len(fake.asked("tools/list")) - asked - 4
     assert (asked, len(names(by_pages))) == (5, 10)
     assert len(names(by_items)) == 7
-    assert by_pages.warnings == by_items.warnings == ("up has more tools than the hub follows; the list is cut.",)
+    assert len(names(by_bytes)) == 2 * asked_then
+    assert 1 < asked_then < 10, "a page of these has over a hundred bytes, and the one that passes the bound is kept"
+    assert (
+        by_pages.warnings
+        == by_items.warnings
+        == by_bytes.warnings
+        == ("up has more tools than the hub follows; the list is cut.",)
+    )
 
 
 async def test_a_broken_tool_loses_only_itself_and_is_named():

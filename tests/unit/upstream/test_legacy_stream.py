@@ -3,16 +3,19 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from msgspec import Raw
 
-from mcp_hub.errors import BrokeProtocol, Forbidden, Unreachable
+from mcp_hub.errors import BrokeProtocol, Forbidden, TimedOut, Unreachable
 from mcp_hub.wire.eras import META_LOG_LEVEL, Client, Era
 from mcp_hub.wire.jsonrpc import Reply
 from rig.fake_upstream import LEGACY, Answer, FakeUpstream, Request, error, sse
 from rig.parts import (
     LEGACY_CLIENT,
+    LIMITS,
     MODERN_CLIENT,
     NOTHING,
     Stream,
@@ -216,6 +219,66 @@ async def test_an_upstream_that_cannot_be_given_an_answer_has_perhaps_run_alread
 
         fake.handlers["tools/call"] = streaming(question, before=asyncio.Event())
         with pytest.raises(Unreachable, match=r"^up could not be given the answer.* may have had effects\.$"):
+            await wires.legacy.send(call(client=asking, ask_client=ask_client), NOTHING)
+
+
+@pytest.mark.promise("T24")
+async def test_a_person_may_take_longer_than_the_upstream_which_pings_meanwhile():
+    question = {"jsonrpc": "2.0", "id": 1, "method": "elicitation/create", "params": {}}
+    asking = Client(Era.LEGACY, LEGACY, Raw(b'{"elicitation":{}}'))
+    limits = replace(LIMITS, first_byte=0.2)
+    answered, pings = asyncio.Event(), 0
+
+    async def pinging(request: Request) -> Answer:
+        async def chunks() -> AsyncIterator[bytes]:
+            nonlocal pings
+            yield sse(question)
+            while not answered.is_set():
+                yield b": ping\n\n"
+                pings += 1
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(0.02):
+                        await answered.wait()
+            yield sse({"jsonrpc": "2.0", "id": request.message["id"], "result": {"content": []}})
+
+        return Answer(content_type="text/event-stream", chunks=chunks())
+
+    async def listen(request: Request) -> Answer | None:
+        if request.verb == "POST" and "method" not in request.message:
+            answered.set()
+        return None
+
+    async def ask_client(method, params):
+        await asyncio.sleep(3 * limits.first_byte)  # what this person is about
+        return Reply(result=b"{}")
+
+    async with legacy() as fake, wires_to(fake, limits) as wires, asyncio.timeout(5):
+        fake.before = listen
+        fake.handlers["tools/call"] = pinging
+        assert (await wires.legacy.send(call(client=asking, ask_client=ask_client), NOTHING)).result is not None
+    assert pings > 1
+
+
+@pytest.mark.promise("T24")
+async def test_pings_alone_give_an_upstream_no_more_time_after_the_answer():
+    question = {"jsonrpc": "2.0", "id": 1, "method": "elicitation/create", "params": {}}
+    asking = Client(Era.LEGACY, LEGACY, Raw(b'{"elicitation":{}}'))
+
+    async def pinging(request: Request) -> Answer:
+        async def chunks() -> AsyncIterator[bytes]:
+            yield sse(question)
+            while True:
+                yield b": ping\n\n"
+                await asyncio.sleep(0.02)
+
+        return Answer(content_type="text/event-stream", chunks=chunks())
+
+    async def ask_client(method, params):
+        return Reply(result=b"{}")
+
+    async with legacy() as fake, wires_to(fake, replace(LIMITS, first_byte=0.2)) as wires, asyncio.timeout(5):
+        fake.handlers["tools/call"] = pinging
+        with pytest.raises(TimedOut):
             await wires.legacy.send(call(client=asking, ask_client=ask_client), NOTHING)
 
 
