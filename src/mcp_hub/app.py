@@ -226,7 +226,9 @@ class Hub:
         absent = _absent(self._config.upstreams, upstreams)
         self._notices = notices
         most = server.max_request
-        self._endpoint = Endpoint(road, sessions, notices, identify=_anybody, allowed_hosts=hosts, max_request=most)
+        self._endpoint = Endpoint(
+            road, sessions, notices, identify=self._identify, allowed_hosts=hosts, max_request=most
+        )
         older = Sse(
             road,
             sessions,

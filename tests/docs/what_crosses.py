@@ -17,6 +17,7 @@ CLIENTS = {
     Kind.MODERN: "A modern client (2026-07-28)",
     Kind.LEGACY: "A legacy client (2025-11-25)",
     Kind.FIRST_HTTP: "A legacy client (2025-03-26)",
+    Kind.SSE: "A legacy client over HTTP+SSE",
 }
 UPSTREAMS = {
     Upstream.MODERN: "modern",

@@ -10,6 +10,7 @@ from typing import Any
 import httpx2
 import mcp_types as types
 from mcp import Client, ClientSession
+from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from mcp.shared.subscriptions import PromptsListChanged, ResourcesListChanged, ResourceUpdated, ToolsListChanged
@@ -33,9 +34,11 @@ class Kind(StrEnum):
     MODERN = "modern"
     LEGACY = "legacy"
     FIRST_HTTP = "2025-03-26"
+    SSE = "sse"
 
 
-REVISIONS = {Kind.LEGACY: "2025-11-25", Kind.FIRST_HTTP: "2025-03-26"}
+REVISIONS = {Kind.LEGACY: "2025-11-25", Kind.FIRST_HTTP: "2025-03-26", Kind.SSE: "2025-11-25"}
+"""What legacy clients speak. The SDK's speak the newest over HTTP+SSE too, which is of 2024-11-05 as a transport."""
 _OLD = types.ClientCapabilities(sampling=types.SamplingCapability(), roots=types.RootsCapability(list_changed=True))
 _NEW = types.ClientCapabilities(
     sampling=types.SamplingCapability(tools=types.SamplingToolsCapability()),
@@ -212,9 +215,13 @@ async def connected(
     usual = {**asked, "logging_callback": caller.on_log, "message_handler": caller.on_message}
     headers = {"X-Caller": owner}
     async with AsyncExitStack() as stack:
-        hooks = {"response": [caller.on_response]}
-        http = httpx2.AsyncClient(headers=headers, trust_env=False, timeout=20, event_hooks=hooks)
-        transport = streamable_http_client(f"{base}/mcp", http_client=await stack.enter_async_context(http))
+        if kind is Kind.SSE:
+            transport: Any = sse_client(f"{base}/sse", headers)
+            caller.streaming.set()  # before anything else, or there is no session
+        else:
+            hooks = {"response": [caller.on_response]}
+            http = httpx2.AsyncClient(headers=headers, trust_env=False, timeout=20, event_hooks=hooks)
+            transport = streamable_http_client(f"{base}/mcp", http_client=await stack.enter_async_context(http))
         if kind is Kind.MODERN:
             tools = types.SamplingCapability(tools=types.SamplingToolsCapability())
             caller.client = await stack.enter_async_context(
