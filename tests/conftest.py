@@ -2,6 +2,8 @@
 
 import pytest
 
+pytest.register_assert_rewrite("interaction.crossing")  # whose assertions are not in its test file
+
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "promise(*ids): the promises, threats and targets this test shows")

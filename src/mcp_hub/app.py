@@ -37,6 +37,7 @@ from mcp_hub.gateway.task_ids import KEY_BYTES as TASK_KEY_BYTES
 from mcp_hub.gateway.task_ids import TaskIds
 from mcp_hub.gateway.tasks import Tasks
 from mcp_hub.gateway.view import Views
+from mcp_hub.inbound.asgi import Headers
 from mcp_hub.inbound.endpoint import Endpoint
 from mcp_hub.inbound.guard import LOOPBACK, Guard
 from mcp_hub.inbound.head import read_head
@@ -74,6 +75,7 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Identify = Callable[[Headers], Principal]
 
 
 def create_app(config: model.Config) -> "Hub":
@@ -89,8 +91,10 @@ def create_app(config: model.Config) -> "Hub":
 class Hub:
     """One running hub. Serves requests between the start and the end of its lifespan."""
 
-    def __init__(self, config: model.Config) -> None:
+    def __init__(self, config: model.Config, identify: Identify | None = None) -> None:
+        """`identify` says whose request it is by the request's headers; without one, everybody is the same caller."""
         self._config = config
+        self._identify = identify or _anybody
         self._endpoint: App | None = None
         self._site: App | None = None
         self._older: Mapping[str, App] = {}
@@ -221,12 +225,14 @@ class Hub:
         absent = _absent(self._config.upstreams, upstreams)
         self._notices = notices
         most = server.max_request
-        self._endpoint = Endpoint(road, sessions, notices, identify=_anybody, allowed_hosts=hosts, max_request=most)
+        self._endpoint = Endpoint(
+            road, sessions, notices, identify=self._identify, allowed_hosts=hosts, max_request=most
+        )
         older = Sse(
             road,
             sessions,
             notices,
-            identify=_anybody,
+            identify=self._identify,
             allowed_hosts=hosts,
             max_request=most,
             public_url=server.public_url,

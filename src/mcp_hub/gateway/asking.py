@@ -10,6 +10,7 @@ Rule: only the client that made the call is asked, only what it said that it ans
 upstream that asks has not run, and a legacy one goes on with the call it has.
 """
 
+import secrets
 from collections.abc import Awaitable
 from typing import Final, final
 
@@ -58,9 +59,10 @@ class Asking:
             Interrupted: the call that it belongs to is gone.
             UpstreamError: as `Upstream.send` says.
         """
-        if call.method not in MAY_ASK:
-            return await upstream.send(call, credential)
         era = upstream.known.era or await upstream.era()
+        if call.method not in MAY_ASK:
+            apart = era is Era.LEGACY and ask.client.era is Era.MODERN
+            return await upstream.send(_in_own_session(call) if apart else call, credential)
         if ask.client.era is Era.LEGACY:
             # Between legacy sides the wire asks by itself, and a result is a result, whatever it says.
             rounds = self._ask_in_rounds if era is Era.MODERN else _once
@@ -94,14 +96,12 @@ class Asking:
         if not _OF_ROUNDS.isdisjoint(call.params):
             # Answers to a modern upstream that has become a legacy one since: it asked, so nothing has run yet.
             call = replace(call, params=_without_rounds(call.params))
-        said = answerable(ask.client)
-        if not said:
+        if not answerable(ask.client):
             return await upstream.send(call, credential)
-        # A session at the upstream is told once what can be asked, and every request may say something else.
-        owner = (*call.owner, encode(said).decode())
+        own = _in_own_session(call)
 
         def work(ask_client: AskClient, emit: Emit) -> Awaitable[Reply]:
-            return upstream.send(replace(call, owner=owner, ask_client=ask_client, emit=emit), credential)
+            return upstream.send(replace(own, ask_client=ask_client, emit=emit), credential)
 
         return self._shown(ask, upstream, call, await self._parking.run(ask.caller.key, work, call.emit))
 
@@ -153,6 +153,13 @@ class Asking:
         raise BrokeProtocol(upstream.name, f"{upstream.name} asked for input {MOST_ROUNDS} times without an end.")
 
 
+def _in_own_session(call: Call) -> Call:
+    """The call in a session of the upstream's that was told of what this modern client can be asked, and no other."""
+    # A session is told once, and every request of its owner may say something else.
+    said = answerable(call.client)
+    return replace(call, owner=(*call.owner, encode(said).decode())) if said else call
+
+
 async def _once(upstream: Upstream, call: Call, credential: Credential) -> Reply:
     return await upstream.send(call, credential)
 
@@ -202,11 +209,22 @@ async def _answers(ask_client: AskClient, call: Call, asking: Fields, name: str)
         method = text(question.get("method")) or ""
         if ASKING.get(method) not in said:
             raise BrokeProtocol(name, f"{name} asks this client something that it does not answer.")
-        reply = await ask_client(method, question.get("params", _NOTHING))
+        reply = await ask_client(method, _for_legacy(question.get("params", _NOTHING)))
         if reply.result is None:
             raise BadRequest(f"Your client did not answer what {name} asked, so the call was not made.")
         answers[key] = Raw(reply.result)
     return answers
+
+
+def _for_legacy(params: Raw) -> Raw:
+    """The question's params for a legacy client: elicitation by URL has no id in 2026-07-28, and 2025-11-25 wants one.
+
+    Source: MCP 2025-11-25, client/elicitation ("URL Mode Elicitation Requests").
+    """
+    members = fields(params)
+    if "elicitationId" in members or text(members.get("mode")) != "url":
+        return params
+    return Raw(encode({**members, "elicitationId": secrets.token_urlsafe(16)}))
 
 
 def _binding(ask: Ask, upstream: Upstream, call: Call) -> Binding:

@@ -6,8 +6,8 @@ Source: MCP 2026-07-28, basic/transports/stdio ("Receiving Messages").
     message                         belongs to
     response                        the request with its id
     progress                        the request whose number its token is
-    any other notification          the one call under way, if there is exactly one
-    request                         the same, or any call under way if one client has made all of them
+    any other notification          the one call under way, or any of them if one client has made them all
+    request                         the same
 """
 
 from itertools import count
@@ -38,7 +38,7 @@ class Duplex(Generic[T]):
         """Begin a request; its number, which is also its progress token.
 
         `is_call` says that a caller waits for it, who can hear of it; `of_one_client` that the stream's owner is one
-        client, so that it does not matter on which of its calls it is asked something.
+        client, so that it does not matter on which of its calls it is asked or told something.
         """
         number = next(self._numbers)
         self._open[number] = pending
@@ -64,7 +64,7 @@ class Duplex(Generic[T]):
             return self._open.get(_number(message.id))
         if message.method == PROGRESS:
             return self._open.get(_number(_token(message)))
-        if len(self._calls) == 1 or (message.is_request and len(self._of_one_client) == len(self._calls)):
+        if len(self._calls) == 1 or len(self._of_one_client) == len(self._calls):
             return next(reversed(self._calls.values()), None)
         return None
 

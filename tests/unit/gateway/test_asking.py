@@ -337,6 +337,39 @@ async def test_a_legacy_upstream_whose_result_reads_like_a_question_runs_once(ov
         assert len(hub.fakes["up"].asked("tools/call")) == 1
 
 
+@pytest.mark.parametrize("given", [{}, {"elicitationId": "its own"}])
+async def test_a_legacy_client_that_is_sent_to_a_page_gets_the_id_that_its_revision_wants(over, given):
+    fake, person = FakeUpstream(name="up"), Person()
+    there = {"mode": "url", "message": "Pay", "url": "https://pay.example/1", **given}
+
+    async def call(request):
+        if "inputResponses" in request.message["params"]:
+            return result(request, {"resultType": "complete", "content": []})
+        question = {"method": "elicitation/create", "params": there}
+        return result(request, {"resultType": "input_required", "inputRequests": {"pay": question}})
+
+    fake.handlers["tools/call"] = call
+    async with over(fake) as hub:
+        await called(hub, LEGACY, ask_client=person.ask)
+    ((_, asked),) = person.asked
+    assert asked | there == asked
+    assert asked["elicitationId"] == given.get("elicitationId", asked["elicitationId"])
+    assert asked["elicitationId"]
+
+
+async def test_a_legacy_upstream_is_told_what_each_modern_request_said_whatever_came_before(over):
+    fake, silent = FakeUpstream(eras="legacy", name="up"), Client(Era.MODERN, MODERN.revision, Raw(b"{}"))
+    fake.prompts = [{"name": "ask"}]
+    completion = {"ref": {"type": "ref/prompt", "name": "up__ask"}, "argument": {"name": "a", "value": ""}}
+    async with over(fake) as hub:
+        async with asyncio.timeout(5):
+            await hub.road.answer(ask("completion/complete", completion, client=MODERN))
+        await called(hub, silent)
+        await called(hub, MODERN)
+        told = [each.message["params"]["capabilities"] for each in fake.asked("initialize")]
+    assert told[-2:] == [TOLD, {}]
+
+
 @pytest.mark.promise("T25", "T26")
 @pytest.mark.parametrize(
     "asking",

@@ -53,11 +53,12 @@ def test_other_messages_belong_to_the_only_call_under_way():
     assert duplex.whose(told) is duplex.whose(asked) is None
 
 
-def test_a_client_that_made_all_calls_may_be_asked_on_any_of_them():
+def test_a_client_that_made_all_calls_may_be_asked_and_told_on_any_of_them():
     duplex = Duplex[str]()
-    asked = message(method="roots/list", id="q")
+    told, asked = message(method="notifications/message", params={}), message(method="roots/list", id="q")
+    assert duplex.whose(told) is duplex.whose(asked) is None
     duplex.open("one", is_call=True, of_one_client=True)
     duplex.open("two", is_call=True, of_one_client=True)
-    assert duplex.whose(asked) == "two"
+    assert duplex.whose(told) == duplex.whose(asked) == "two"
     duplex.open("of another", is_call=True)
-    assert duplex.whose(asked) is None
+    assert duplex.whose(told) is duplex.whose(asked) is None
