@@ -89,7 +89,7 @@ def text(result: Any) -> str:
     return result.content[0].text
 
 
-@pytest.fixture(scope="session", params=["both", "legacy"])
+@pytest.fixture(scope="session", params=["both", "legacy", "sse"])
 def upstream(request: pytest.FixtureRequest, reference: str):
     """The address of the reference upstream, in both eras or in the old one only."""
     if request.param == "both":
