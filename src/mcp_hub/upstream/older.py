@@ -7,8 +7,8 @@ way when a stream ends may have run, and is not sent again; only a request that 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, final
@@ -26,11 +26,13 @@ from mcp_hub.upstream.legacy import IDLE
 from mcp_hub.upstream.link import Link, LinkOver
 from mcp_hub.upstream.mailbox import Mailbox
 from mcp_hub.upstream.single_flight import SingleFlight
-from mcp_hub.wire.eras import META_LOG_LEVEL, Client
+from mcp_hub.wire.eras import META_LOG_LEVEL, Client, Era
 from mcp_hub.wire.jsonrpc import Fields, Json, Message, Reply, encode, notification, text
 
 MOST: Final = 64
 """Sessions at one upstream. Each keeps a connection, and the messages of all need some of those that are left."""
+MOST_APART: Final = 16
+"""Sessions for calls of one modern client at once; further calls share one, and are not asked anything meanwhile."""
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +76,7 @@ class Streams:
         self._beat = beat
         self._sessions: dict[Owner, _Session] = {}
         self._opening = SingleFlight[Owner, _Session]()
+        self._apart_now: set[Owner] = set()
         self._farewells: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
@@ -81,11 +84,12 @@ class Streams:
 
     async def send(self, call: Call, credential: Credential) -> Reply:
         """See `Carrier.send`. A request that was not taken since the session was over is sent in a new one, once."""
-        try:
-            return await self._send(call, credential)
-        except LinkOver:
-            await self.end(call.owner)
-            return await self._send(call, credential)
+        with self._apart(call) as owner:
+            try:
+                return await self._send(owner, call, credential)
+            except LinkOver:
+                await self.end(owner)
+                return await self._send(owner, call, credential)
 
     async def opened(self, owner: Owner, client: Client, credential: Credential) -> Json:
         """See `Carrier.opened`.
@@ -126,8 +130,26 @@ class Streams:
         await self._opening.aclose()
         await asyncio.gather(*(self.end(owner) for owner in list(self._sessions)), *self._farewells)
 
-    async def _send(self, call: Call, credential: Credential) -> Reply:
-        session = await self._session(call.owner, call.client, credential)
+    @contextmanager
+    def _apart(self, call: Call) -> Generator[Owner]:
+        """Whose session the call goes in. A stream does not say which of several calls a question is about.
+
+        To a legacy client that does not matter, since all of them are its own. A modern one is asked by the result of
+        one call: each of its calls has a session to itself, as far as there may be so many.
+        """
+        if call.client.era is Era.LEGACY or call.ask_client is None:
+            yield call.owner
+            return
+        several = (call.owner, *((*call.owner, str(number)) for number in range(1, MOST_APART)))
+        owner = next((each for each in several if each not in self._apart_now), call.owner)
+        self._apart_now.add(owner)
+        try:
+            yield owner
+        finally:
+            self._apart_now.discard(owner)
+
+    async def _send(self, owner: Owner, call: Call, credential: Credential) -> Reply:
+        session = await self._session(owner, call.client, credential)
         session.busy += 1
         try:
             wait = self._channel.limits.first_byte if call.wait is None else call.wait

@@ -159,6 +159,35 @@ async def test_progress_logs_and_questions_cross_on_the_stream(server):
         assert heard.heard[0]["params"]["progressToken"] == "mine"
 
 
+async def test_calls_of_a_modern_client_that_can_be_asked_have_a_stream_each_while_they_run(server):
+    server.silent = {"tools/call"}
+    persons = ["ada", "bob"]
+
+    async def send(streams, person):
+        async def answer(method, params):
+            return Reply(result=Raw(json.dumps({"me": person}).encode()))
+
+        client = Client(Era.MODERN, "2026-07-28", Raw(b'{"elicitation":{}}'), None)
+        return await streams.send(call(client=client, ask_client=answer), KEY)
+
+    async with streams_to(server) as streams:
+        calls = [asyncio.ensure_future(send(streams, each)) for each in persons]
+        await until(server, "tools/call", 2)
+        assert len(server.opened) == 2
+        for number in (0, 1):
+            server.say(number, {"id": f"q{number}", "method": "elicitation/create", "params": {}})
+        async with asyncio.timeout(5), server._heard:
+            await server._heard.wait_for(lambda: len(server.told) == 2)
+        assert {each["result"]["me"] for each in server.told} == set(persons)
+        for each in server.asked("tools/call"):
+            number = int(each.path.partition("=")[2])
+            server.say(number, {"id": each.message["id"], "result": {"content": []}})
+        await asyncio.gather(*calls)
+        server.silent = set()
+        await send(streams, "carol")
+        assert len(server.opened) == 2
+
+
 async def test_the_log_level_is_set_once_before_the_call(server):
     async with streams_to(server) as streams:
         for _ in range(2):
