@@ -111,9 +111,9 @@ def reference(era: str = "both") -> list[str | Path]:
     return [sys.executable, TESTS / "reference" / "server.py", "--port", "0", "--era", era]
 
 
-def everything() -> list[str | Path]:
+def everything(transport: str = "streamableHttp") -> list[str | Path]:
     """The command of a published server of the legacy era; it listens where `PORT` says."""
-    return [node_tools.install(), node_tools.EVERYTHING, "streamableHttp"]
+    return [node_tools.install(), node_tools.EVERYTHING, transport]
 
 
 def free_port() -> int:

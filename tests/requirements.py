@@ -13,8 +13,8 @@ PROMISES: Final = {
     # A. Fronting many servers
     "A1": "One endpoint merges the tools, resources, resource templates, prompts and completions of all upstreams",
     "A2": "Upstreams are declared in YAML; a URL alone is enough",
-    "A3": "Upstreams are reached over Streamable HTTP or as commands; the era is found out and can be pinned",
-    "A4": "Clients connect over Streamable HTTP in every revision on one address, or start the hub as a command",
+    "A3": "Upstreams are reached over Streamable HTTP, HTTP+SSE or as commands; which, is found out or pinned",
+    "A4": "Clients connect over Streamable HTTP in every revision, over HTTP+SSE, or start the hub as a command",
     "A5": "Both eras of the protocol on both sides, in every combination",
     "A6": "Names never collide, stay short, and never change because another upstream was added",
     "A7": "Lists are refreshed on list_changed, on a lifetime and on request; one broken tool loses only itself",

@@ -58,8 +58,8 @@ from mcp_hub.upstream.fetch import Fetch
 from mcp_hub.upstream.process import Command
 from mcp_hub.upstream.stdio import START, Processes, process_way
 from mcp_hub.upstream.supervise import supervise
+from mcp_hub.upstream.transports import Transports, found_way
 from mcp_hub.upstream.upstream import Settings, Upstream
-from mcp_hub.upstream.wires import Wires, http_way
 from mcp_hub.web.site import PROBES, Site
 from mcp_hub.wire.eras import Era
 from mcp_hub.wire.jsonrpc import Json, encode
@@ -70,6 +70,9 @@ _STATE_KEY = "request-state-key"
 _TASK_KEY = "task-id-key"
 _SERVER_INFO: Json = {"name": "mcp_hub", "title": "mcp_hub", "version": __version__}
 _INFO = Raw(encode(_SERVER_INFO))
+_ERAS: Mapping[model.ProtocolChoice, Era | None] = {"auto": None, "legacy": Era.LEGACY, "2026-07-28": Era.MODERN}
+_OLDER: Mapping[model.Transport, bool | None] = {"auto": None, "streamable-http": False, "sse": True, "stdio": None}
+"""Whether a transport is HTTP+SSE, `None` where that is found out."""
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -323,7 +326,8 @@ async def check_upstream(config: model.Config, name: str) -> Verdict:
         carrier = processes = Processes(name, _command(declared), _limits(declared, config.defaults))
         reach = by_starting(processes.start, _command(declared).program)
     else:
-        carrier = Wires.over(Channel(name, settings.url, http, _limits(declared, config.defaults)))
+        channel = Channel(name, settings.url, http, _limits(declared, config.defaults))
+        carrier = Transports.over(channel, is_older=_OLDER[declared.transport])
         reach = by_dialing(settings.url, dialer)
     try:
         return await check(settings, reach, Fetch(name, carrier, settings.credential, _INFO, settings.listing))
@@ -335,7 +339,8 @@ def _way(declared: model.Upstream, defaults: model.Defaults, http: HttpClient) -
     limits = _limits(declared, defaults)
     if declared.command:
         return process_way(declared.name, _command(declared), limits)
-    return http_way(Channel(declared.name, declared.url or "", http, limits))
+    channel = Channel(declared.name, declared.url or "", http, limits)
+    return found_way(channel, is_older=_OLDER[declared.transport])
 
 
 def _command(declared: model.Upstream) -> Command:
@@ -346,7 +351,7 @@ def _settings(declared: model.Upstream, defaults: model.Defaults, credential: Cr
     return Settings(
         name=declared.name,
         url=f"stdio:{_command(declared).program}" if declared.command else declared.url or "",
-        pinned={"auto": None, "legacy": Era.LEGACY}.get(declared.protocol, Era.MODERN),
+        pinned=Era.LEGACY if declared.transport == "sse" else _ERAS[declared.protocol],
         ttl=declared.catalog_ttl,
         listing=defaults.list_timeout,
         credential=credential,

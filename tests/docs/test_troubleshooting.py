@@ -30,6 +30,7 @@ from mcp_hub.errors import UpstreamError
 from mcp_hub.store.sqlite import SqliteStore
 from mcp_hub.upstream.channel import NO_LINES, Channel, Limits
 from rig.fake_upstream import Answer, FakeUpstream, Request, result
+from rig.old_server import OldServer
 
 pytestmark = [pytest.mark.promise("E38", "F4")]
 
@@ -342,9 +343,33 @@ async def a_web_page(place: Place) -> str:
     return await answering(place, 200, "text/html")
 
 
-@shows("NAME does not speak Streamable HTTP at this URL.")
+@shows("NAME speaks neither Streamable HTTP nor HTTP+SSE at this URL")
 async def wrong_path(place: Place) -> str:
     return await answering(place, 404)
+
+
+@shows("NAME does not speak Streamable HTTP at this URL.")
+async def pinned_to_another_transport(place: Place) -> str:
+    async with OldServer() as server:
+        return await place.checks(server.url, "    transport: streamable-http\n")
+
+
+@shows("NAME named an address for messages that is not its own")
+async def another_origin(place: Place) -> str:
+    async with OldServer() as server:
+        server.address = "http://inner.example/messages?{}"
+        return await place.checks(server.url)
+
+
+@shows("NAME has ended its stream.")
+async def a_stream_that_breaks(place: Place) -> str:
+    async def cut(request: Request) -> Answer:
+        server.cut(int(request.path.partition("=")[2]))
+        return Answer(status=202)
+
+    async with OldServer() as server:
+        server.handlers["tools/call"] = cut
+        return await place.calls(server.url)
 
 
 @shows("NAME answered HTTP STATUS to a request. Redirects are not followed.")

@@ -18,6 +18,7 @@ from mcp_hub.store.sqlite import SqliteStore
 from mcp_hub.upstream.check import Status
 from rig.fake_upstream import MODERN, Answer, FakeUpstream, Request, sse, tool
 from rig.parts import LOOPBACK
+from unit.inbound.asgi import begin
 
 pytestmark = pytest.mark.promise("A1", "A2", "D33")
 META = {
@@ -332,8 +333,19 @@ async def test_it_works_below_another_apps_path(config):
             assert (await client.get("/tools/api/v1/status")).json()["upstreams"][0]["name"] == "up"
 
 
+@pytest.mark.promise("A4")
+async def test_a_stream_of_the_older_transport_names_an_address_below_the_mount(config):
+    async with create_app(config()) as hub:
+        asked = begin(
+            Starlette(routes=[Mount("/tools", hub)]), "GET", [("host", "localhost")], [b""], path="/tools/sse"
+        )
+        await asked.until(b"event: endpoint\ndata: /tools/messages?session_id=")
+        hub.drain()
+        await asked.response()
+
+
 @pytest.mark.promise("T22")
-@pytest.mark.parametrize("path", ["/", "/api/v1/status", "/mcp", "/nothing"])
+@pytest.mark.parametrize("path", ["/", "/api/v1/status", "/mcp", "/sse", "/messages", "/nothing"])
 async def test_a_foreign_name_or_page_gets_nothing_from_any_path(config, path):
     async with create_app(config()) as hub:
         async with browser(hub, base="http://evil.example") as client:

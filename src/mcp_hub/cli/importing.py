@@ -71,6 +71,8 @@ def _entry(server: Foreign) -> Iterator[str]:
         yield "    enabled: false"
     if server.url:
         yield f"    url: {quoted(server.url)}"
+    if server.transport:
+        yield f"    transport: {server.transport}"
     if server.command:
         yield f"    command: [{', '.join(map(quoted, server.command))}]"
     if server.cwd:

@@ -65,6 +65,7 @@ class Foreign:
     name: str
     title: str
     url: str = ""
+    transport: str = ""
     headers: dict[str, str] = field(default_factory=dict[str, str])
     command: list[str] = field(default_factory=list[str])
     env: dict[str, str] = field(default_factory=dict[str, str])
@@ -137,8 +138,7 @@ def _fill(server: Foreign, entry: Json) -> None:
     if url:
         _take_url(server, url)
         _take_headers(server, headers)
-        if entry.get("type") == "sse":
-            server.left_out = "HTTP+SSE is not supported yet"
+        server.transport = "sse" if "sse" in (entry.get("type"), entry.get("transport")) else ""
     elif command[0]:
         server.command = [_argument(server, command, index) for index in range(len(command))]
         _take_env(server, _texts(entry.get("env")))

@@ -11,7 +11,7 @@ from typing import Final, Literal
 from mcp_hub.errors import Problem
 from mcp_hub.secret import Secret
 
-Transport = Literal["auto", "streamable-http", "stdio"]
+Transport = Literal["auto", "streamable-http", "sse", "stdio"]
 ProtocolChoice = Literal["auto", "legacy", "2026-07-28"]
 IPNetwork = IPv4Network | IPv6Network
 KIB, MIB, GIB = 2**10, 2**20, 2**30

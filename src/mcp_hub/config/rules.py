@@ -186,12 +186,15 @@ def _url_or_command(config: Config) -> Iterator[Finding]:
         if upstream.url is not None and upstream.command:
             needs: tuple[Path, ...] = ((*at, "url"),)
             yield Finding((*at, "command"), "'url' already says where it is", "keep one of the two", needs, at_key=True)
-        elif upstream.command and upstream.transport == "streamable-http":
+        elif upstream.command and upstream.transport in ("streamable-http", "sse"):
             message = "a command speaks on its standard streams only"
             yield Finding((*at, "transport"), message, "write 'stdio', or leave it out", ((*at, "command"),))
         elif upstream.transport == "stdio" and not upstream.command:
             message = "stdio needs a command"
             yield Finding((*at, "transport"), message, "as in  command: [uvx, mcp-server-time]", ((*at, "command"),))
+        elif upstream.transport == "sse" and upstream.protocol == "2026-07-28":
+            message = "HTTP+SSE is older than this revision"
+            yield Finding((*at, "transport"), message, "leave out 'protocol'", ((*at, "protocol"),))
 
 
 def _credential_of_a_command(config: Config) -> Iterator[Finding]:

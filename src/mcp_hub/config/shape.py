@@ -201,8 +201,10 @@ class UpstreamShape(Part):
         default="", description="What it is for; left empty, the server's own words."
     )
     enabled: Annotated[bool, Switch()] = Field(default=True, description="Whether it is used at all.")
-    transport: Annotated[Transport, Choice(("auto", "streamable-http", "stdio"), later=("sse",))] = Field(
-        default="auto", description="How to talk to it; `auto` finds out, and is `stdio` with a `command`."
+    transport: Annotated[Transport, Choice(("auto", "streamable-http", "sse", "stdio"))] = Field(
+        default="auto",
+        description="How to talk to it; `auto` finds out, and is `stdio` with a `command`. `sse` is HTTP+SSE, the"
+        " transport of 2024-11-05.",
     )
     protocol: Annotated[ProtocolChoice, Choice(("auto", "legacy", "2026-07-28"))] = Field(
         default="auto", description="Which era of the protocol it speaks; `auto` finds out."

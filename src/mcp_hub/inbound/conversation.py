@@ -1,4 +1,4 @@
-"""One legacy client on one two-way stream: what it asks is served side by side and answered where all else is said.
+"""One client on one two-way stream: what it asks is served side by side and answered where all else is said.
 
 Rule: taking a message never waits for its answer. How many requests are under way, and how many bytes they have, is
 bounded; what cannot be served is answered at once, and what ends the conversation ends everything under way in it.
@@ -6,6 +6,7 @@ Source: MCP 2024-11-05, basic/lifecycle and basic/transports ("HTTP with SSE").
 
 | message                               | what is done                                          |
 |---------------------------------------|-------------------------------------------------------|
+| `_meta` names a revision              | served as modern, where that era is served at all     |
 | `initialize`                          | introduces the client, once                           |
 | `ping`                                | answered                                              |
 | any other request before              | refused: begin with `initialize`                      |
@@ -16,6 +17,7 @@ Source: MCP 2024-11-05, basic/lifecycle and basic/transports ("HTTP with SSE").
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final, final
 
@@ -27,8 +29,9 @@ from mcp_hub.inbound.batch import serve_batch
 from mcp_hub.inbound.encode import as_message
 from mcp_hub.inbound.errors import settled
 from mcp_hub.inbound.flight import Ended
-from mcp_hub.inbound.incoming import Incoming, look_into
+from mcp_hub.inbound.incoming import look_into
 from mcp_hub.inbound.legacy import STRANGER, Legacy, key_of
+from mcp_hub.inbound.modern import Modern
 from mcp_hub.inbound.outcome import Failure, Outcome, Refused, Several
 from mcp_hub.inbound.outlet import Outlet
 from mcp_hub.inbound.sessions import Session, Stop
@@ -68,16 +71,22 @@ Work = Callable[[Stop], Coroutine[Any, Any, None]]
 
 @final
 class Conversation:
-    """Belongs to whoever reads the client's messages, who calls `aclose` in the end."""
+    """Belongs to whoever reads the client's messages, who calls `aclose` in the end.
 
-    def __init__(self, legacy: Legacy, session: Session, caller: Principal, outlet: Outlet) -> None:
+    `introduced` is set once the answer to `initialize` has been written.
+    """
+
+    def __init__(
+        self, legacy: Legacy, session: Session, caller: Principal, outlet: Outlet, *, modern: Modern | None = None
+    ) -> None:
         self.session = session
+        self.introduced = asyncio.Event()
         self._legacy = legacy
+        self._modern = modern
         self._caller = caller
         self._outlet = outlet
         self._tasks: set[asyncio.Task[None]] = set()
         self._held = 0
-        self._introduced = False
 
     async def take(self, data: bytes) -> None:
         """Take one message of the client's. Waits only to refuse a request, until that has been said.
@@ -97,19 +106,22 @@ class Conversation:
         elif message.is_request:
             await self._begin(message.id, len(data), lambda stop: self._answer(message, stop))
         else:
-            await self._legacy.post(self._outlet, self.session, self._caller, look_into(message), _nothing)
+            with suppress(Malformed):  # no error is owed to what is no request
+                await self._legacy.post(self._outlet, self.session, self._caller, look_into(message), _nothing)
 
     async def relay(self, listener: Listener) -> None:
         """Bring the client its notices until the listener is over. What changed before it was introduced is no news."""
         while heard := await listener.heard():
             for method, params in heard:
-                if self._introduced:
+                if self.introduced.is_set():
                     await self._outlet.emit(notification(method, params or None))
 
-    async def idle(self) -> None:
-        """Wait until nothing is under way."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+    async def idle(self, within: float | None = None) -> None:
+        """Wait until nothing is under way, or for so many seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                while self._tasks:
+                    await asyncio.wait(self._tasks)
 
     async def aclose(self) -> None:
         """End what is under way."""
@@ -143,11 +155,11 @@ class Conversation:
 
     async def _answer(self, message: Message, stop: Stop) -> None:
         subject = Subject(message.method)
-        outcome = await settled(self._served(message, stop), subject)
+        outcome = await settled(self._served(message, subject, stop), subject)
         if isinstance(outcome, Reply | Failure):
             await self._outlet.emit(as_message(outcome, message.id))
         if message.method == "initialize" and self.session.client is not STRANGER:
-            self._introduced = True
+            self.introduced.set()
 
     async def _answer_all(self, data: bytes, stop: Stop) -> None:
         post = partial(self._legacy.post, self._outlet, self.session, self._caller)
@@ -160,18 +172,18 @@ class Conversation:
             case _:
                 pass
 
-    async def _served(self, message: Message, stop: Stop) -> Outcome:
+    async def _served(self, message: Message, subject: Subject, stop: Stop) -> Outcome:
         incoming = look_into(message)
+        if incoming.meta is not None and META_VERSION in incoming.meta:
+            if self._modern is None:
+                raise UnknownMethod("This transport serves revisions with a handshake only; begin with initialize.")
+            subject.era = Era.MODERN
+            return await self._modern.serve(self._outlet, None, self._caller, incoming)
         if message.method == "initialize":
             return await self._legacy.introduce(self.session, self._caller, incoming)
-        self._require_introduction(incoming)
-        return await self._legacy.post(self._outlet, self.session, self._caller, incoming, stop)
-
-    def _require_introduction(self, incoming: Incoming) -> None:
-        if incoming.meta is not None and META_VERSION in incoming.meta:
-            raise UnknownMethod("This transport serves revisions with a handshake only; begin with initialize.")
-        if self.session.client is STRANGER and incoming.message.method != "ping":
+        if self.session.client is STRANGER and message.method != "ping":
             raise Refused(INVALID_REQUEST, "Begin with initialize")
+        return await self._legacy.post(self._outlet, self.session, self._caller, incoming, stop)
 
 
 def _nothing(why: Ended) -> None:

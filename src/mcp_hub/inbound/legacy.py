@@ -76,7 +76,7 @@ class Legacy:
             message = "Mcp-Session-Id is missing; send initialize first, then its session id with every request"
             raise Refused(INVALID_REQUEST, message, status=400)
         session = await self._sessions.find(named, caller)
-        if session is None:
+        if session is None or not session.lasts:  # one that is a stream of its own is spoken to beside that stream
             raise Refused(INVALID_REQUEST, "No such session; begin a new one with initialize", status=404)
         return session
 

@@ -19,6 +19,7 @@ from mcp_hub.inbound.head import METHOD, NAME, PARAM, VERSION, Head
 from mcp_hub.inbound.incoming import Incoming
 from mcp_hub.inbound.notices import LISTEN, listen
 from mcp_hub.inbound.outcome import Empty, Outcome, Refused
+from mcp_hub.inbound.outlet import Outlet
 from mcp_hub.principal import Principal
 from mcp_hub.wire.eras import (
     META_CLIENT_CAPABILITIES,
@@ -69,24 +70,35 @@ class Modern:
             Refused: the message is no request or notification, or a rung of the ladder failed.
             HubError: from the gateway.
         """
-        message, params, meta = incoming.message, incoming.params, incoming.meta
-        method = message.method
-        if method is None:
+        message = incoming.message
+        if message.method is None:
             raise Refused(INVALID_REQUEST, "Clients of this revision send requests and notifications, no responses")
         if not message.id:
-            return _notified(head, meta)
+            return _notified(head, incoming.meta)
+        return self.serve(exchange, head, caller, incoming)
+
+    def serve(self, outlet: Outlet, head: Head | None, caller: Principal, incoming: Incoming) -> Awaitable[Outcome]:
+        """Serve one request; `head` is `None` where there are no headers. What it comes to has to be awaited.
+
+        Raises:
+            Refused: a rung of the ladder failed.
+            HubError: from the gateway.
+        """
+        params, meta = incoming.params, incoming.meta
+        method = incoming.message.method or ""
         client = climb(head, method, params, meta)
         if method == "server/discover":
             return self._discover(caller, client.revision)
         if method == LISTEN:
-            if not exchange.accepts.events:
+            if not outlet.takes_messages:
                 raise Refused(
                     INVALID_REQUEST, f"{LISTEN} is answered by a stream; accept text/event-stream", status=406
                 )
-            return listen(self._notices, exchange.emit, caller, incoming)
+            return listen(self._notices, outlet.emit, caller, incoming)
         if method in REMOVED:
             raise UnknownMethod(f"Revision {client.revision} has no method {method}")
-        ask = Ask(caller, client, method, params, meta or {}, exchange.emit, param_headers=head.params)
+        param_headers = None if head is None else head.params
+        ask = Ask(caller, client, method, params, meta or {}, outlet.emit, param_headers=param_headers)
         return self._gateway.answer(ask)
 
     async def _discover(self, caller: Principal, revision: str) -> Outcome:

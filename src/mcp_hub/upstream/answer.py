@@ -113,13 +113,7 @@ async def _read_events(name: str, response: Response, number: int, limits: Limit
 
 async def _read_refusal(name: str, response: Response, number: int, wait: float) -> Reply:
     status = response.status
-    if status in (401, 403):
-        raise RefusedCredential(name, f"{name} rejected the credential (HTTP {status}). Ask whoever runs this hub.")
-    if status in (429, 503):
-        raise Busy(name, f"{name} is too busy (HTTP {status}). Try again later.")
-    if status >= 500:  # noqa: PLR2004
-        effects = "The call may have had effects."
-        raise Unreachable(name, f"{name} failed (HTTP {status}). Its operator has to act. {effects}")
+    require_well(name, status)
     body = await response.read(_REFUSAL_LIMIT, wait) if content_type(response) == _JSON else b""
     reply = _refusal_reply(body, number)
     if reply is not None:
@@ -129,6 +123,23 @@ async def _read_refusal(name: str, response: Response, number: int, wait: float)
     if status < 400:  # noqa: PLR2004
         raise BrokeProtocol(name, f"{name} answered HTTP {status} to a request. Redirects are not followed.")
     raise NotModern(name, f"{name} refused the request (HTTP {status}).")
+
+
+def require_well(name: str, status: int) -> None:
+    """Whether a status says nothing of the upstream's trouble, or of ours with it.
+
+    Raises:
+        RefusedCredential: 401 or 403.
+        Busy: 429 or 503.
+        Unreachable: any other 5xx.
+    """
+    if status in (401, 403):
+        raise RefusedCredential(name, f"{name} rejected the credential (HTTP {status}). Ask whoever runs this hub.")
+    if status in (429, 503):
+        raise Busy(name, f"{name} is too busy (HTTP {status}). Try again later.")
+    if status >= 500:  # noqa: PLR2004
+        effects = "The call may have had effects."
+        raise Unreachable(name, f"{name} failed (HTTP {status}). Its operator has to act. {effects}")
 
 
 def _refusal_reply(body: bytes, number: int) -> Reply | None:

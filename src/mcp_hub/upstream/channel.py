@@ -49,6 +49,16 @@ class Channel:
         query = f"?{quote(parts.query, safe=_PLAIN)}" if parts.query else ""
         self._target = f"{quote(parts.path or '/', safe=_PLAIN)}{query}".encode("ascii")
 
+    def at(self, url: str) -> "Channel":
+        """The same upstream at another address of the same origin.
+
+        Raises:
+            ValueError: it is of another origin, or no URL.
+        """
+        if Origin.from_url(url) != self._origin:
+            raise ValueError("the address is at another origin")
+        return Channel(self.name, url, self._http, self.limits)
+
     def post(
         self,
         body: bytes,

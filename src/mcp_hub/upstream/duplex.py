@@ -54,6 +54,12 @@ class Duplex(Generic[T]):
         self._calls.pop(number, None)
         self._of_one_client.discard(number)
 
+    def siblings(self, number: int) -> list[T]:
+        """The other calls under way if this and all of them are one client's: a question may be about any of them."""
+        if number not in self._of_one_client or len(self._of_one_client) != len(self._calls):
+            return []
+        return [each for key, each in self._calls.items() if key != number]
+
     def pending(self) -> list[T]:
         """Every request under way."""
         return list(self._open.values())

@@ -1,8 +1,9 @@
-"""One process that is spoken to: requests out, answers and everything around them in.
+"""One session over one line that carries messages both ways: requests out, answers and everything around them in.
 
-Rule: what a process writes reaches the request it is about, or nobody; a process that breaks off, floods or babbles
-harms only the requests that it was asked itself.
-Source: MCP 2025-11-25, basic/transports ("stdio"); 2026-07-28, basic/transports/stdio.
+Rule: what the other side says reaches the request it is about, or nobody; one that breaks off, floods or babbles harms
+only the requests that it was asked itself.
+Source: MCP 2025-11-25, basic/transports ("stdio"); 2026-07-28, basic/transports/stdio; 2024-11-05, basic/transports
+("HTTP with SSE").
 """
 
 import asyncio
@@ -10,7 +11,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, final
+from typing import Final, Protocol, final
 
 from msgspec import Raw
 
@@ -20,7 +21,6 @@ from mcp_hub.upstream.call import ACKNOWLEDGED, NOTICES, PROGRESS, Call
 from mcp_hub.upstream.channel import Limits
 from mcp_hub.upstream.dialect import CANNOT_ASK, asked_of, restored, wants_logs
 from mcp_hub.upstream.duplex import Duplex
-from mcp_hub.upstream.process import GRACE, Child, Command, start
 from mcp_hub.wire.eras import Era
 from mcp_hub.wire.jsonrpc import (
     ABSENT,
@@ -38,7 +38,9 @@ from mcp_hub.wire.jsonrpc import (
 )
 
 MOST_WAITING: Final = 16
-"""Messages about one request that wait for it to take them; beyond them the process has to wait."""
+"""Messages about one request that wait for it to take them; beyond them the other side has to wait."""
+GRACE: Final = 2.0
+"""Seconds in which what was read is still taken once the line is ended."""
 MOST_QUESTIONS: Final = 16
 LOG_MESSAGE: Final = "notifications/message"
 CANCELLED: Final = "notifications/cancelled"
@@ -49,7 +51,44 @@ log = logging.getLogger(__name__)
 
 
 class LinkOver(Unreachable):
-    """The process was gone before the request was written: it did not run."""
+    """The other side was gone before it took the request: it did not run."""
+
+
+Failed = Callable[[UpstreamError], None]
+"""Told why a message did not arrive, where that turns out later."""
+
+
+class Line(Protocol):
+    """What carries whole messages both ways: the pipes of a process, or a stream with POSTs beside it."""
+
+    @property
+    def name(self) -> str:
+        """The upstream's."""
+        ...
+
+    async def line(self) -> bytes | None:
+        """The next message, `None` when no more will come. For one reader."""
+        ...
+
+    async def write(self, message: bytes, failed: Failed, /) -> None:
+        """Write one message as soon as the other side takes it."""
+        ...
+
+    def write_now(self, message: bytes, /) -> None:
+        """Write one message that may be lost."""
+        ...
+
+    async def settle(self) -> None:
+        """Wait a moment, after the last message, for the reason that it was the last."""
+        ...
+
+    async def end(self) -> None:
+        """End it; returns when nothing of it is left."""
+        ...
+
+    def farewell(self) -> Unreachable:
+        """How it has ended, as an error of whatever was under way."""
+        ...
 
 
 @dataclass(slots=True, eq=False)
@@ -96,19 +135,19 @@ class _Pending:
 
 @final
 class Link:
-    """A process and the requests under way there. `over` is called once, when it has ended without being told to.
+    """A line and the requests under way there. `over` is called once, when it has ended without being told to.
 
-    `may_ask` are the methods by which a legacy process may ask its client; `None` while it may not ask at all.
+    `may_ask` are the methods by which a legacy upstream may ask its client; `None` while it may not ask at all.
     `heard` takes announcements, which are of no request.
     """
 
     def __init__(
-        self, child: Child, limits: Limits, *, heard: Callable[[Message], None], over: "Callable[[Link, bool], None]"
+        self, line: Line, limits: Limits, *, heard: Callable[[Message], None], over: "Callable[[Link, bool], None]"
     ) -> None:
-        self.name = child.name
+        self.name = line.name
         self.may_ask: frozenset[str] | None = None
         self.is_over = False
-        self._child = child
+        self._line = line
         self._limits = limits
         self._heard = heard
         self._over = over
@@ -116,28 +155,6 @@ class Link:
         self._babbles = False
         self._is_ending = False
         self._reader = asyncio.ensure_future(self._read())
-
-    @property
-    def last_words(self) -> str:
-        """What the process said last on standard error, on one line, for the log."""
-        return " | ".join(self._child.remarks.last)
-
-    @classmethod
-    async def start(
-        cls,
-        name: str,
-        command: Command,
-        limits: Limits,
-        *,
-        heard: Callable[[Message], None],
-        over: "Callable[[Link, bool], None]",
-    ) -> "Link":
-        """Start the command and speak to it.
-
-        Raises:
-            Unreachable: it cannot be started.
-        """
-        return cls(await start(name, command, limits.result + limits.event), limits, heard=heard, over=over)
 
     async def ask(
         self,
@@ -155,8 +172,8 @@ class Link:
         unless it is one of those that open a session and cannot be cancelled.
 
         Raises:
-            LinkOver: the process is gone, the request was not sent.
-            TimedOut, Unreachable, BrokeProtocol: as their names say.
+            LinkOver: the other side is gone, the request was not taken.
+            RefusedCredential, TimedOut, Unreachable, Busy, BrokeProtocol: as their names say.
         """
         if self.is_over or self._is_ending:
             raise LinkOver(self.name, f"{self.name} has ended by itself.")
@@ -165,40 +182,43 @@ class Link:
         number = self._duplex.open(pending, is_call=call is not None, of_one_client=of_one_client)
         try:
             given, token = params(number)
-            await self._write(request(number, method, given), wait)
+            await self._write(request(number, method, given), pending, wait)
             return await self._answer(pending, number, token, wait)
         except (asyncio.CancelledError, TimedOut):
             if cancellable:
                 reason = {"requestId": number, "reason": "the caller gave up"}
-                self._child.write_now(notification(CANCELLED, reason))
+                self._line.write_now(notification(CANCELLED, reason))
             raise
         finally:
+            for heir in self._duplex.siblings(number)[-1:]:  # whose question it was is not known
+                heir.questions |= pending.questions
+                pending.questions.clear()
             self._duplex.close(number)
             pending.end()
 
     def tell(self, body: bytes) -> None:
-        """Send a notification; lost if the process does not read."""
-        self._child.write_now(body)
+        """Send a notification; lost if the other side does not read."""
+        self._line.write_now(body)
 
     async def end(self) -> None:
-        """End the process and wait until nothing of it is left."""
+        """End the line and wait until nothing of it is left."""
         self._is_ending = True
-        await self._child.end()
+        await self._line.end()
         _, stuck = await asyncio.wait([self._reader], timeout=GRACE)
         if stuck:  # somebody does not take what was read for him
             self._reader.cancel()
             self._finish()
 
-    async def _write(self, body: bytes, wait: float | None) -> None:
+    async def _write(self, body: bytes, pending: _Pending, wait: float | None) -> None:
         try:
             async with asyncio.timeout(wait):
-                await self._child.write(body)
+                await self._line.write(body, pending.fail)
         except TimeoutError as error:
             raise TimedOut(self.name, f"{self.name} does not read what it is sent. The call was not made.") from error
 
     async def _answer(self, pending: _Pending, number: int, token: Raw | None, wait: float | None) -> Reply:
         while True:
-            message, data = await self._next(pending, wait)
+            message, data = await self._next(pending, number, wait)
             if message.method is None:
                 try:
                     return checked(self.name, message, number)
@@ -206,43 +226,38 @@ class Link:
                     raise BrokeProtocol(self.name, f"{self.name} sent an answer that is not valid JSON.") from error
             await _emit(pending.call, message, data, token)
 
-    async def _next(self, pending: _Pending, wait: float | None) -> tuple[Message, bytes]:
+    async def _next(self, pending: _Pending, number: int, wait: float | None) -> tuple[Message, bytes]:
         while True:
             try:
                 async with asyncio.timeout(wait):
                     return await pending.take()
             except TimeoutError as error:
-                if not (pending.questions or pending.was_asking):  # else it was the client that took its time
+                is_asking = any(each.questions for each in (pending, *self._duplex.siblings(number)))
+                if not (is_asking or pending.was_asking):  # else it was the client that took its time
                     effects = "The call may have had effects."
                     raise TimedOut(self.name, f"{self.name} did not answer in time. {effects}") from error
-                pending.was_asking = bool(pending.questions)
+                pending.was_asking = is_asking
 
-    # What the process writes
+    # What the other side says
 
     async def _read(self) -> None:
-        while (line := await self._child.line()) is not None:
+        while (line := await self._line.line()) is not None:
             if line.strip():
                 await self._take(line)
         self.is_over = True
-        await self._child.settle()
+        await self._line.settle()
         had_pending = self._finish()
         if not self._is_ending:
             self._over(self, had_pending)
-            await self._child.end()
+            await self._line.end()
 
     def _finish(self) -> bool:
         """Whether there was anything under way, which has failed with this."""
         self.is_over = True
         pending = self._duplex.pending()
         for each in pending:
-            each.fail(self.farewell())
+            each.fail(self._line.farewell())
         return bool(pending)
-
-    def farewell(self) -> Unreachable:
-        """How the process has ended, as an error of whatever was under way."""
-        code = self._child.exit_code
-        how = "" if code is None else f" (exit code {code})" if code >= 0 else f" (signal {-code})"
-        return Unreachable(self.name, f"The process of {self.name} has ended{how}. The call may have had effects.")
 
     async def _take(self, line: bytes) -> None:
         try:
@@ -252,7 +267,7 @@ class Link:
             # "The server MUST NOT write anything to its stdout that is not a valid MCP message": many greet there.
             if not self._babbles:
                 self._babbles = True
-                log.warning("%s writes to its standard output what is no message; it is left out", self.name)
+                log.warning("%s writes between its messages what is none; it is left out", self.name)
 
     async def _route(self, message: Message, data: bytes) -> None:
         pending = self._duplex.whose(message)
@@ -271,28 +286,33 @@ class Link:
 
     def _asked(self, asked: Message, pending: _Pending | None) -> None:
         if asked.method == "ping":
-            self._child.write_now(response(asked.id, Reply(result=b"{}")))
+            self._line.write_now(response(asked.id, Reply(result=b"{}")))
             return
         call = pending.call if pending is not None else None
         number = bytes(asked.id)
         if pending is None or call is None or call.ask_client is None or not self._may(asked, pending):
             if self.may_ask is not None:  # 2026-07-28: clients write no responses
-                self._child.write_now(response(asked.id, Reply(error=CANNOT_ASK)))
+                self._line.write_now(response(asked.id, Reply(error=CANNOT_ASK)))
             return
-        task = asyncio.ensure_future(self._question(pending, call, asked))
+        task = asyncio.ensure_future(self._question(call, asked))
         pending.questions[number] = task
-        task.add_done_callback(lambda _: pending.questions.pop(number, None))
+        task.add_done_callback(lambda _: self._answered(number))
 
     def _may(self, asked: Message, pending: _Pending) -> bool:
         known = self.may_ask is not None and asked.method in self.may_ask
         return known and len(pending.questions) < MOST_QUESTIONS and bytes(asked.id) not in pending.questions
 
-    async def _question(self, pending: _Pending, call: Call, asked: Message) -> None:
+    async def _question(self, call: Call, asked: Message) -> None:
         if call.ask_client is None:
             raise AssertionError("only a client that can be asked is asked")
         reply = await asked_of(call.ask_client, asked)
-        pending.was_asking = True
-        await self._child.write(response(asked.id, reply))
+        for each in self._duplex.pending():
+            each.was_asking = each.was_asking or bytes(asked.id) in each.questions
+        await self._line.write(response(asked.id, reply), _unheard)
+
+    def _answered(self, number: bytes) -> None:
+        for pending in self._duplex.pending():
+            pending.questions.pop(number, None)
 
     def _withdraw(self, message: Message) -> None:
         try:
@@ -303,6 +323,10 @@ class Link:
             question = pending.questions.get(number)
             if question is not None:
                 question.cancel()
+
+
+def _unheard(failure: UpstreamError) -> None:
+    del failure  # nobody waits for this message to arrive
 
 
 async def _emit(call: Call | None, message: Message, data: bytes, token: Raw | None) -> None:

@@ -204,8 +204,9 @@ class Child(asyncio.SubprocessProtocol):
             self._stdout().resume_reading()
         return line
 
-    async def write(self, line: bytes) -> None:
-        """Write one line as soon as the process takes it; dropped if its input is closed."""
+    async def write(self, line: bytes, failed: object = None) -> None:
+        """Write one line as soon as the process takes it; dropped if its input is closed, as its end will tell."""
+        del failed
         await self._writable.wait()
         self.write_now(line)
 
@@ -214,6 +215,17 @@ class Child(asyncio.SubprocessProtocol):
         stdin = self._stdin()
         if self._writable.is_set() and stdin is not None and not stdin.is_closing():
             stdin.write(one_line(line) + b"\n")
+
+    @property
+    def last_words(self) -> str:
+        """What it said last on standard error, on one line, for the log."""
+        return " | ".join(self.remarks.last)
+
+    def farewell(self) -> Unreachable:
+        """See `Line.farewell`."""
+        code = self.exit_code
+        how = "" if code is None else f" (exit code {code})" if code >= 0 else f" (signal {-code})"
+        return Unreachable(self.name, f"The process of {self.name} has ended{how}. The call may have had effects.")
 
     async def settle(self) -> None:
         """Wait a moment for the exit of a process that has closed its output, so that its exit code is known."""

@@ -27,7 +27,7 @@ from mcp_hub.upstream.link import Link, LinkOver
 from mcp_hub.upstream.mailbox import Mailbox
 from mcp_hub.upstream.modern import envelope, own_meta
 from mcp_hub.upstream.probe import DISCOVER
-from mcp_hub.upstream.process import Command
+from mcp_hub.upstream.process import Child, Command, start
 from mcp_hub.upstream.restarts import Restarts
 from mcp_hub.upstream.single_flight import SingleFlight
 from mcp_hub.upstream.wires import LISTEN
@@ -283,12 +283,12 @@ class Processes:
             times, seconds = self._restarts.short, max(1, round(self._restarts.not_before - now))
             ended = f"The process of {self.name} has ended {times} times soon after it was started."
             raise Unreachable(self.name, f"{ended} The hub starts it again in {seconds} s at the earliest.")
-        link = await Link.start(
-            self.name,
-            self._command,
+        child = await start(self.name, self._command, self._limits.result + self._limits.event)
+        link = Link(
+            child,
             self._limits,
             heard=partial(self._announced, owner),
-            over=lambda _, asked: self._ended(served, asked=asked),
+            over=lambda _, asked: self._ended(served, child, asked=asked),
         )
         self._served[owner] = served = _Served(owner, link, now, now)
         return served
@@ -301,7 +301,7 @@ class Processes:
         if message.method in CHANGES and self._ear is not None:
             self._ear.overheard(message)
 
-    def _ended(self, served: _Served, *, asked: bool) -> None:
+    def _ended(self, served: _Served, child: Child, *, asked: bool) -> None:
         now = self._clock()
         self._restarts = self._restarts.ended(now - served.started, now)
         if self._served.get(served.owner) is served:
@@ -309,8 +309,8 @@ class Processes:
         farewell = asyncio.ensure_future(served.link.end())
         self._farewells.add(farewell)
         farewell.add_done_callback(self._farewells.discard)
-        error = served.link.farewell()
-        log.warning("%s It said: %s", error.public, served.link.last_words or "nothing")
+        error = child.farewell()
+        log.warning("%s It said: %s", error.public, child.last_words or "nothing")
         served.close()
         if served.owner == CATALOG_OWNER and not asked and self._ear is not None:
             self._ear.lost(error)

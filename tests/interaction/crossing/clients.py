@@ -229,6 +229,8 @@ async def connected(
             )
         else:
             read, write = await stack.enter_async_context(transport)
+            # What still comes while the session closes fails the SDK's reader unless somebody else could take it.
+            await stack.enter_async_context(read.clone())
             caller.client = await stack.enter_async_context(ClientSession(read, write, **usual))
             await _initialize(caller.session, REVISIONS[kind], silent=silent)
         yield caller

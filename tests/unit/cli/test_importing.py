@@ -40,13 +40,14 @@ def test_what_is_printed_loads_once_the_variables_are_set():
     listed = [line.split()[0] for line in result.stderr.partition("Set these")[2].splitlines()[1:]]
     assert listed == ["GITHUB_TOKEN", "LOCAL_ONE_API_KEY", "OWN_KEY", "OFF_PATH", "FILES_ARG_4", "FILES_KEY"]
     config = load(result.stdout, environ={name: f"v-{name}" for name in listed})
-    assert list(config.upstreams) == ["github", "local-one", "off", "files", "me"]
-    github, local, off, files, me = config.upstreams.values()
+    assert list(config.upstreams) == ["github", "local-one", "off", "old", "files", "me"]
+    github, local, off, old, files, me = config.upstreams.values()
     assert github.headers["Authorization"].open() == "Bearer v-GITHUB_TOKEN"
     assert github.title == "GitHub"
     assert local.url == "http://localhost:3000/mcp?api_key=v-LOCAL_ONE_API_KEY"
     assert local.headers["X-Key"].open() == "v-OWN_KEY"
     assert (off.enabled, off.url, off.description) == (False, "https://off.example/s/v-OFF_PATH/mcp", "It's $5")
+    assert (old.url, old.transport) == ("https://old.example/sse", "sse")
     assert [word.open() for word in files.command] == ["npx", "-y", "server-files", "--token", "v-FILES_ARG_4"]
     assert files.env["KEY"].open() == "v-FILES_KEY"
     assert me.url == "https://me.example/mcp"
@@ -57,12 +58,9 @@ def test_what_is_left_out_stands_in_comments_and_is_said():
     result = run(CURSOR)
     comments = [line for line in result.stdout.splitlines() if line.startswith("#")]
     assert comments == [
-        "#  old:  # HTTP+SSE is not supported yet",
-        '#    url: "https://old.example/sse"',
         "#  plain:  # plain http is for ranges in network.allow_private only; use https",
         '#    url: "http://plain.example/mcp"',
     ]
-    assert "old: left out as a comment: HTTP+SSE is not supported yet" in result.stderr
     assert "me: user name and password were taken out of the url" in result.stderr
 
 
@@ -75,10 +73,7 @@ def test_the_servers_of_vs_code_are_read():
 
 def test_a_list_without_a_usable_server_is_a_configuration_without_any():
     assert load(run('{"mcpServers": {}}').stdout, environ={}).upstreams == {}
-    assert (
-        load(run('{"mcpServers": {"a": {"type": "sse", "url": "https://a.example"}}}').stdout, environ={}).upstreams
-        == {}
-    )
+    assert load(run('{"mcpServers": {"a": {"url": "http://a.example"}}}').stdout, environ={}).upstreams == {}
 
 
 def test_a_file_that_is_no_list_is_refused_with_a_sentence(tmp_path):

@@ -115,9 +115,15 @@ def test_a_url_that_is_none_is_left_out_unseen(url):
     assert (server.url, server.left_out) == ("", "its url is not an http address")
 
 
+@pytest.mark.promise("E40", "A3")
+def test_the_older_transport_is_taken_over_where_the_file_names_it():
+    for key in ("type", "transport"):
+        assert one({key: "sse", "url": "https://a.example/sse"}).transport == "sse"
+        assert one({key: "http", "url": "https://a.example/mcp"}).transport == ""
+
+
 @pytest.mark.promise("E40")
 def test_what_is_not_supported_yet_is_kept_and_said_to_be_left_out():
-    assert one({"type": "sse", "url": "https://a.example/sse"}).left_out == "HTTP+SSE is not supported yet"
     assert one({}).left_out == "it has neither a url nor a command"
     assert one("text").left_out == "it has neither a url nor a command"
     local = one({"command": "uvx", "args": ["x", 1], "env": {"TZ": SECRET, "N": 1}})

@@ -182,7 +182,6 @@ LATER = [
     ("upstreams: {a: {auth: {type: oauth, scopes: [x]}}}", "upstreams.a.auth.type"),
     ("upstreams: {a: {auth: {type: header, from: x}}}", "upstreams.a.auth.type"),
     ("upstreams: {a: {auth: oauth}}", "upstreams.a.auth"),
-    ("upstreams: {a: {transport: sse}}", "upstreams.a.transport"),
     ("store: {url: postgresql://h/d}", "store.url"),
     *((f"{key}: {{}}", key) for key in Root.later),
     *((f"store: {{{key}: auto}}", f"store.{key}") for key in ("key",)),

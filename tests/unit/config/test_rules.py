@@ -202,6 +202,12 @@ def test_a_command_is_enough_and_excludes_a_url_and_what_belongs_to_one():
     assert problems(Upstream("a", command=CLOCK, auth=ApiKey(KEY)))[0][2] == "auth"
     assert problems(Upstream("a", command=CLOCK, transport="streamable-http"))[0][2] == "transport"
     assert problems(Upstream("a", URL, transport="stdio"))[0][2] == "transport"
+    assert problems(Upstream("a", command=CLOCK, transport="sse"))[0][2] == "transport"
+
+
+def test_the_older_transport_knows_no_newer_protocol():
+    assert problems(Upstream("a", URL, transport="sse", protocol="2026-07-28"))[0][2] == "transport"
+    assert problems(Upstream("a", URL, transport="sse", protocol="legacy")) == []
 
 
 @pytest.mark.promise("A3")

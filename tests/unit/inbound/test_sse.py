@@ -12,13 +12,15 @@ from mcp_hub.gateway.notices import Limits as NoticeLimits
 from mcp_hub.gateway.notices import Notices
 from mcp_hub.gateway.view import Views
 from mcp_hub.inbound import conversation, sse
+from mcp_hub.inbound.endpoint import Endpoint
 from mcp_hub.inbound.flight import Timing
+from mcp_hub.inbound.legacy import STRANGER
 from mcp_hub.inbound.sessions import Limits, MemorySessions
 from mcp_hub.inbound.sse import Sse
 from mcp_hub.upstream.call import CHANGES
 from mcp_hub.wire.sse import EventParser
 from unit.inbound.asgi import BOUND, Exchange, Response, begin
-from unit.inbound.hub import META, Road, identify, message
+from unit.inbound.hub import ALICE, META, Road, identify, message
 
 pytestmark = pytest.mark.promise("A4")
 
@@ -306,6 +308,19 @@ async def test_an_address_that_names_no_session_is_refused(hub, query):
     assert (await hub.post(f"/messages?{query}", message("ping"))).status == 400
 
 
+@pytest.mark.promise("T19")
+async def test_the_id_of_a_stream_is_none_of_the_other_transport_and_the_other_way_round(hub):
+    stream = await hub.open("alice")
+    other = Endpoint(hub.road, hub.sessions, hub.notices, identify=identify, allowed_hosts={"localhost"})
+    for method, body in (("POST", message("tools/list")), ("GET", b""), ("DELETE", b"")):
+        lines = {"host": "localhost", "x-caller": "alice", "mcp-session-id": stream.session}
+        headers = [*lines.items(), ("content-type", "application/json"), ("accept", "*/*")]
+        assert (await begin(other, method, headers, [body]).response()).status == 404
+    lasting = await hub.sessions.open(ALICE, STRANGER)
+    address = f"/messages?session_id={lasting.id}"
+    assert (await hub.post(address, message("ping"), x_caller="alice")).status == 404
+
+
 async def test_ids_are_never_the_same(hub):
     assert len({(await hub.open()).session for _ in range(20)}) == 20
 
@@ -330,7 +345,7 @@ async def test_only_the_methods_that_mean_something_are_served(hub):
     assert (await hub.begin(accept="application/json").exchange.response()).status == 406
     assert (await stream.post(message("ping"), content_type="text/plain")).status == 415
     assert (await stream.post(b"{")).status == 400
-    assert (await stream.post(b'{"jsonrpc":"2.0","method":"notifications/x","params":[]}')).status in (200, 400)
+    assert (await stream.post(b'{"jsonrpc":"2.0","method":"notifications/x","params":[]}')).status == 202
 
 
 @pytest.mark.promise("T23")

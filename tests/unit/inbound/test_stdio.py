@@ -7,7 +7,7 @@ import pytest
 
 from mcp_hub.gateway.notices import Notices
 from mcp_hub.gateway.view import Views
-from mcp_hub.inbound import stdio
+from mcp_hub.inbound import conversation
 from mcp_hub.inbound.stdio import Stdio
 from unit.inbound.hub import ALICE, META, Road
 
@@ -76,7 +76,7 @@ async def test_the_ladder_of_the_modern_era_holds_without_headers():
 
 
 async def test_too_many_requests_at_once_are_refused(monkeypatch):
-    monkeypatch.setattr(stdio, "MOST", 2)
+    monkeypatch.setattr(conversation, "MOST", 2)
     heard = await spoken(Road(), *({"id": n, "method": "ping"} for n in range(5)))
     refused = [each["error"]["message"] for each in heard if "error" in each]
     assert refused
