@@ -83,7 +83,7 @@ class Modern:
                 raise Refused(
                     INVALID_REQUEST, f"{LISTEN} is answered by a stream; accept text/event-stream", status=406
                 )
-            return listen(self._notices, exchange.emit, caller, incoming)
+            return listen(self._notices, exchange.emit, caller, client, incoming)
         if method in REMOVED:
             raise UnknownMethod(f"Revision {client.revision} has no method {method}")
         ask = Ask(caller, client, method, params, meta or {}, exchange.emit, param_headers=head.params)

@@ -166,7 +166,7 @@ class Stdio:
         if method == "server/discover":
             return Reply(result=discovery(await self._gateway.describe(self._caller, client.revision)))
         if method == LISTEN:
-            return await listen(self._notices, self._put, self._caller, incoming)
+            return await listen(self._notices, self._put, self._caller, client, incoming)
         if method in REMOVED:
             raise UnknownMethod(f"Revision {client.revision} has no method {method}")
         ask = Ask(self._caller, client, method, incoming.params, incoming.meta or {}, self._put, param_headers=None)
