@@ -97,7 +97,7 @@ def task_seconds(reply: Reply) -> float:
     """How long the task that a reply has made may live, in seconds; 0 if it has made none."""
     try:
         members = fields(reply.result or b"{}")
-        if "task" in members and "content" not in members:
+        if "task" in members:
             ttl = value(fields(members["task"]).get("ttl", NULL))
         elif text(members.get("resultType")) == "task":
             ttl = value(members.get("ttlMs", NULL))

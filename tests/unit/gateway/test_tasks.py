@@ -347,6 +347,18 @@ async def test_a_cursor_is_not_one_of_the_hubs(over):
 # Ordinary calls
 
 
+async def test_a_legacy_task_that_brings_content_besides_is_hidden_too(over):
+    async with over(TaskUpstream(eras="legacy")) as hub:
+
+        async def both(request):
+            return result(request, {"content": [], "task": {"taskId": "bare", "status": "working"}})
+
+        hub.fakes["up"].handlers["tools/call"] = both
+        assert await begun(hub, LEGACY) != "bare"
+        plain = await asked(hub, "tools/call", {"name": "up__echo"}, client=LEGACY)
+    assert plain["task"]["taskId"] == "bare", "its own, since nobody asked for a task"
+
+
 @pytest.mark.promise("S1")
 async def test_an_ordinary_result_with_an_id_of_the_tools_own_is_left_alone(over):
     async with over(TaskUpstream()) as hub:
