@@ -35,6 +35,7 @@ from mcp_hub.gateway.road import Road
 from mcp_hub.gateway.sealed import Seal
 from mcp_hub.gateway.task_ids import KEY_BYTES as TASK_KEY_BYTES
 from mcp_hub.gateway.task_ids import TaskIds
+from mcp_hub.gateway.task_notices import TaskNotices
 from mcp_hub.gateway.tasks import Tasks
 from mcp_hub.gateway.view import Views
 from mcp_hub.inbound.asgi import Headers
@@ -198,15 +199,19 @@ class Hub:
             page_size=config.defaults.page_size,
             cursor_key=key,
         )
-        notices.watch(upstreams, {name: each.namespace for name, each in exposures.items()}, listing.resource)
         parking = Parking()
         asking = Asking(Seal(await kept_key(store, _STATE_KEY)), parking)
+        task_ids = TaskIds(await kept_key(store, _TASK_KEY, TASK_KEY_BYTES))
+        given, namespaces = Credentials(credentials), {name: each.namespace for name, each in exposures.items()}
+        deadline = config.defaults.list_timeout
+        task_notices = TaskNotices(task_ids, upstreams, namespaces, listing.view, given, deadline=deadline)
+        notices.watch(upstreams, namespaces, listing.resource, task_notices.follow)
         road = Road(
             upstreams,
             listing,
-            Credentials(credentials),
+            given,
             asking=asking,
-            tasks=Tasks(TaskIds(await kept_key(store, _TASK_KEY, TASK_KEY_BYTES))),
+            tasks=Tasks(task_ids),
             calls=calls,
             server_info=_SERVER_INFO,
         )

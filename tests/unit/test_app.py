@@ -3,6 +3,7 @@
 import asyncio
 import json
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import httpx2
 import pytest
@@ -18,6 +19,7 @@ from mcp_hub.store.sqlite import SqliteStore
 from mcp_hub.upstream.check import Status
 from rig.fake_upstream import MODERN, Answer, FakeUpstream, Request, sse, tool
 from rig.parts import LOOPBACK
+from rig.task_upstream import TASKS, TaskUpstream
 from unit.inbound.asgi import begin
 
 pytestmark = pytest.mark.promise("A1", "A2", "D33")
@@ -419,3 +421,26 @@ async def test_an_address_that_is_not_allowed_is_named_and_not_connected(config)
             found = await asked(client, "tools/list")
     assert "network.allow_private" in found["_meta"]["io.mcp-hub/upstreams"]["up"]["message"]
     assert not fake.seen
+
+
+@pytest.mark.promise("A5", "B22")
+async def test_the_id_of_a_task_is_the_same_after_a_restart_and_at_no_other_hub(config, tmp_path):
+    async def of_task(client, method, params, name):
+        said = {**META, "io.modelcontextprotocol/clientCapabilities": {"extensions": {TASKS: {}}}}
+        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {**params, "_meta": said}}
+        lines = {"accept": "application/json, text/event-stream", "mcp-protocol-version": MODERN}
+        named = {**lines, "mcp-method": method, "mcp-name": name}
+        return (await client.post("/mcp", json=body, headers=named)).json()
+
+    async with TaskUpstream() as fake:
+        configured = config(fake)
+        async with serving(configured) as client:
+            made = await of_task(client, "tools/call", {"name": "up__echo"}, "up__echo")
+        shown = made["result"]["taskId"]
+        async with serving(configured) as client:
+            state = await of_task(client, "tasks/get", {"taskId": shown}, shown)
+        other = replace(configured, store=model.Store(f"sqlite:///{tmp_path}/other.db"))
+        async with serving(other) as client:
+            refused = await of_task(client, "tasks/get", {"taskId": shown}, shown)
+    assert state["result"]["taskId"] == shown
+    assert refused["error"]["code"] == -32602

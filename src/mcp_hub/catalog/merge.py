@@ -23,6 +23,8 @@ CONNECTIONS_TOOL: Final = "hub__connections"
 
 _SHOWN: Final = ("title", "description")
 _BY_URI: Final = (Kind.RESOURCE, Kind.TEMPLATE)
+_OF_APPS: Final = (Kind.TOOL, Kind.RESOURCE)
+"""What an app asks its host for by its original name or URI."""
 
 Entries = Sequence[tuple[Exposure, Part]]
 Links = Mapping[tuple[str, str], str]
@@ -48,8 +50,10 @@ def merge(entries: Entries) -> Catalog:
         kind: {exposed: _route(kind, offer) for exposed, offer in offers.items()} for kind, offers in names.items()
     }
     sources = tuple(_source(exposure, part) for exposure, part in entries)
+    with_apps = _with_apps(entries)
+    of_apps = {kind: _originals_of_apps(names[kind], tables[kind], with_apps) for kind in _OF_APPS}
     said = tuple(f"{upstream}: {sentence}" for upstream, some in warnings.items() for sentence in bounded(some))
-    return Catalog(tables, items, said, sources, _by_space(sources))
+    return Catalog(tables, items, said, sources, _by_space(sources), of_apps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +171,26 @@ def _linked(meta: Json, exposure: Exposure, links: Links) -> Json:
     if isinstance(uri := meta.get("ui/resourceUri"), str):
         meta = {**meta, "ui/resourceUri": exposed(uri)}
     return meta
+
+
+def _with_apps(entries: Entries) -> frozenset[str]:
+    """The upstreams that have a tool with an app."""
+    return frozenset(exposure.name for exposure, part in entries if any(map(_has_app, part.of(Kind.TOOL))))
+
+
+def _has_app(tool: Json) -> bool:
+    meta = tool.get("_meta")
+    return isinstance(meta, dict) and ("ui" in meta or "ui/resourceUri" in meta)
+
+
+def _originals_of_apps(
+    offers: Mapping[str, _Offer], routes: Mapping[str, Route], with_apps: frozenset[str]
+) -> Mapping[str, Route]:
+    found: dict[str, Route | None] = {}
+    for exposed, offer in offers.items():
+        if offer.exposure.name in with_apps and offer.original not in offers:
+            found[offer.original] = None if offer.original in found else routes[exposed]
+    return {original: route for original, route in found.items() if route is not None}
 
 
 def _route(kind: Kind, offer: _Offer) -> Route:

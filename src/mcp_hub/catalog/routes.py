@@ -62,6 +62,8 @@ class Catalog:
     sources: tuple[Source, ...]
     spaces: Mapping[str, tuple[Source, ...]]
     """Sources by the namespace their URIs carry."""
+    of_apps: Mapping[Kind, Mapping[str, Route]] = field(default_factory=dict[Kind, Mapping[str, Route]])
+    """Originals of upstreams with apps, for apps know no others; none that several have, or that is somebody's name."""
 
     @property
     def tools(self) -> Mapping[str, Route]:
@@ -80,7 +82,7 @@ class Catalog:
 
     def tool(self, name: str) -> Route | None:
         """Whose tool this is, `None` if nobody's."""
-        return self.tables[Kind.TOOL].get(name)
+        return self.tables[Kind.TOOL].get(name) or self._of_app(Kind.TOOL, name)
 
     def prompt(self, name: str) -> Route | None:
         """Whose prompt this is, `None` if nobody's."""
@@ -93,8 +95,8 @@ class Catalog:
     def resource(self, uri: str) -> Route | None:
         """Who can be asked for this URI, listed or not; `None` if nobody, or if it cannot be told who.
 
-        A listed URI is its owner's. Else the namespace decides. Without one it is the only unprefixed upstream that
-        offers resources at all, and among several the first with a template that fits.
+        A listed URI is its owner's. Else the namespace decides. Without one it may be an app's own; else it is the only
+        unprefixed upstream that offers resources at all, and among several the first with a template that fits.
         """
         listed = self.tables[Kind.RESOURCE].get(uri)
         if listed is not None:
@@ -102,7 +104,12 @@ class Catalog:
         split = split_uri(uri)
         if split is not None and split[0] in self.spaces:
             return _chosen(self.spaces[split[0]], split[1])
-        return _chosen([source for source in self.sources if source.namespace is None and source.offers], uri)
+        bare = [source for source in self.sources if source.namespace is None and source.offers]
+        return self._of_app(Kind.RESOURCE, uri) or _chosen(bare, uri)
+
+    def _of_app(self, kind: Kind, original: str) -> Route | None:
+        routes = self.of_apps.get(kind)
+        return None if routes is None else routes.get(original)
 
     def owners(self, kind: Kind) -> tuple[tuple[str, str], ...]:
         """(upstream, exposed name) of every definition, in the order of the list."""

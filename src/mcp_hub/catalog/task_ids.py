@@ -25,6 +25,8 @@ Rename = Callable[[str], str | None]
 def rewrite_ids(raw: bytes | Raw, method: str, era: Era, rename: Rename) -> bytes | Raw:
     """The result of a request, or the params of a notification or a question, with other ids.
 
+    `tools/call` of the legacy era is a call as a task; the result of any other is not of a method that holds ids.
+
     Raises:
         Malformed: a part that had to be opened is not valid JSON.
     """
@@ -59,13 +61,9 @@ def _of_call(raw: Raw, rename: Rename) -> Raw:
     return (_STATE if is_task else _RELATED_ONLY)(raw, rename)
 
 
-def _of_augmented_call(raw: Raw, rename: Rename) -> Raw:
-    return (_RELATED_ONLY if "content" in fields(raw) else _CREATED)(raw, rename)
-
-
 _PLACES: Final[Mapping[Era, Mapping[str, Change[Rename]]]] = {
     Era.LEGACY: {
-        "tools/call": _of_augmented_call,
+        "tools/call": _CREATED,
         "tasks/get": _STATE,
         "tasks/cancel": _STATE,
         "tasks/list": _LIST,

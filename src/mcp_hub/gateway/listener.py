@@ -24,6 +24,7 @@ class Over(StrEnum):
 
     CLOSED = "its client has gone"
     OVERFLOWED = "its client does not keep up"
+    CUT = "what it is told of cannot be told any more"
     ENDED = "the hub stops"
 
 

@@ -7,7 +7,8 @@ changes in a short time are one notice.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -19,8 +20,10 @@ from mcp_hub.catalog.routes import Catalog, Route
 from mcp_hub.errors import BadRequest, Forbidden, UnknownName
 from mcp_hub.gateway.listener import Listener, Notice, Over, Owner
 from mcp_hub.gateway.view import Views
+from mcp_hub.principal import Principal
 from mcp_hub.upstream.call import CHANGES, UPDATED
 from mcp_hub.upstream.upstream import Known, Upstream
+from mcp_hub.wire.eras import Client
 from mcp_hub.wire.jsonrpc import Fields, Json, Malformed, encode, fields, text
 
 KINDS: Final = frozenset(CHANGES.values())
@@ -37,6 +40,7 @@ _LISTS: Final = {
 }
 
 Find = Callable[[str], Awaitable[Route]]
+Follow = Callable[[Listener, Principal, Client, Sequence[str]], AbstractAsyncContextManager[frozenset[str]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,7 @@ class Notices:
         self._upstreams: Mapping[str, Upstream] = {}
         self._namespaces: Mapping[str, str | None] = {}
         self._find: Find = _nobody
+        self._follow: Follow = _no_tasks
         self._listeners: defaultdict[Owner, set[Listener]] = defaultdict(set)
         self._by_uri: dict[str, set[Listener]] = {}
         self._count = 0
@@ -72,11 +77,21 @@ class Notices:
         self._timer: asyncio.TimerHandle | None = None
         self._stopped = False
 
-    def watch(self, upstreams: Mapping[str, Upstream], namespaces: Mapping[str, str | None], find: Find) -> None:
-        """The upstreams, the namespaces of their URIs, and how to find whose a resource is. Called once, first."""
+    def watch(
+        self,
+        upstreams: Mapping[str, Upstream],
+        namespaces: Mapping[str, str | None],
+        find: Find,
+        follow: "Follow | None" = None,
+    ) -> None:
+        """The upstreams, the namespaces of their URIs, how to find whose a resource is, and how to follow tasks.
+
+        Called once, first.
+        """
         self._upstreams = upstreams
         self._namespaces = namespaces
         self._find = find
+        self._follow = follow or _no_tasks
 
     # What the inbound side asks
 
@@ -116,6 +131,16 @@ class Notices:
             for upstream, originals in routes.items():
                 group.create_task(self._subscribe(listener, upstream, originals))
         return frozenset(uri for uri in uris if uri in listener.uris)
+
+    def follow(
+        self, listener: Listener, caller: Principal, client: Client, tasks: Sequence[str]
+    ) -> AbstractAsyncContextManager[frozenset[str]]:
+        """Tell the listener of these tasks while entered; gives those that it will really be told of.
+
+        Raises:
+            MissingCapability, BadRequest: on entering, the client may not, or these are too many.
+        """
+        return self._follow(listener, caller, client, tasks)
 
     def unsubscribe(self, listener: Listener, uri: str) -> None:
         """The listener is no longer told of this resource; nothing happens if it was not."""
@@ -270,8 +295,16 @@ async def _nobody(uri: str) -> Route:
     raise UnknownName("resource", uri, "There are no upstreams yet.")
 
 
-def acknowledged(kinds: frozenset[str], uris: Iterable[str]) -> Json:
-    """The filter of MCP 2026-07-28 that says this."""
+@asynccontextmanager
+async def _no_tasks(
+    listener: Listener, caller: Principal, client: Client, tasks: Sequence[str]
+) -> AsyncGenerator[frozenset[str]]:
+    del listener, caller, client, tasks
+    yield frozenset()
+
+
+def acknowledged(kinds: frozenset[str], uris: Iterable[str], tasks: Iterable[str] = ()) -> Json:
+    """The filter of MCP 2026-07-28 and its extension for tasks that says this."""
     asked: Json = {f"{kind}ListChanged": True for kind in sorted(kinds)}
-    named = list(uris)
-    return {**asked, "resourceSubscriptions": named} if named else asked
+    named = {"resourceSubscriptions": list(uris), "taskIds": list(tasks)}
+    return asked | {key: several for key, several in named.items() if several}

@@ -190,7 +190,9 @@ class Road:
     def _homeward(self, ask: Ask, route: Route, upstream: Upstream, reply: Reply) -> Reply:
         try:
             bridged = to_client(reply, ask.method, ask.client.era, upstream.known.era)
-            if bridged.result is None or (ask.method == "tools/call" and not bridged.traits.links):
+            if bridged.result is None:
+                return bridged
+            if ask.method == "tools/call" and not bridged.traits.links and "task" not in ask.params:
                 return bridged
             result = outward_result(ask.method, bridged.result, self._listing.namespace(route.upstream))
             if ask.client.era is upstream.known.era:

@@ -104,7 +104,10 @@ class Tasks:
         """
         if ask.method != _CALL and ask.method not in OF_TASKS:
             return result
-        return rewrite_ids(result, ask.method, ask.client.era, self._shown(ask, upstream, made=_makes(ask)))
+        era, makes = ask.client.era, _makes(ask)
+        # The result of a legacy call that did not ask for a task is none, whatever a tool calls its own.
+        method = "" if era is Era.LEGACY and ask.method == _CALL and not makes else ask.method
+        return rewrite_ids(result, method, era, self._shown(ask, upstream, made=makes))
 
     def emit(self, ask: Ask, upstream: str) -> Emit:
         """The way of what a legacy upstream tells during a call; states of tasks that are not the caller's end here."""
@@ -188,4 +191,5 @@ def _knows_tasks(client: Client) -> bool:
 
 
 def _makes(ask: Ask) -> bool:
+    """Whether it asks for a task, as only legacy calls do."""
     return ask.method == _CALL and ask.client.era is Era.LEGACY and "task" in ask.params

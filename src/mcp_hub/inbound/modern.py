@@ -94,7 +94,7 @@ class Modern:
                 raise Refused(
                     INVALID_REQUEST, f"{LISTEN} is answered by a stream; accept text/event-stream", status=406
                 )
-            return listen(self._notices, outlet.emit, caller, incoming)
+            return listen(self._notices, outlet.emit, caller, client, incoming)
         if method in REMOVED:
             raise UnknownMethod(f"Revision {client.revision} has no method {method}")
         param_headers = None if head is None else head.params

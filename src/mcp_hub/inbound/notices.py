@@ -20,7 +20,7 @@ from mcp_hub.inbound.incoming import Incoming
 from mcp_hub.inbound.outcome import Outcome, Written
 from mcp_hub.principal import Principal
 from mcp_hub.upstream.call import CHANGES, UPDATED, Emit
-from mcp_hub.wire.eras import META_SUBSCRIPTION
+from mcp_hub.wire.eras import META_SUBSCRIPTION, Client
 from mcp_hub.wire.jsonrpc import Fields, Json, Malformed, Reply, encode, notification, value
 
 LISTEN: Final = "subscriptions/listen"
@@ -39,25 +39,30 @@ class Wanted:
 
     kinds: frozenset[str]
     uris: tuple[str, ...]
+    tasks: tuple[str, ...] = ()
 
 
-async def listen(notices: Notices, emit: Emit, caller: Principal, incoming: Incoming) -> Outcome:
+async def listen(notices: Notices, emit: Emit, caller: Principal, client: Client, incoming: Incoming) -> Outcome:
     """Serve one `subscriptions/listen` until this is cancelled, or the hub stops, or the client does not keep up.
 
     Raises:
-        BadRequest: the filter is none, or names too many resources.
+        BadRequest: the filter is none, or names too many resources or tasks.
+        MissingCapability: it names tasks, and the client did not declare them.
         Forbidden: there are too many listeners.
     """
     wanted = read_filter(incoming.params)
     number = incoming.message.id.copy()
     listener = notices.open(caller.key, wanted.kinds)
     try:
-        granted = await notices.subscribe(listener, wanted.uris)
-        told: Json = {"notifications": acknowledged(wanted.kinds, [uri for uri in wanted.uris if uri in granted])}
-        await emit(_tagged(_ACKNOWLEDGED, {key: Raw(encode(each)) for key, each in told.items()}, number))
-        while heard := await listener.heard():
-            for method, params in heard:
-                await emit(_tagged(method, params, number))
+        async with notices.follow(listener, caller, client, wanted.tasks) as followed:
+            granted = await notices.subscribe(listener, wanted.uris)
+            uris = [uri for uri in wanted.uris if uri in granted]
+            tasks = [task for task in wanted.tasks if task in followed]
+            told = {"notifications": Raw(encode(acknowledged(wanted.kinds, uris, tasks)))}
+            await emit(_tagged(_ACKNOWLEDGED, told, number))
+            while heard := await listener.heard():
+                for method, params in heard:
+                    await emit(_tagged(method, params, number))
         if listener.over is not Over.ENDED:
             return Written()  # without a result, which tells the client that it has to ask again
         return Reply(result=encode({"resultType": "complete", "_meta": {META_SUBSCRIPTION: number}}))
@@ -142,11 +147,15 @@ def read_filter(params: Fields) -> Wanted:
     if not isinstance(given, dict):
         raise BadRequest(f"{LISTEN} needs notifications, an object that says what to tell of.")
     asked = cast("Json", given)
-    uris = asked.get("resourceSubscriptions", [])
-    if not isinstance(uris, list) or not all(isinstance(uri, str) for uri in cast("list[object]", uris)):
-        raise BadRequest(f"resourceSubscriptions of {LISTEN} must be a list of strings.")
     kinds = frozenset(kind for kind in KINDS if asked.get(f"{kind}ListChanged") is True)
-    return Wanted(kinds, tuple(dict.fromkeys(cast("list[str]", uris))))
+    return Wanted(kinds, _strings(asked, "resourceSubscriptions"), _strings(asked, "taskIds"))
+
+
+def _strings(asked: Json, member: str) -> tuple[str, ...]:
+    named = asked.get(member, [])
+    if not isinstance(named, list) or not all(isinstance(each, str) for each in cast("list[object]", named)):
+        raise BadRequest(f"{member} of {LISTEN} must be a list of strings.")
+    return tuple(dict.fromkeys(cast("list[str]", named)))
 
 
 def _tagged(method: str, params: Fields, number: Raw) -> bytes:

@@ -16,6 +16,10 @@ _ANSWERABLE: Final = {
 }
 _DETAILS: Final[Json] = {"form": {}, "url": {}, "context": {}, "tools": {}, "listChanged": True}
 _EXTENDING: Final = ("extensions", "experimental")
+OWN_CAPABILITIES: Final = Raw(
+    b'{"extensions":{"io.modelcontextprotocol/ui":{"mimeTypes":["text/html;profile=mcp-app"]}}}'
+)
+"""What the hub says for itself when it lists: some servers tell of apps only to clients that know them."""
 LONGEST_TASK: Final = 86_400.0
 """Seconds that a session is kept for the sake of a task in it, whatever the upstream promises."""
 PROGRESS: Final = "notifications/progress"
@@ -93,7 +97,7 @@ def task_seconds(reply: Reply) -> float:
     """How long the task that a reply has made may live, in seconds; 0 if it has made none."""
     try:
         members = fields(reply.result or b"{}")
-        if "task" in members and "content" not in members:
+        if "task" in members:
             ttl = value(fields(members["task"]).get("ttl", NULL))
         elif text(members.get("resultType")) == "task":
             ttl = value(members.get("ttlMs", NULL))

@@ -12,6 +12,7 @@ from mcp_hub.catalog.parts import Kind, Part, read_items
 from mcp_hub.credentials.credential import Credential
 from mcp_hub.errors import BrokeProtocol, TimedOut
 from mcp_hub.upstream.answer import decoded
+from mcp_hub.upstream.call import OWN_CAPABILITIES
 from mcp_hub.upstream.carrier import Carrier
 from mcp_hub.upstream.probe import Opening, own_call
 from mcp_hub.wire.eras import LATEST_LEGACY, Client, Era
@@ -90,9 +91,9 @@ class Fetch:
     async def _page(self, kind: Kind, opening: Opening, cursor: Raw | None) -> Fields | None:
         params = {} if cursor is None else {"cursor": cursor}
         if opening.era is Era.MODERN:
-            client = Client(Era.MODERN, opening.revision, Raw(b"{}"), self.info)
+            client = Client(Era.MODERN, opening.revision, OWN_CAPABILITIES, self.info)
         else:
-            client = Client(Era.LEGACY, LATEST_LEGACY, Raw(b"{}"), self.info)
+            client = Client(Era.LEGACY, LATEST_LEGACY, OWN_CAPABILITIES, self.info)
         reply = await self.carrier.send(opening.era, own_call(client, kind.method, **params), self.credential)
         if reply.result is not None:
             return fields(reply.result)

@@ -13,7 +13,7 @@ from msgspec import Raw
 from mcp_hub.credentials.credential import Credential
 from mcp_hub.egress.request import HeaderLines, header_lines
 from mcp_hub.upstream.answer import read_answer
-from mcp_hub.upstream.call import NOTICES, PROGRESS, PROGRESS_TOKEN, Call, is_progress_of, told
+from mcp_hub.upstream.call import NOTICES, OWN_CAPABILITIES, PROGRESS, PROGRESS_TOKEN, Call, is_progress_of, told
 from mcp_hub.upstream.channel import Channel, joined
 from mcp_hub.wire.eras import (
     LATEST_MODERN,
@@ -29,7 +29,6 @@ from mcp_hub.wire.jsonrpc import Fields, Message, Reply, encode, request
 
 _VERSION_LINE: Final = (b"mcp-protocol-version", LATEST_MODERN.encode("ascii"))
 _VERSION: Final = Raw(encode(LATEST_MODERN))
-_NO_CAPABILITIES: Final = Raw(b"{}")
 _LONGEST_KEPT: Final = 256
 """Characters of a name whose header lines are kept; URIs of callers may be as long as a request."""
 
@@ -101,8 +100,8 @@ _kept_lines: Final = lru_cache(maxsize=4096)(_routing_lines)
 
 
 def own_client(info: Raw) -> Client:
-    """The hub itself as a modern client that can answer nothing."""
-    return Client(Era.MODERN, LATEST_MODERN, _NO_CAPABILITIES, info)
+    """The hub itself as a modern client, which can answer nothing and knows apps."""
+    return Client(Era.MODERN, LATEST_MODERN, OWN_CAPABILITIES, info)
 
 
 def own_meta(client: Client) -> Fields:

@@ -19,7 +19,7 @@ from msgspec import Raw
 from mcp_hub.credentials.credential import Credential
 from mcp_hub.errors import BrokeProtocol, Unreachable
 from mcp_hub.upstream.answer import NotModern, SessionGone, decoded
-from mcp_hub.upstream.call import Call, nowhere
+from mcp_hub.upstream.call import OWN_CAPABILITIES, Call, nowhere
 from mcp_hub.upstream.carrier import CATALOG_OWNER, Carrier
 from mcp_hub.upstream.modern import own_client, own_meta
 from mcp_hub.wire.eras import LATEST_MODERN, META_SERVER_INFO, Client, Era
@@ -80,7 +80,7 @@ async def _try_modern(name: str, carrier: Carrier, credential: Credential, info:
 
 
 async def _open_legacy(name: str, carrier: Carrier, credential: Credential, info: Raw) -> Opening:
-    client = Client(Era.LEGACY, "2025-11-25", Raw(b"{}"), info)
+    client = Client(Era.LEGACY, "2025-11-25", OWN_CAPABILITIES, info)
     try:
         opened = await carrier.opened(CATALOG_OWNER, client, credential)
     except (NotModern, SessionGone) as error:

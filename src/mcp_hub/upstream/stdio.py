@@ -233,7 +233,7 @@ class Processes:
         try:
             wait = self._limits.first_byte if call.wait is None else call.wait
             reply = await served.link.ask(call.method, params, call=call, wait=wait)
-            if call.method == "tools/call" and reply.traits.links:
+            if "task" in call.params or (call.method == "tools/call" and reply.traits.links):
                 served.held = max(served.held, self._clock() + task_seconds(reply))
             return reply
         finally:

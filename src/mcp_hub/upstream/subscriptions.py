@@ -17,7 +17,7 @@ from msgspec import Raw
 
 from mcp_hub.credentials.credential import Credential
 from mcp_hub.errors import UpstreamError
-from mcp_hub.upstream.call import ACKNOWLEDGED, UPDATED
+from mcp_hub.upstream.call import ACKNOWLEDGED, OWN_CAPABILITIES, UPDATED
 from mcp_hub.upstream.carrier import Carrier, NoStream
 from mcp_hub.upstream.modern import own_client
 from mcp_hub.upstream.probe import Opening, own_call
@@ -160,7 +160,7 @@ class Subscriptions:
             told.discard(uri)
 
     async def _granted(self, method: str, uri: str) -> bool:
-        client = Client(Era.LEGACY, LATEST_LEGACY, Raw(b"{}"), self._info)
+        client = Client(Era.LEGACY, LATEST_LEGACY, OWN_CAPABILITIES, self._info)
         try:
             reply = await self._carrier.send(
                 Era.LEGACY, own_call(client, method, uri=Raw(encode(uri))), self._credential

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, replace
 from typing import Final, Protocol, final
 
@@ -19,15 +19,15 @@ from mcp_hub.credentials.credential import Credential
 from mcp_hub.errors import BrokeProtocol, Busy, RefusedCredential, TimedOut, Unreachable, UpstreamError
 from mcp_hub.upstream.answer import NotModern, SessionGone
 from mcp_hub.upstream.call import CHANGES, Call, Owner
-from mcp_hub.upstream.carrier import CATALOG_OWNER, Way
+from mcp_hub.upstream.carrier import CATALOG_OWNER, Told, Way
 from mcp_hub.upstream.fetch import Fetch
 from mcp_hub.upstream.health import OPENS_AFTER, UNTRIED, Health, State
 from mcp_hub.upstream.pace import Pace
 from mcp_hub.upstream.probe import Opening, probe
 from mcp_hub.upstream.subscriptions import Subscriptions
 from mcp_hub.upstream.watch import PAUSE, Watch
-from mcp_hub.wire.eras import Era
-from mcp_hub.wire.jsonrpc import Message, Reply
+from mcp_hub.wire.eras import Client, Era
+from mcp_hub.wire.jsonrpc import Json, Message, Reply
 
 SHORTEST_LIFE: Final = 1.0
 """Seconds a fetched list is used at least, unless a change of it is announced."""
@@ -200,6 +200,10 @@ class Upstream:
         if health.failures or health.refused:
             self._learn(replace(self.known, health=health.succeeded()))
         return reply
+
+    def listen(self, wanted: Json, client: Client, credential: Credential) -> AbstractAsyncContextManager[Told]:
+        """A stream of a modern client's own; see `Carrier.listen`."""
+        return self._carrier.listen(wanted, client, credential)
 
     async def end_sessions(self, owner: Owner) -> None:
         """The owner is gone: close the legacy session kept for it."""

@@ -15,7 +15,7 @@ from msgspec import Raw
 
 from mcp_hub.credentials.credential import Credential
 from mcp_hub.errors import UpstreamError
-from mcp_hub.upstream.call import NOTICES, UPDATED
+from mcp_hub.upstream.call import NOTICES, OWN_CAPABILITIES, UPDATED
 from mcp_hub.upstream.carrier import CATALOG_OWNER, Carrier, NoStream, Told
 from mcp_hub.upstream.modern import own_client
 from mcp_hub.upstream.probe import Opening
@@ -133,7 +133,7 @@ class Watch:
             async with self._carrier.listen(_wanted(opening), own_client(self._info), self._credential) as told:
                 yield told
             return
-        client = Client(Era.LEGACY, LATEST_LEGACY, Raw(b"{}"), self._info)
+        client = Client(Era.LEGACY, LATEST_LEGACY, OWN_CAPABILITIES, self._info)
         async with self._carrier.overhear(client, self._credential) as overheard:
             self._listens_in(overheard.session)
             try:

@@ -10,6 +10,7 @@ from typing import Any
 import httpx2
 import mcp_types as types
 from mcp import Client, ClientSession
+from mcp.client.extension import advertise
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
@@ -114,10 +115,10 @@ class Caller:
         """The result of any request, with members that the SDK does not know."""
         return (await self.session.send_request(Plain(method=method, params=params), Whole)).all
 
-    async def refused(self, method: str, **params: Any) -> MCPError:
-        """The error that answers a request."""
+    async def refused(self, method: str, of: type[Plain] = Plain, **params: Any) -> MCPError:
+        """The error that answers a request, which is one of the class `of`."""
         try:
-            result = await self.whole(method, **params)
+            result = await self.session.send_request(of(method=method, params=params), Whole)
         except MCPError as error:
             return error
         raise AssertionError(f"{method} was answered with {result}")
@@ -203,12 +204,19 @@ class Caller:
 
 @asynccontextmanager
 async def connected(
-    base: str, kind: Kind, mark: str, owner: str, *, silent: bool = False, log_level: types.LoggingLevel | None = None
+    base: str,
+    kind: Kind,
+    mark: str,
+    owner: str,
+    *,
+    silent: bool = False,
+    tasks: bool = False,
+    log_level: types.LoggingLevel | None = None,
 ) -> AsyncIterator[Caller]:
     """A client of this kind at the hub whose address is `base`, which takes it for `owner`'s.
 
-    One that is `silent` answers no questions. `log_level` is what a modern client asks to be logged; legacy ones say
-    so by themselves.
+    One that is `silent` answers no questions; with `tasks` a modern one says that it knows tasks. `log_level` is what a
+    modern client asks to be logged; legacy ones say so by themselves.
     """
     caller = Caller(kind, mark)
     asked = {} if silent else _answers(caller)
@@ -224,6 +232,7 @@ async def connected(
             transport = streamable_http_client(f"{base}/mcp", http_client=await stack.enter_async_context(http))
         if kind is Kind.MODERN:
             tools = types.SamplingCapability(tools=types.SamplingToolsCapability())
+            usual["extensions"] = [advertise("io.modelcontextprotocol/tasks")] if tasks else []
             caller.client = await stack.enter_async_context(
                 Client(transport, cache=None, log_level=log_level, sampling_capabilities=tools, **usual)
             )

@@ -96,3 +96,55 @@ def test_names_are_looked_up_and_never_guessed():
     assert catalog.prompt("a__q") is None
     assert catalog.tool("a__p") is None
     assert catalog.owner(Kind.TEMPLATE, "a+x") is None
+
+
+# Apps, which know their server's own names
+
+
+def with_app(name, namespace, tools=("show",), resources=("ui://w/app",)):
+    items = {
+        Kind.TOOL: tuple({"name": tool, "_meta": {"ui": {"resourceUri": "ui://w/app"}}} for tool in tools),
+        Kind.RESOURCE: tuple({"uri": uri} for uri in resources),
+    }
+    return Exposure(name, namespace=namespace), Part(items=items)
+
+
+def called(catalog, name):
+    route = catalog.tool(name)
+    return None if route is None else (route.upstream, route.original)
+
+
+@pytest.mark.promise("A1")
+def test_an_app_reaches_the_tools_and_resources_of_its_server_by_the_names_it_knows():
+    catalog = merge([giver("b", "b", resources=["x:1"]), with_app("a", "a")])
+    assert called(catalog, "a__show") == called(catalog, "show") == ("a", "show")
+    assert leads(catalog, "ui://a/w/app") == leads(catalog, "ui://w/app") == ("a", "ui://w/app")
+    assert leads(catalog, "x:1") is None
+    assert [item["name"] for item in catalog.items[Kind.TOOL]] == ["a__show"]
+
+
+@pytest.mark.promise("T27")
+def test_a_name_that_two_servers_with_apps_know_is_neithers():
+    catalog = merge([with_app("a", "a", ["show", "one"]), with_app("b", "b"), with_app("c", "c", resources=["x:1"])])
+    assert called(catalog, "show") is None
+    assert called(catalog, "one") == ("a", "one")
+    assert leads(catalog, "ui://w/app") is None
+    assert leads(catalog, "x:1") == ("c", "x:1")
+
+
+@pytest.mark.promise("T27")
+def test_an_app_takes_nobodys_name():
+    bare = Exposure("bare"), Part(items={Kind.TOOL: ({"name": "show"},), Kind.RESOURCE: ({"uri": "ui://w/app"},)})
+    catalog = merge([with_app("a", "a"), bare])
+    assert called(catalog, "show") == ("bare", "show")
+    assert leads(catalog, "ui://w/app") == ("bare", "ui://w/app")
+
+
+@pytest.mark.promise("T27")
+def test_what_a_filter_hides_an_app_does_not_reach_either():
+    exposure, part = with_app("a", "a", ["show", "hidden"], ["ui://w/app", "ui://w/hidden"])
+    hidden = Filter(("*",), ("*hidden",))
+    catalog = merge([(replace(exposure, tools=hidden, resources=hidden), part)])
+    assert called(catalog, "hidden") is None
+    assert leads(catalog, "ui://w/hidden") is None
+    assert called(catalog, "show") == ("a", "show")

@@ -18,7 +18,8 @@ HIDDEN_STATE = {**STATE, "taskId": "T"}
 
 PLACES = [
     (Era.LEGACY, "tools/call", {"task": STATE, **META}, {"task": HIDDEN_STATE, **HIDDEN_META}),
-    (Era.LEGACY, "tools/call", {"content": [], "task": STATE}, {"content": [], "task": STATE}),
+    (Era.LEGACY, "tools/call", {"content": [], "task": STATE}, {"content": [], "task": HIDDEN_STATE}),
+    (Era.LEGACY, "anything else", {"content": [], "task": STATE}, {"content": [], "task": STATE}),
     (Era.LEGACY, "tools/call", {"content": [], "taskId": "t", **META}, {"content": [], "taskId": "t", **HIDDEN_META}),
     (Era.LEGACY, "tasks/get", {**STATE, **META}, {**HIDDEN_STATE, **HIDDEN_META}),
     (Era.LEGACY, "tasks/cancel", STATE, HIDDEN_STATE),

@@ -20,6 +20,7 @@ from mcp_hub.gateway.road import Road
 from mcp_hub.gateway.sealed import Seal
 from mcp_hub.gateway.task_ids import KEY_BYTES as TASK_KEY_BYTES
 from mcp_hub.gateway.task_ids import TaskIds
+from mcp_hub.gateway.task_notices import TaskNotices
 from mcp_hub.gateway.tasks import Tasks
 from mcp_hub.gateway.view import Views
 from mcp_hub.upstream.upstream import Upstream
@@ -100,11 +101,13 @@ async def hub_over(
         views.watch(upstreams)
         listing = Listing(upstreams, exposures, views, deadline=deadline, page_size=page_size, cursor_key=b"k" * 32)
         namespaces = {name: each.namespace for name, each in exposures.items()}
-        notices.watch(upstreams, namespaces, listing.resource)
+        ids = TaskIds(bytes(range(TASK_KEY_BYTES)))
+        followed = TaskNotices(ids, upstreams, namespaces, listing.view, Credentials(held), deadline=deadline)
+        notices.watch(upstreams, namespaces, listing.resource, followed.follow)
         parking = Parking()
         stack.push_async_callback(parking.aclose)
         asking = Asking(Seal(bytes(KEY_BYTES), wall), parking)
-        tasks = Tasks(TaskIds(bytes(range(TASK_KEY_BYTES))))
+        tasks = Tasks(ids)
         road = Road(
             upstreams, listing, Credentials(held), asking=asking, tasks=tasks, calls=calls, server_info=SERVER_INFO
         )

@@ -171,8 +171,9 @@ def mirroring(**more) -> FakeUpstream:
     "headers",
     [{}, {"mcp-param-region": "eu"}, {"mcp-param-region": "us", "mcp-param-n": "5"}, {"mcp-param-n": "5"}],
 )
-async def test_a_modern_callers_headers_have_to_agree_with_its_arguments(over, headers):
-    async with over(mirroring()) as hub:
+@ERAS
+async def test_a_modern_callers_headers_have_to_agree_with_its_arguments(over, headers, eras):
+    async with over(mirroring(eras=eras)) as hub:
         arguments = {"region": "eu", "n": 5}
         with pytest.raises(HeaderMismatch, match="Mcp-Param-"):
             await asked(hub, "tools/call", {"name": "up__where", "arguments": arguments}, param_headers=headers)
@@ -199,7 +200,9 @@ async def test_arguments_that_are_not_there_have_no_header(over, arguments):
         assert not [key for key in hub.fakes["up"].asked("tools/call")[0].headers if key.startswith("mcp-param")]
 
 
-async def test_a_legacy_upstream_gets_no_such_headers(over):
+@pytest.mark.parametrize(("client", "given"), [(MODERN_CLIENT, {"mcp-param-region": "e"}), (LEGACY_CLIENT, {})])
+async def test_a_legacy_upstream_gets_no_such_headers(over, client, given):
     async with over(mirroring(eras="legacy")) as hub:
-        await asked(hub, "tools/call", {"name": "up__where", "arguments": {"region": "e"}}, client=LEGACY_CLIENT)
+        params = {"name": "up__where", "arguments": {"region": "e"}}
+        await asked(hub, "tools/call", params, client=client, param_headers=given)
         assert "mcp-param-region" not in hub.fakes["up"].asked("tools/call")[0].headers

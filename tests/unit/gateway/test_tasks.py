@@ -10,7 +10,7 @@ from mcp_hub.catalog.parts import Exposure
 from mcp_hub.errors import BadRequest, BrokeProtocol, MissingCapability, UnknownMethod
 from mcp_hub.wire.eras import Client, Era
 from mcp_hub.wire.jsonrpc import Reply
-from rig.fake_upstream import FakeUpstream, result
+from rig.fake_upstream import Answer, FakeUpstream, result
 from rig.parts import ALICE, BOB, MODERN_CLIENT, Stream, ask, modern_meta
 from rig.task_upstream import RELATED, TASKS, TaskUpstream
 
@@ -203,6 +203,23 @@ async def test_an_endless_id_of_an_upstream_costs_it_its_answer(over, client, er
 
 
 @PAIRS
+@pytest.mark.promise("T25")
+@pytest.mark.parametrize("raw", [b'{"taskId":"t",}', b'{"taskId":"t","_meta":{"x":1,}}'])
+async def test_a_state_that_is_no_json_costs_its_upstream_its_answer(over, client, eras, raw):
+    async with over(TaskUpstream(eras=eras)) as hub:
+        shown = await begun(hub, client)
+
+        async def broken(request):
+            number = str(request.message["id"]).encode()
+            return Answer(b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (number, raw))
+
+        hub.fakes["up"].handlers["tasks/get"] = broken
+        with pytest.raises(BrokeProtocol):
+            await asked(hub, "tasks/get", {"taskId": shown}, client=client)
+        assert (await begun(hub, client)) != shown, "and nothing else"
+
+
+@PAIRS
 async def test_a_task_whose_upstream_has_gone_is_no_task(over, client, eras):
     async with over(TaskUpstream(eras=eras), TaskUpstream(eras=eras, name="other")) as hub:
         shown = await begun(hub, client, tool="other__echo")
@@ -345,6 +362,18 @@ async def test_a_cursor_is_not_one_of_the_hubs(over):
 
 
 # Ordinary calls
+
+
+async def test_a_legacy_task_that_brings_content_besides_is_hidden_too(over):
+    async with over(TaskUpstream(eras="legacy")) as hub:
+
+        async def both(request):
+            return result(request, {"content": [], "task": {"taskId": "bare", "status": "working"}})
+
+        hub.fakes["up"].handlers["tools/call"] = both
+        assert await begun(hub, LEGACY) != "bare"
+        plain = await asked(hub, "tools/call", {"name": "up__echo"}, client=LEGACY)
+    assert plain["task"]["taskId"] == "bare", "its own, since nobody asked for a task"
 
 
 @pytest.mark.promise("S1")

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -10,6 +11,7 @@ from mcp_hub.gateway.listener import MOST_WAITING
 from mcp_hub.gateway.notices import Limits
 from mcp_hub.inbound.flight import Timing
 from mcp_hub.inbound.notices import LARGEST, read_filter
+from mcp_hub.principal import LOCAL
 from rig.parts import fields_of
 from unit.inbound.hub import Hub
 
@@ -157,6 +159,35 @@ async def test_a_request_that_would_be_kept_for_long_may_not_be_large(hub):
 
 async def test_a_client_that_takes_no_stream_is_told(hub):
     assert (await listening(hub, accept="application/json").response()).status == 406
+
+
+@pytest.mark.promise("A5")
+async def test_tasks_are_followed_while_the_stream_lasts_and_acknowledged_as_far_as_they_are(hub):
+    followed, left = [], asyncio.Event()
+
+    @asynccontextmanager
+    async def follow(listener, caller, client, tasks):
+        followed.append((caller, json.loads(bytes(client.capabilities)), tasks))
+        listener.tell("t1", ("notifications/tasks", fields_of({"taskId": "t1"})))
+        yield frozenset({"t1"})
+        left.set()
+
+    hub.notices.watch({}, {}, hub.notices._find, follow)
+    stream = listening(hub, 1, {"taskIds": ["t1", "t2", "t1"]})
+    await stream.until(b'"notifications/tasks"')
+    first, second = messages(stream)
+    assert first["params"]["notifications"] == {"taskIds": ["t1"]}
+    assert second["params"] == {"_meta": {ID: 1}, "taskId": "t1"}
+    assert followed == [(LOCAL, {"sampling": {}}, ("t1", "t2"))]
+    hub.notices.stop()
+    await stream.over()
+    assert left.is_set()
+
+
+@pytest.mark.parametrize("ids", ["t", [5], {"t": 1}])
+async def test_ids_of_tasks_are_a_list_of_strings(hub, ids):
+    response = await listening(hub, 1, {"taskIds": ids}).response()
+    assert response.json["error"]["code"] == -32602
 
 
 # Legacy sessions

@@ -82,7 +82,7 @@ def test_where_sessions_are_shared_by_a_principals_clients_their_extensions_are_
         (b'{"resultType":"task","ttlMs":null}', LONGEST_TASK),
         (b'{"resultType":"complete","ttlMs":1500}', 0.0),
         (b'{"content":[]}', 0.0),
-        (b'{"content":[],"task":{"ttl":5000}}', 0.0),
+        (b'{"content":[],"task":{"ttl":5000}}', 5.0),
         (b'{"task":5}', 0.0),
         (None, 0.0),
     ],

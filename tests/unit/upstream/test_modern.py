@@ -124,8 +124,10 @@ def test_a_legacy_client_cannot_claim_capabilities_in_meta():
     assert bytes(envelope(tool_call(client=LEGACY_CLIENT, meta=claimed))[f"{META}clientCapabilities"]) == b"{}"
 
 
-def test_the_hub_speaks_for_itself_as_a_client_that_can_answer_nothing():
-    assert bytes(own_meta(own_client(INFO))[f"{META}clientCapabilities"]) == b"{}"
+def test_the_hub_speaks_for_itself_as_a_client_that_can_answer_nothing_and_knows_apps():
+    said = json.loads(bytes(own_meta(own_client(INFO))[f"{META}clientCapabilities"]))
+    assert set(said) == {"extensions"}
+    assert set(said["extensions"]) == {"io.modelcontextprotocol/ui"}
     assert f"{META}clientInfo" not in own_meta(type(LEGACY_CLIENT)(LEGACY_CLIENT.era, MODERN, Raw(b"{}")))
 
 

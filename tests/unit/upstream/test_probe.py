@@ -195,8 +195,11 @@ async def test_a_session_that_is_open_is_not_opened_again():
         assert CATALOG_OWNER in wires.legacy._sessions
 
 
-async def test_the_hub_introduces_itself_and_offers_nothing():
+KNOWS_APPS = {"extensions": {"io.modelcontextprotocol/ui": {"mimeTypes": ["text/html;profile=mcp-app"]}}}
+
+
+async def test_the_hub_introduces_itself_and_offers_nothing_but_to_know_apps():
     async with FakeUpstream(eras="legacy") as fake:
         await found(fake)
     asked = fake.asked("initialize")[0].message["params"]
-    assert asked == {"protocolVersion": LEGACY, "capabilities": {}, "clientInfo": json.loads(bytes(INFO))}
+    assert asked == {"protocolVersion": LEGACY, "capabilities": KNOWS_APPS, "clientInfo": json.loads(bytes(INFO))}

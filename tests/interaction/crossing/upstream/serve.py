@@ -35,6 +35,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
+from tasking import Tasks
 from tools import Tools
 
 UNHEARD_OF = {"com.example/later": {"é": [1, None]}}
@@ -92,7 +93,7 @@ def build(hearers: Hearers, way: str) -> Server[Any]:
         on_set_logging_level=hearers.set_level,
     )
     server.add_notification_handler("notifications/initialized", types.NotificationParams, hearers.initialized)
-    server.middleware.append(_from_later)
+    server.middleware.extend([Tasks(), _from_later])
     return server
 
 

@@ -177,6 +177,7 @@ OFFERED = _offered(
         (_tool("echo", TEXT, output_schema=TEXT, title="Echo"), echo),
         (_tool("app", TEXT, _meta={"ui": {"resourceUri": APP}, "ui/resourceUri": APP}), echo),
         (_tool("region", REGION), region),
+        (_tool("later", TEXT), echo),
         *((_tool(f"asks_{kind}", TEXT), asking(kind)) for kind in ASKS),
         *(
             (_tool(work.__name__, TEXT), work)
