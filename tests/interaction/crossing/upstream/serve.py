@@ -23,6 +23,7 @@ from asking import InputNeeded, ask
 from catalog import Catalog
 from eras import OneEra
 from hearers import Context, Hearers, read_news
+from jobs import Jobs
 from mcp.server.context import CallNext, HandlerResult
 from mcp.server.lowlevel.server import NotificationOptions, Server
 from mcp.server.models import InitializationOptions
@@ -93,6 +94,7 @@ def build(hearers: Hearers, way: str) -> Server[Any]:
     )
     server.add_notification_handler("notifications/initialized", types.NotificationParams, hearers.initialized)
     server.middleware.append(_from_later)
+    Jobs().serve(server)
     return server
 
 

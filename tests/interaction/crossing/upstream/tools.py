@@ -11,6 +11,7 @@ import mcp_types as types
 from asking import ASKS, InputNeeded, ask
 from catalog import APP, is_modern, page
 from hearers import Context, Hearers
+from jobs import TOOL
 from mcp.shared.exceptions import MCPError
 from mcp.shared.message import ServerMessageMetadata
 
@@ -177,6 +178,7 @@ OFFERED = _offered(
         (_tool("echo", TEXT, output_schema=TEXT, title="Echo"), echo),
         (_tool("app", TEXT, _meta={"ui": {"resourceUri": APP}, "ui/resourceUri": APP}), echo),
         (_tool("region", REGION), region),
+        (_tool(TOOL, TEXT, execution=types.ToolExecution(task_support="optional")), echo),
         *((_tool(f"asks_{kind}", TEXT), asking(kind)) for kind in ASKS),
         *(
             (_tool(work.__name__, TEXT), work)
