@@ -12,9 +12,9 @@ from mcp_hub.wire.jsonrpc import NULL, Fields, Json, Malformed, Message, Reply, 
 _ANSWERABLE: Final = {
     "elicitation": ("form", "url"),
     "sampling": ("context", "tools"),
-    "roots": ("listChanged",),
+    "roots": (),  # no `listChanged`: that they have changed is not passed on
 }
-_DETAILS: Final[Json] = {"form": {}, "url": {}, "context": {}, "tools": {}, "listChanged": True}
+_DETAILS: Final[Json] = {"form": {}, "url": {}, "context": {}, "tools": {}}
 _EXTENDING: Final = ("extensions", "experimental")
 LONGEST_TASK: Final = 86_400.0
 """Seconds that a session is kept for the sake of a task in it, whatever the upstream promises."""

@@ -91,6 +91,7 @@ def build(hearers: Hearers, way: str) -> Server[Any]:
         on_get_prompt=get_prompt,
         on_completion=catalog.complete,
         on_set_logging_level=hearers.set_level,
+        on_roots_list_changed=hearers.roots_changed,
     )
     server.add_notification_handler("notifications/initialized", types.NotificationParams, hearers.initialized)
     server.middleware.append(_from_later)
