@@ -12,9 +12,9 @@ from mcp_hub.wire.jsonrpc import NULL, Fields, Json, Malformed, Message, Reply, 
 _ANSWERABLE: Final = {
     "elicitation": ("form", "url"),
     "sampling": ("context", "tools"),
-    "roots": ("listChanged",),
+    "roots": (),  # no `listChanged`: that they have changed is not passed on
 }
-_DETAILS: Final[Json] = {"form": {}, "url": {}, "context": {}, "tools": {}, "listChanged": True}
+_DETAILS: Final[Json] = {"form": {}, "url": {}, "context": {}, "tools": {}}
 _EXTENDING: Final = ("extensions", "experimental")
 OWN_CAPABILITIES: Final = Raw(
     b'{"extensions":{"io.modelcontextprotocol/ui":{"mimeTypes":["text/html;profile=mcp-app"]}}}'

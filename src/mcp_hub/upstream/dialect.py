@@ -27,18 +27,22 @@ from mcp_hub.wire.jsonrpc import (
     METHOD_NOT_FOUND,
     Fields,
     Json,
+    Malformed,
     Message,
     Reply,
     encode,
     error_object,
     fields,
     notification,
+    text,
 )
 
 LONGEST_QUESTION: Final = 600.0
 """Seconds a client, or the person in front of it, may take for an answer."""
 CANNOT_ASK: Final = Raw(encode(error_object(METHOD_NOT_FOUND, "The client behind this hub cannot be asked this")))
 NOBODY_ANSWERED: Final = Raw(encode(error_object(INTERNAL_ERROR, "The client did not answer in time")))
+LEVELS: Final = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
+_RANKS: Final = {level: rank for rank, level in enumerate(LEVELS)}
 _MODERN_META: Final = frozenset({META_VERSION, META_CLIENT_INFO, META_CLIENT_CAPABILITIES, META_LOG_LEVEL})
 
 
@@ -102,10 +106,38 @@ def restored(message: Message, token: Raw) -> bytes:
     return notification(PROGRESS, {**fields(message.params), PROGRESS_TOKEN: token})
 
 
-def wants_logs(call: Call) -> bool:
-    """Whether log messages of an upstream go to this caller."""
-    # 2026-07-28, server/utilities/logging: nothing is logged to a request that names no level.
-    return call.client.era is Era.LEGACY or META_LOG_LEVEL in call.meta
+def level_to_set(call: Call, current: str | None) -> str | None:
+    """The log level that a session has to be given before this call is made in it; `None` if `current` will do.
+
+    A legacy client's session has the level that its client set. One that modern requests share has the lowest that one
+    of them asked for, whatever the others ask: `wants_log` leaves out what is too much for them.
+    """
+    if call.log_level is not None:
+        return call.log_level if call.log_level != current else None
+    level = _level_of(call)
+    if level is None or (current is not None and _RANKS.get(current, 0) <= _RANKS[level]):
+        return None
+    return level
+
+
+def wants_log(call: Call, message: Message) -> bool:
+    """Whether this log message of an upstream goes to the caller."""
+    if call.client.era is Era.LEGACY:
+        return True
+    # 2026-07-28, server/utilities/logging: nothing is logged to a request that names no level, and nothing below it.
+    level = _level_of(call)
+    if level is None:
+        return False
+    try:
+        said = text(fields(message.params).get("level"))
+    except Malformed:
+        return False
+    return said not in _RANKS or _RANKS[said] >= _RANKS[level]
+
+
+def _level_of(call: Call) -> str | None:
+    level = text(call.meta.get(META_LOG_LEVEL))
+    return level if level in _RANKS else None
 
 
 async def ignore(message: Message, data: bytes) -> None:

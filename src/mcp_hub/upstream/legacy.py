@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Final, final
 
@@ -33,15 +33,15 @@ from mcp_hub.upstream.dialect import (
     can_log,
     ignore,
     introduced,
+    level_to_set,
     may_ask,
     opening_params,
     request_params,
     restored,
-    wants_logs,
+    wants_log,
 )
 from mcp_hub.upstream.single_flight import SingleFlight
 from mcp_hub.wire.eras import (
-    META_LOG_LEVEL,
     Client,
 )
 from mcp_hub.wire.jsonrpc import (
@@ -51,7 +51,6 @@ from mcp_hub.wire.jsonrpc import (
     notification,
     request,
     response,
-    text,
 )
 
 IDLE: Final = 300.0
@@ -79,6 +78,7 @@ class Session:
     held: float = 0.0
     may_ask: frozenset[str] = frozenset()
     log_level: str | None = None
+    levelling: asyncio.Lock = field(default_factory=asyncio.Lock)
     busy: int = 0
 
     def in_use(self, now: float) -> bool:
@@ -232,7 +232,7 @@ class LegacyWire:
             elif message.method in NOTICES:
                 if self._heard is not None:
                     self._heard(message)
-            elif message.method != "notifications/message" or wants_logs(call):
+            elif message.method != "notifications/message" or wants_log(call, message):
                 await call.emit(data)
 
         body = request(number, call.method, params)
@@ -265,12 +265,14 @@ class LegacyWire:
         return await read_answer(name, response, number, limits, on_message)
 
     async def _set_level(self, session: Session, call: Call) -> None:
-        level = call.log_level or text(call.meta.get(META_LOG_LEVEL))
-        if level is None or level == session.log_level or not session.can_log:
+        if not session.can_log or level_to_set(call, session.log_level) is None:
             return
-        number = next(self._numbers)
-        await self._ask(session, number, request(number, "logging/setLevel", {"level": level}), ignore)
-        session.log_level = level
+        async with session.levelling:
+            level = level_to_set(call, session.log_level)
+            if level is not None:
+                number = next(self._numbers)
+                await self._ask(session, number, request(number, "logging/setLevel", {"level": level}), ignore)
+                session.log_level = level
 
     def _cancel(self, session: Session, number: int) -> None:
         # 2025-11-25, basic/utilities/cancellation: hanging up is not cancelling. Told by a task of its own, since the

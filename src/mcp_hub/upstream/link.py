@@ -19,7 +19,7 @@ from mcp_hub.errors import BrokeProtocol, TimedOut, Unreachable, UpstreamError
 from mcp_hub.upstream.answer import checked
 from mcp_hub.upstream.call import ACKNOWLEDGED, NOTICES, PROGRESS, Call
 from mcp_hub.upstream.channel import Limits
-from mcp_hub.upstream.dialect import CANNOT_ASK, asked_of, restored, wants_logs
+from mcp_hub.upstream.dialect import CANNOT_ASK, asked_of, restored, wants_log
 from mcp_hub.upstream.duplex import Duplex
 from mcp_hub.wire.eras import Era
 from mcp_hub.wire.jsonrpc import (
@@ -336,7 +336,7 @@ async def _emit(call: Call | None, message: Message, data: bytes, token: Raw | N
         if token is not None:
             await call.emit(restored(message, token))
     elif message.method == LOG_MESSAGE:
-        if wants_logs(call):
+        if wants_log(call, message):
             await call.emit(data)
     else:
         await call.emit(data)

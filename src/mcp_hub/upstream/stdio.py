@@ -21,7 +21,7 @@ from mcp_hub.upstream.answer import NotModern
 from mcp_hub.upstream.call import CHANGES, PROGRESS_TOKEN, Call, Owner, task_seconds
 from mcp_hub.upstream.carrier import CATALOG_OWNER, Ear, NoStream, Overheard, Told, Way
 from mcp_hub.upstream.channel import Limits
-from mcp_hub.upstream.dialect import can_log, introduced, may_ask, opening_params, request_params
+from mcp_hub.upstream.dialect import can_log, introduced, level_to_set, may_ask, opening_params, request_params
 from mcp_hub.upstream.legacy import IDLE, MOST
 from mcp_hub.upstream.link import Link, LinkOver
 from mcp_hub.upstream.mailbox import Mailbox
@@ -31,8 +31,8 @@ from mcp_hub.upstream.process import Child, Command, start
 from mcp_hub.upstream.restarts import Restarts
 from mcp_hub.upstream.single_flight import SingleFlight
 from mcp_hub.upstream.wires import LISTEN
-from mcp_hub.wire.eras import META_LOG_LEVEL, META_SUBSCRIPTION, Client, Era
-from mcp_hub.wire.jsonrpc import Fields, Json, Malformed, Message, Reply, encode, fields, notification, text, value
+from mcp_hub.wire.eras import META_SUBSCRIPTION, Client, Era
+from mcp_hub.wire.jsonrpc import Fields, Json, Malformed, Message, Reply, encode, fields, notification, value
 
 DISCOVERY: Final = 5.0
 """Seconds a process may take to answer `server/discover`, which old ones may not answer at all."""
@@ -55,6 +55,7 @@ class _Served:
     used: float
     opened: Json | None = None
     log_level: str | None = None
+    levelling: asyncio.Lock = field(default_factory=asyncio.Lock)
     busy: int = 0
     held: float = 0.0
     session: Mailbox | None = None
@@ -241,12 +242,14 @@ class Processes:
             served.used = self._clock()
 
     async def _set_level(self, served: _Served, call: Call) -> None:
-        level = call.log_level or text(call.meta.get(META_LOG_LEVEL))
-        if level is None or level == served.log_level or not can_log(served.opened or {}):
+        if level_to_set(call, served.log_level) is None or not can_log(served.opened or {}):
             return
-        params: Fields = {"level": Raw(encode(level))}
-        await served.link.ask("logging/setLevel", lambda _: (params, None), wait=self._limits.first_byte)
-        served.log_level = level
+        async with served.levelling:
+            level = level_to_set(call, served.log_level)
+            if level is not None:
+                params: Fields = {"level": Raw(encode(level))}
+                await served.link.ask("logging/setLevel", lambda _: (params, None), wait=self._limits.first_byte)
+                served.log_level = level
 
     # Processes
 

@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import httpx2
 import mcp_types as types
 from mcp import Client, ClientSession
-from mcp.client.extension import advertise
+from mcp.client.extension import ClientExtension, ResultClaim
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
@@ -64,6 +64,32 @@ class Plain(types.Request[dict[str, Any], str]):
     """A request with whatever params."""
 
 
+class OfTask(types.Request[dict[str, Any], str]):
+    """A request about a task, whose id stands in a header too."""
+
+    name_param = "taskId"
+
+
+class Made(types.Result):
+    """What answers a call that has become a task, in the modern era."""
+
+    result_type: Literal["task"] = "task"
+    task_id: str
+
+
+class Tasking(ClientExtension):
+    """A client that can do with tasks, and looks after them itself."""
+
+    identifier = "io.modelcontextprotocol/tasks"
+
+    def claims(self) -> Sequence[ResultClaim[Any]]:
+        return [ResultClaim(result_type="task", model=Made, resolve=_never)]
+
+
+async def _never(made: Made, _: Any) -> types.CallToolResult:
+    raise AssertionError(f"{made} was to be looked after by the caller")
+
+
 @dataclass
 class Heard:
     """What reached one client besides results, in the order in which it came."""
@@ -113,12 +139,20 @@ class Caller:
 
     async def whole(self, method: str, **params: Any) -> dict[str, Any]:
         """The result of any request, with members that the SDK does not know."""
-        return (await self.session.send_request(Plain(method=method, params=params), Whole)).all
+        request = (OfTask if method.startswith("tasks/") else Plain)(method=method, params=params)
+        return (await self.session.send_request(request, Whole)).all
 
-    async def refused(self, method: str, of: type[Plain] = Plain, **params: Any) -> MCPError:
-        """The error that answers a request, which is one of the class `of`."""
+    async def unjudged(self, method: str, **params: Any) -> dict[str, Any]:
+        """The same for results that the SDK would refuse: it knows no tasks of the legacy era."""
+        data: dict[str, Any] = {"method": method, "params": params}
+        options: dict[str, Any] = {}
+        self.session._stamp(data, options)
+        return await self.session._dispatcher.send_raw_request(method, params, options)
+
+    async def refused(self, method: str, **params: Any) -> MCPError:
+        """The error that answers a request."""
         try:
-            result = await self.session.send_request(of(method=method, params=params), Whole)
+            result = await self.whole(method, **params)
         except MCPError as error:
             return error
         raise AssertionError(f"{method} was answered with {result}")
@@ -210,12 +244,12 @@ async def connected(
     owner: str,
     *,
     silent: bool = False,
-    tasks: bool = False,
+    tasking: bool = False,
     log_level: types.LoggingLevel | None = None,
 ) -> AsyncIterator[Caller]:
     """A client of this kind at the hub whose address is `base`, which takes it for `owner`'s.
 
-    One that is `silent` answers no questions; with `tasks` a modern one says that it knows tasks. `log_level` is what a
+    One that is `silent` answers no questions; a modern one that is `tasking` can do with tasks. `log_level` is what a
     modern client asks to be logged; legacy ones say so by themselves.
     """
     caller = Caller(kind, mark)
@@ -232,9 +266,15 @@ async def connected(
             transport = streamable_http_client(f"{base}/mcp", http_client=await stack.enter_async_context(http))
         if kind is Kind.MODERN:
             tools = types.SamplingCapability(tools=types.SamplingToolsCapability())
-            usual["extensions"] = [advertise("io.modelcontextprotocol/tasks")] if tasks else []
             caller.client = await stack.enter_async_context(
-                Client(transport, cache=None, log_level=log_level, sampling_capabilities=tools, **usual)
+                Client(
+                    transport,
+                    cache=None,
+                    log_level=log_level,
+                    sampling_capabilities=tools,
+                    extensions=[Tasking()] if tasking else None,
+                    **usual,
+                )
             )
         else:
             read, write = await stack.enter_async_context(transport)

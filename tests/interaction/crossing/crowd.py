@@ -31,7 +31,7 @@ class Crowd:
     async def of(self, kind: Kind, **options: Any) -> tuple[Caller, ...]:
         """The group of this kind, under marks that nobody had before; `options` are those of `connected`."""
         if kind is not Kind.MODERN:
-            options.pop("log_level", None)  # said by each session itself
+            options = {key: each for key, each in options.items() if key == "silent"}  # the rest is modern clients'
         key = (kind, *sorted(options.items()))
         if key not in self._groups:
             came: asyncio.Future[tuple[Caller, ...]] = asyncio.get_running_loop().create_future()

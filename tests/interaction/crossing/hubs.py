@@ -36,7 +36,8 @@ class Upstream(StrEnum):
 MODERN_UPSTREAMS = frozenset({Upstream.MODERN, Upstream.STDIO})
 LEGACY_UPSTREAMS = frozenset(Upstream) - MODERN_UPSTREAMS
 OVER_HTTP = frozenset({Upstream.MODERN, Upstream.LEGACY})
-PIPES = frozenset(Upstream) - OVER_HTTP
+ONE_STREAM = frozenset({Upstream.STDIO, Upstream.OLD_STDIO})
+"""Where all that an upstream says comes on one stream, whatever it belongs to."""
 ERAS = {each: "modern" if each in MODERN_UPSTREAMS else "legacy" for each in Upstream}
 
 

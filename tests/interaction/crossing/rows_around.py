@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from interaction.crossing.clients import Caller, Kind
-from interaction.crossing.hubs import PIPES
+from interaction.crossing.hubs import ONE_STREAM
 from interaction.crossing.rows import Cell, No, row
 
 NOBODYS = (
-    "A program on pipes does not say to which call a log message or a question belongs. While several calls of one"
-    " principal are under way in it, the hub gives it to none of them."
+    "On standard streams and over HTTP+SSE, a log message or a question does not say to which call it belongs. While"
+    " several calls of one user are under way there, the hub gives it to none of them."
 )
 LOGGED = ("debug", "info", "warning", "error")
 
@@ -34,16 +34,15 @@ async def progress(cell: Cell) -> None:
     await cell.each(one)
 
 
-async def _logged(cell: Cell, caller: Caller, least: str) -> None:
+async def _logged(cell: Cell, caller: Caller) -> None:
     assert await caller.says(cell.tool("logs")) == f"logged, {caller.mark}"
-    expected = LOGGED[LOGGED.index(least) :]
-    assert caller.heard.logs == [(level, f"{caller.mark} {level}") for level in expected]
+    assert caller.heard.logs == [(level, f"{caller.mark} {level}") for level in LOGGED]
 
 
 async def _logs(cell: Cell, caller: Caller) -> None:
     if caller.kind is not Kind.MODERN:
         await caller.session.set_logging_level("debug")
-    await _logged(cell, caller, "debug")
+    await _logged(cell, caller)
 
 
 @row("log messages of a call", log_level="debug")
@@ -60,7 +59,7 @@ async def _lost(cell: Cell) -> None:
 
 @row(
     "log messages of several calls at once",
-    No(NOBODYS, _lost, clients={Kind.MODERN}, upstreams=PIPES),
+    No(NOBODYS, _lost, clients={Kind.MODERN}, upstreams=ONE_STREAM),
     log_level="debug",
 )
 async def logs_at_once(cell: Cell) -> None:
@@ -69,20 +68,25 @@ async def logs_at_once(cell: Cell) -> None:
         await _logs(cell, cell.callers[0])
 
 
-@row("log level", log_level="warning")
+@row("log level")
 async def log_level(cell: Cell) -> None:
-    """Each caller's own: by `logging/setLevel`, or on each request in revision 2026-07-28."""
-    first, other, _ = cell.callers
-    least = {first.mark: "error", other.mark: "info"}
+    """Each client's own: by `logging/setLevel`, or on each request in revision 2026-07-28."""
 
-    async def one(caller: Caller) -> None:
+    async def one(caller: Caller, least: str) -> None:
+        arguments, meta = {"text": caller.mark}, None
         if caller.kind is Kind.MODERN:
-            await _logged(cell, caller, "warning")
-            return
-        await caller.session.set_logging_level(least[caller.mark])
-        await _logged(cell, caller, least[caller.mark])
+            meta = {"io.modelcontextprotocol/logLevel": least}
+        else:
+            await caller.session.set_logging_level(least)
+        del caller.heard.logs[:]
+        await caller.client.call_tool(cell.tool("logs"), arguments, meta=meta)
+        expected = LOGGED[LOGGED.index(least) :]
+        assert caller.heard.logs == [(level, f"{caller.mark} {level}") for level in expected]
 
-    await asyncio.gather(one(first), one(other))
+    shared = cell.upstream in ONE_STREAM and cell.callers[0].kind is Kind.MODERN
+    callers = cell.callers[:2] if shared else cell.callers
+    await asyncio.gather(*(one(caller, least) for caller, least in zip(callers, LOGGED[1:], strict=False)))
+    await asyncio.gather(*(one(caller, "debug") for caller in callers))
 
 
 @asynccontextmanager

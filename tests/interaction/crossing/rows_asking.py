@@ -7,12 +7,20 @@ from typing import Any
 from mcp_types.jsonrpc import METHOD_NOT_FOUND, MISSING_REQUIRED_CLIENT_CAPABILITY
 
 from interaction.crossing.clients import Caller, Kind
-from interaction.crossing.hubs import LEGACY_UPSTREAMS, PIPES
+from interaction.crossing.hubs import LEGACY_UPSTREAMS, MODERN_UPSTREAMS, ONE_STREAM
 from interaction.crossing.rows import Cell, No, row
 from interaction.crossing.rows_around import NOBODYS, waiting
 
+ONLY_RESULTS = "Servers of revision 2026-07-28 ask in results only."
+NO_STREAM = (
+    "Over Streamable HTTP such a question comes on a stream beside all calls, which the hub opens for itself, not for"
+    " each of its clients. The server gets no answer."
+)
+ROOTS_WHEN_ASKED = (
+    "Not passed on, and no upstream is told that it would be. Upstreams get the roots of the moment whenever they ask."
+)
 OLD = {Kind.FIRST_HTTP}
-OLD_PIPES = PIPES & LEGACY_UPSTREAMS
+OLD_STREAM = ONE_STREAM & LEGACY_UPSTREAMS
 NO_ELICITATION = "Revision 2025-03-26 has no elicitation, so the upstream is told that this client cannot be asked."
 NO_TOOLS = "Revision 2025-03-26 has no tools in sampling, so the upstream is told that this client cannot be asked."
 
@@ -121,12 +129,54 @@ async def _not_told_apart(cell: Cell) -> None:
         assert refused.error.code == METHOD_NOT_FOUND
 
 
-@row("questions of several calls at once", No(NOBODYS, _not_told_apart, clients={Kind.MODERN}, upstreams=OLD_PIPES))
+@row("questions of several calls at once", No(NOBODYS, _not_told_apart, clients={Kind.MODERN}, upstreams=OLD_STREAM))
 async def asked_at_once(cell: Cell) -> None:
     """The same while one user makes several calls from several clients: each client is asked what its own call asks."""
     async with waiting(cell, cell.callers[2]):
         answer = json.loads(await cell.callers[0].says(cell.tool("asks_roots")))
         assert answer["roots"] == [{"uri": f"file:///home/{cell.callers[0].mark}", "name": cell.callers[0].mark}]
+
+
+async def _unheard(cell: Cell) -> None:
+    async def one(caller: Caller) -> None:
+        named = {"name": cell.tool("asks_beside"), "arguments": {"text": caller.mark}}
+        assert (await caller.refused("tools/call", **named)).error.code != METHOD_NOT_FOUND
+        assert caller.heard.asked == []
+
+    await cell.principals(one)
+
+
+@row(
+    "questions without a call",
+    No(ONLY_RESULTS, _unheard, upstreams=MODERN_UPSTREAMS),
+    No(NO_STREAM, _unheard, upstreams=LEGACY_UPSTREAMS - ONE_STREAM),
+)
+async def asked_beside(cell: Cell) -> None:
+    """A server that does not say for which call it asks: its client is asked while a call of it is under way."""
+
+    async def one(caller: Caller) -> None:
+        assert await caller.says(cell.tool("asks_beside")) == f"{caller.mark}, {caller.mark}"
+
+    await cell.principals(one)
+
+
+async def _not_passed_on(cell: Cell) -> None:
+    async def one(caller: Caller) -> None:
+        await caller.session.send_roots_list_changed()
+        assert await caller.says(cell.tool("hears_roots")) == f"0, {caller.mark}"
+
+    await cell.each(one)
+
+
+@row("changed roots", No(ROOTS_WHEN_ASKED, _not_passed_on))
+async def roots_changed(cell: Cell) -> None:
+    """That the roots of a client have changed."""
+
+    async def one(caller: Caller) -> None:
+        await caller.session.send_roots_list_changed()
+        assert await caller.says(cell.tool("hears_roots")) == f"1, {caller.mark}"
+
+    await cell.each(one)
 
 
 @row("capabilities of the client", silent=True)
@@ -136,6 +186,6 @@ async def capabilities(cell: Cell) -> None:
 
 
 ROWS = (
-    elicitation_form, elicitation_url, elicitation_in_prompt, sampling, sampling_tools, roots, asked_at_once,
-    capabilities,
+    elicitation_form, elicitation_url, elicitation_in_prompt, sampling, sampling_tools, roots, roots_changed,
+    asked_at_once, asked_beside, capabilities,
 )  # fmt: skip

@@ -259,7 +259,7 @@ async def ping(cell: Cell) -> None:
     await cell.each(one)
 
 
-NO_PING_UP = "Servers of revision 2026-07-28 ask nothing outside of results."
+NO_PING_UP = "Servers of revision 2026-07-28 have no `ping`."
 
 
 async def _cannot_ping(cell: Cell) -> None:

@@ -15,7 +15,7 @@ from rig.parts import ALICE, BOB, LEGACY_CLIENT, Stream, ask, modern_meta
 
 pytestmark = pytest.mark.promise("A5")
 CAPABILITIES = Raw(b'{"elicitation":{"form":{}},"sampling":{},"roots":{"listChanged":true},"extensions":{"x":{}}}')
-TOLD = {"elicitation": {"form": {}}, "sampling": {}, "roots": {"listChanged": True}}
+TOLD = {"elicitation": {"form": {}}, "sampling": {}, "roots": {}}
 MODERN = Client(Era.MODERN, "2026-07-28", CAPABILITIES)
 LEGACY = Client(Era.LEGACY, "2025-11-25", CAPABILITIES)
 ELICIT = {"method": "elicitation/create", "params": {"message": "who?", "future": 2**70}}

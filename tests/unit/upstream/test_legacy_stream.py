@@ -149,11 +149,23 @@ async def test_the_level_is_set_before_the_call_and_only_when_it_changed():
     async with legacy() as fake, wires_to(fake) as wires, asyncio.timeout(5):
         for level in ("info", "info", "debug", None, "debug"):
             await wires.legacy.send(call(log_level=level), NOTHING)
-        meta = modern_meta(**{META_LOG_LEVEL: "error"})
-        await wires.legacy.send(call(client=MODERN_CLIENT, meta=meta), NOTHING)
-    assert levels(fake) == ["info", "debug", "error"]
+    assert levels(fake) == ["info", "debug"]
     order = [each.method for each in fake.seen if each.method in ("tools/call", "logging/setLevel")]
     assert order[:2] == ["logging/setLevel", "tools/call"]
+
+
+async def test_a_session_that_modern_requests_share_has_the_lowest_of_their_levels():
+    async with legacy() as fake, wires_to(fake) as wires, asyncio.timeout(5):
+
+        async def send(level: str) -> None:
+            meta = modern_meta(**{META_LOG_LEVEL: level})
+            await wires.legacy.send(call(client=MODERN_CLIENT, meta=meta), NOTHING)
+
+        for level in ("error", "info", "warning"):
+            await send(level)
+        assert levels(fake) == ["error", "info"]
+        await asyncio.gather(*(send(level) for level in ("debug", "info", "debug")))
+    assert levels(fake) == ["error", "info", "debug"]
 
 
 async def test_an_upstream_without_logging_is_not_asked_for_a_level():

@@ -17,7 +17,7 @@ from mcp_hub.upstream.probe import probe
 from mcp_hub.upstream.process import Command
 from mcp_hub.upstream.stdio import Processes
 from mcp_hub.upstream.upstream import Upstream
-from mcp_hub.wire.eras import Client, Era
+from mcp_hub.wire.eras import META_LOG_LEVEL, Client, Era
 from mcp_hub.wire.jsonrpc import Reply
 from rig.commands import children, command, descriptors, gone, processes_of
 from rig.fake_upstream import FakeUpstream
@@ -119,17 +119,27 @@ async def test_progress_reaches_its_call_under_its_own_token_and_nobody_else(era
         assert [each["params"] for each in stream.heard] == [{"progressToken": "mine", "progress": n} for n in range(3)]
 
 
-async def test_log_messages_reach_one_call_of_the_client_whose_process_it_is():
+async def test_log_messages_reach_the_one_call_under_way_and_no_other():
     async with processes_of("legacy") as processes:
         alone, first, second = Stream(), Stream(), Stream()
-        await told(processes, "log", emit=alone.emit)
+        usual = {"client": MODERN_CLIENT, "meta": modern_meta(**{META_LOG_LEVEL: "debug"})}
+        await told(processes, "log", emit=alone.emit, **usual)
         assert [each["method"] for each in alone.heard] == ["notifications/message"]
+        waiting = asyncio.ensure_future(told(processes, "wait", emit=first.emit, **usual))
+        await told(processes, "echo")
+        await told(processes, "log", emit=second.emit, **usual)
+        waiting.cancel()
+        assert (first.heard, second.heard) == ([], []), "one user's clients may be several"
+
+
+async def test_log_messages_reach_the_one_client_that_has_made_all_calls_under_way():
+    async with processes_of("legacy") as processes:
+        first, second = Stream(), Stream()
         waiting = asyncio.ensure_future(told(processes, "wait", emit=first.emit))
         await told(processes, "echo")
         await told(processes, "log", emit=second.emit)
         waiting.cancel()
-        assert [each["method"] for each in second.heard] == ["notifications/message"]
-        assert not first.heard
+        assert [each["method"] for each in first.heard + second.heard] == ["notifications/message"]
 
 
 async def test_a_question_reaches_the_client_of_the_call_and_its_answer_the_process():

@@ -32,6 +32,7 @@ class Hearer:
     session: ServerSession
     uris: set[str] = field(default_factory=set)
     level: str = "debug"
+    roots_changed: int = 0
 
 
 @dataclass
@@ -66,6 +67,9 @@ class Hearers:
     async def set_level(self, context: Context, params: types.SetLevelRequestParams) -> types.EmptyResult:
         self.of(context).level = params.level
         return types.EmptyResult()
+
+    async def roots_changed(self, context: Context, _: types.NotificationParams | None) -> None:
+        self.of(context).roots_changed += 1
 
     async def _changed(self, kind: str) -> None:
         await self.bus.publish(EVENTS[kind]())

@@ -23,6 +23,7 @@ from asking import InputNeeded, ask
 from catalog import Catalog
 from eras import OneEra
 from hearers import Context, Hearers, read_news
+from jobs import Jobs
 from mcp.server.context import CallNext, HandlerResult
 from mcp.server.lowlevel.server import NotificationOptions, Server
 from mcp.server.models import InitializationOptions
@@ -35,7 +36,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
-from tasking import Tasks
 from tools import Tools
 
 UNHEARD_OF = {"com.example/later": {"é": [1, None]}}
@@ -91,9 +91,11 @@ def build(hearers: Hearers, way: str) -> Server[Any]:
         on_get_prompt=get_prompt,
         on_completion=catalog.complete,
         on_set_logging_level=hearers.set_level,
+        on_roots_list_changed=hearers.roots_changed,
     )
     server.add_notification_handler("notifications/initialized", types.NotificationParams, hearers.initialized)
-    server.middleware.extend([Tasks(), _from_later])
+    server.middleware.append(_from_later)
+    Jobs().serve(server)
     return server
 
 

@@ -11,10 +11,13 @@ import mcp_types as types
 from asking import ASKS, InputNeeded, ask
 from catalog import APP, is_modern, page
 from hearers import Context, Hearers
+from jobs import TOOL
 from mcp.shared.exceptions import MCPError
 from mcp.shared.message import ServerMessageMetadata
 
 LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
+PATIENCE = 0.5
+"""Seconds that a question waits which nobody may ever hear."""
 LOGGED = ("debug", "info", "warning", "error")
 TEXT: dict[str, Any] = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
 NOTHING: dict[str, Any] = {"type": "object", "properties": {}}
@@ -149,6 +152,19 @@ async def pings(_: Tools, context: Context, params: Params) -> types.CallToolRes
     return text(f"ponged, {given(params)}")
 
 
+async def asks_beside(_: Tools, context: Context, params: Params) -> types.CallToolResult:
+    """Asks without saying for which call, as servers do that leave that out."""
+    if is_modern(context):
+        raise MCPError(types.INTERNAL_ERROR, "This revision has no such questions.")
+    answer = await context.session.send_request(types.ListRootsRequest(), types.ListRootsResult, PATIENCE)
+    return text(f"{answer.roots[0].name}, {given(params)}")
+
+
+async def hears_roots(tools: Tools, context: Context, params: Params) -> types.CallToolResult:
+    changes = 0 if is_modern(context) else tools.hearers.of(context).roots_changed
+    return text(f"{changes}, {given(params)}")
+
+
 async def points(_: Tools, __: Context, params: Params) -> types.CallToolResult:
     uri = f"note://by/{given(params)}/1"
     held = types.TextResourceContents(uri=uri, text=f"1 by {given(params)}")
@@ -177,12 +193,13 @@ OFFERED = _offered(
         (_tool("echo", TEXT, output_schema=TEXT, title="Echo"), echo),
         (_tool("app", TEXT, _meta={"ui": {"resourceUri": APP}, "ui/resourceUri": APP}), echo),
         (_tool("region", REGION), region),
-        (_tool("later", TEXT), echo),
+        (_tool(TOOL, TEXT, execution=types.ToolExecution(task_support="optional")), echo),
         *((_tool(f"asks_{kind}", TEXT), asking(kind)) for kind in ASKS),
         *(
             (_tool(work.__name__, TEXT), work)
             for work in (
-                fails, refuses, knows, counts, logs, waits, begun, cancelled, release, pings, points,
+                fails, refuses, knows, counts, logs, waits, begun, cancelled, release, pings, points, asks_beside,
+                hears_roots,
             )
         ),
     ]
