@@ -26,6 +26,8 @@ _SECRET_START: Final = re.compile(r"sk-|pk-|rk-|gh[a-z]_|github_pat_|glpat-|xox[
 _LONG: Final = 20
 _LISTS: Final = (("mcpServers",), ("servers",), ("mcp", "servers"), ("context_servers",), ("amp.mcpServers",))
 """Where clients keep their servers; the last two are Zed's and Amp's."""
+_REMARK: Final = re.compile(r"\A\s*#[^\r\n]*")
+"""A line above the list that says where it belongs, as a shell would write it."""
 
 
 class NotAServerList(ValueError):
@@ -116,7 +118,7 @@ def _servers(text: str) -> Mapping[str, Any]:
 
 def _whole(text: str) -> str:
     """Plain JSON. Pages of servers often show only the member that is to be pasted, without the braces around it."""
-    bare = plain(text)
+    bare = plain(_REMARK.sub("", text))
     return plain(f"{{{bare}}}") if bare.lstrip().startswith('"') else bare
 
 

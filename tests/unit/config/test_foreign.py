@@ -42,6 +42,11 @@ def test_a_list_is_read_without_the_braces_around_it_as_pages_show_it(end):
     assert (server.name, server.command) == ("a", ["uvx", "b"])
 
 
+def test_a_line_above_the_list_may_say_where_it_belongs():
+    (server,) = read_servers('# Add this to claude_desktop_config.json\n"mcpServers": {"a": {"command": "uvx"}}')
+    assert server.command == ["uvx"]
+
+
 def test_a_command_in_an_object_of_its_own_is_one():
     server = one({"command": {"path": "npx", "args": ["-y", "a"], "env": {"KEY": SECRET}}, "settings": {}})
     assert (server.command, server.env) == (["npx", "-y", "a"], {"KEY": "${A_KEY}"})
