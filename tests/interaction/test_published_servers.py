@@ -3,10 +3,7 @@
 Spoken to in plain HTTP, so that nothing between the two answers can hide a difference.
 """
 
-import http.server
-import json
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -17,7 +14,7 @@ import pytest
 import node_tools
 import processes
 import python1_tools
-from interaction import plans
+from interaction import plans, published
 from interaction.whole_hub import Client, Json, Session, answer, events
 
 pytestmark = pytest.mark.promise("F2")
@@ -26,38 +23,12 @@ ERAS = {"python-1x": "legacy", "typescript-2x": "modern", "context7": "modern", 
 """The newest era that each of them speaks."""
 
 
-class Library(http.server.BaseHTTPRequestHandler):
-    """What the Context7 server asks on the internet, answered here."""
-
-    def do_GET(self) -> None:
-        found = {"id": "/tools/abacus", "title": "Abacus", "description": "Counts, ¡sí!", "totalSnippets": 3}
-        searching = self.path.startswith("/v2/libs/search?")
-        body = json.dumps({"results": [found]}) if searching else "### Counting\n\nMove the beads."
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json" if searching else "text/plain")
-        self.end_headers()
-        self.wfile.write(body.encode())
-
-    def log_message(self, *said: object) -> None:
-        del said
-
-
-@contextmanager
-def _library() -> Iterator[str]:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Library) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
-
-
 @contextmanager
 def _context7() -> Iterator[str]:
     program = node_tools.MODULES / "@upstash" / "context7-mcp" / "dist" / "index.js"
     command = [node_tools.install(), program, "--transport", "http", "--port", str(processes.free_port())]
     announcement = re.compile(r"running on HTTP at (http://localhost:\d+/mcp)")
-    with _library() as library:
+    with published.library() as library:
         env = {"CONTEXT7_API_URL": library, "OTEL_SDK_DISABLED": "true", "HTTP_PROXY": "", "http_proxy": ""}
         with processes.running(command, env=env, announcement=announcement) as started:
             yield started.url.replace("localhost", "127.0.0.1")

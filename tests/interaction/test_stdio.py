@@ -1,14 +1,11 @@
-"""Local commands behind a whole hub: published servers, what they are given, and what is left of them."""
+"""Local commands behind a whole hub: what they are given, and what is left of them."""
 
-import asyncio
 import json
 import os
 from pathlib import Path
 
 import pytest
 
-import node_tools
-import python1_tools
 from interaction.whole_hub import Client, killed, said, serving
 from rig.commands import gone, is_alive, words
 
@@ -23,30 +20,6 @@ def configured(**commands: list[str | Path]) -> str:
 
 async def where(client: Client, upstream: str = "small") -> int:
     return json.loads(said(await client.call(f"{upstream}__where")))["pid"]
-
-
-@pytest.fixture(scope="module")
-def scripts() -> Path:
-    """Where the published servers' commands are."""
-    return python1_tools.install(python1_tools.PUBLISHED).parent
-
-
-async def test_published_servers_are_used_by_clients_of_both_eras(tmp_path, scripts):
-    everything = [node_tools.install(), node_tools.EVERYTHING, "stdio"]
-    servers = {name: [scripts / f"mcp-server-{name}"] for name in ("time", "git", "fetch")}
-    async with (
-        serving(configured(everything=everything, **servers), tmp_path) as hub,
-        Client(hub.url) as client,
-        asyncio.timeout(60),
-    ):
-        names = set(await client.names())
-        assert {"time__get_current_time", "git__git_status", "fetch__fetch", "everything__echo"} <= names
-        session = await client.open()
-        for asking in (client, session):
-            assert "Echo: hello" in said(await asking.call("everything__echo", message="hello"))
-            assert "datetime" in said(await asking.call("time__get_current_time", timezone="UTC"))
-        eras = {name: each["era"] for name, each in (await client.status()).items()}
-        assert eras == {"everything": "legacy", "time": "modern", "git": "modern", "fetch": "modern"}
 
 
 @pytest.mark.promise("T63")

@@ -40,20 +40,25 @@ async def processes_of(*said: str, **more: Any) -> AsyncIterator[Processes]:
             await processes.aclose()
 
 
-def children() -> list[int]:
+def children(of: int | None = None) -> list[int]:
     """The processes of which this one is the parent, the dead ones that nobody has collected among them."""
     found: list[int] = []
     for entry in Path("/proc").iterdir():
         with suppress(OSError, ValueError):
             stat = (entry / "stat").read_text()
-            if int(stat.rpartition(")")[2].split()[1]) == os.getpid():
+            if int(stat.rpartition(")")[2].split()[1]) == (of or os.getpid()):
                 found.append(int(entry.name))
     return found
 
 
-def descriptors() -> int:
-    """How many descriptors this process has open."""
-    return len(os.listdir("/proc/self/fd"))
+def descendants(pid: int) -> list[int]:
+    """The children of a process, and theirs."""
+    return [each for child in children(pid) for each in (child, *descendants(child))]
+
+
+def descriptors(pid: int | None = None) -> int:
+    """How many descriptors a process has open; this one if none is given."""
+    return len(os.listdir(f"/proc/{pid or 'self'}/fd"))
 
 
 def is_alive(pid: int) -> bool:

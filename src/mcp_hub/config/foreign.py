@@ -1,4 +1,4 @@
-"""Server lists of MCP clients: `mcpServers`, and `servers` of VS Code, with what is secret in them taken out.
+"""Server lists of MCP clients: `mcpServers`, `servers` of VS Code and others, with what is secret in them taken out.
 
 Rule: a literal that may be a secret never comes out of here; its place takes a variable, and the variable is listed.
 """
@@ -24,6 +24,10 @@ _SCHEME: Final = re.compile(r"(Bearer|Basic|Token|ApiKey|Api-Key) +(.+)", re.IGN
 _SECRET_KEY: Final = re.compile(r"key|token|secret|auth|pass|pwd|sig|cred|session|code", re.IGNORECASE)
 _SECRET_START: Final = re.compile(r"sk-|pk-|rk-|gh[a-z]_|github_pat_|glpat-|xox[a-z]-|AKIA|eyJ|Bearer |Basic ")
 _LONG: Final = 20
+_LISTS: Final = (("mcpServers",), ("servers",), ("mcp", "servers"), ("context_servers",), ("amp.mcpServers",))
+"""Where clients keep their servers; the last two are Zed's and Amp's."""
+_REMARK: Final = re.compile(r"\A\s*#[^\r\n]*")
+"""A line above the list that says where it belongs, as a shell would write it."""
 
 
 class NotAServerList(ValueError):
@@ -90,27 +94,42 @@ def read_servers(text: str) -> list[Foreign]:
         name = _free(slug(title) or "server", names)
         names.add(name)
         server = Foreign(name, _plain_text(title), variables=Variables(variables))
-        _fill(server, cast("Json", entry) if isinstance(entry, dict) else {})
+        _fill(server, _flat(cast("Json", entry)) if isinstance(entry, dict) else {})
         found.append(server)
     return found
 
 
 def _servers(text: str) -> Mapping[str, Any]:
     try:
-        data: Any = json.loads(plain(text))
+        data: Any = json.loads(_whole(text))
     except json.JSONDecodeError as error:
         raise NotAServerList(f"this is not JSON, from line {error.lineno}, column {error.colno} on") from None
     except (RecursionError, ValueError):
         raise NotAServerList(
             "this JSON cannot be read: it is nested too deeply or holds a number that is too long"
         ) from None
-    for path in (("mcpServers",), ("servers",), ("mcp", "servers")):
+    for path in _LISTS:
         found = data
         for key in path:
             found = cast("Json", found).get(key) if isinstance(found, dict) else None
         if isinstance(found, dict):
             return cast("Json", found)
     raise NotAServerList("there is neither 'mcpServers' nor 'servers' in it")
+
+
+def _whole(text: str) -> str:
+    """Plain JSON. Pages of servers often show only the member that is to be pasted, without the braces around it."""
+    bare = plain(_REMARK.sub("", text))
+    return plain(f"{{{bare}}}") if bare.lstrip().startswith('"') else bare
+
+
+def _flat(entry: Json) -> Json:
+    """A server's entry whose command is a word: Zed used to put the word and all that belongs to it into an object."""
+    inner = entry.get("command")
+    if not isinstance(inner, dict):
+        return entry
+    inner = cast("Json", inner)
+    return {**entry, **inner, "command": inner.get("path")}
 
 
 def _free(name: str, taken: set[str]) -> str:

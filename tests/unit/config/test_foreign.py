@@ -27,11 +27,29 @@ def one(entry, name="a"):
         {"mcp": {"servers": {"a": {"url": "https://a.example/mcp"}}}},
         {"mcpServers": {"a": {"serverUrl": "https://a.example/mcp"}}},
         {"mcpServers": {"a": {"httpUrl": "https://a.example/mcp"}}},
+        {"context_servers": {"a": {"url": "https://a.example/mcp"}}},
+        {"amp.mcpServers": {"a": {"url": "https://a.example/mcp"}}},
     ],
 )
 def test_the_lists_of_the_known_clients_are_read(document):
     (server,) = read_servers(json.dumps(document))
     assert (server.name, server.url, server.left_out) == ("a", "https://a.example/mcp", "")
+
+
+@pytest.mark.parametrize("end", ["", ",", " // and so on"])
+def test_a_list_is_read_without_the_braces_around_it_as_pages_show_it(end):
+    (server,) = read_servers('\ufeff\n  "mcpServers": {"a": {"command": "uvx", "args": ["b"]}}' + end)
+    assert (server.name, server.command) == ("a", ["uvx", "b"])
+
+
+def test_a_line_above_the_list_may_say_where_it_belongs():
+    (server,) = read_servers('# Add this to claude_desktop_config.json\n"mcpServers": {"a": {"command": "uvx"}}')
+    assert server.command == ["uvx"]
+
+
+def test_a_command_in_an_object_of_its_own_is_one():
+    server = one({"command": {"path": "npx", "args": ["-y", "a"], "env": {"KEY": SECRET}}, "settings": {}})
+    assert (server.command, server.env) == (["npx", "-y", "a"], {"KEY": "${A_KEY}"})
 
 
 @pytest.mark.parametrize(
@@ -41,6 +59,8 @@ def test_the_lists_of_the_known_clients_are_read(document):
         ('{"a": \n canary}', "this is not JSON, from line 2, column 2 on"),
         ("[" * 100_000, "this JSON cannot be read"),
         ("9" * 10_000, "this JSON cannot be read"),
+        ('"canary"', "this is not JSON, from line 1"),
+        ('"a": {}', "there is neither 'mcpServers' nor 'servers' in it"),
         ("[]", "there is neither 'mcpServers' nor 'servers' in it"),
         ('{"mcpServers": ["canary"]}', "there is neither 'mcpServers' nor 'servers' in it"),
         ('{"mcp": "canary"}', "there is neither 'mcpServers' nor 'servers' in it"),
