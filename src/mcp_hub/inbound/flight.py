@@ -89,7 +89,9 @@ class Flight:
     """Belongs to the task that made it. `end` may be called from anywhere on the loop, any number of times.
 
     `keep_alive` is awaited when an answer has been awaited for another `Timing.keep_alive` seconds.
-    `hang_up_ends` says that closing the response is how this request is cancelled.
+    `hang_up_ends` says that closing the response is how this request is cancelled, `hung_up` that its client has done
+    so, as far as was noticed. `outlives` waits until nobody can want the answer any more, given the seconds of grace;
+    without it, that is when they have passed.
     """
 
     __slots__ = (
@@ -103,6 +105,8 @@ class Flight:
         "_timer",
         "ended",
         "hang_up_ends",
+        "hung_up",
+        "outlives",
         "timing",
     )
 
@@ -110,6 +114,8 @@ class Flight:
         self.timing = timing
         self.ended: Ended | None = None
         self.hang_up_ends = False
+        self.hung_up = False
+        self.outlives: Callable[[float], Awaitable[None]] | None = None
         self._task = asyncio.current_task(patrol.watch(self))
         self._receive = receive
         self._keep_alive = keep_alive
@@ -144,6 +150,7 @@ class Flight:
             self._disarm()
         else:
             self._patrol.leave(self)
+        self.outlives = None
         del self._keep_alive  # a method of the owner's: kept, it would leave a cycle behind for every request
         if self._companion is not None:
             self._companion.cancel()
@@ -175,9 +182,10 @@ class Flight:
         with suppress(OSError):  # how a server may say that the client has gone
             while not await self._hung_up():
                 await keep_alive()
+        self.hung_up = True
         if not self.hang_up_ends:
-            # Hanging up is no cancelling in that era, but nobody can fetch the answer later either.
-            await asyncio.sleep(self.timing.grace)
+            # Hanging up is no cancelling in that era, and the answer may still be fetched, if its stream has begun.
+            await (self.outlives or asyncio.sleep)(self.timing.grace)
         self.end(Ended.HUNG_UP)
 
     async def _hung_up(self) -> bool:
