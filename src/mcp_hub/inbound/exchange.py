@@ -106,6 +106,11 @@ class Exchange:
         await self._stream.put(message)
         return True
 
+    def keep_on(self, shelf: Shelf) -> None:
+        """Let a stream that the response becomes be kept there."""
+        self.shelf = shelf
+        self.flight.early = shelf.primes
+
     async def pause(self, retry: int | None) -> None:
         """Close the response for a while, if its client knows that it is to come back for the rest of the stream.
 

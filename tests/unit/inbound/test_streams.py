@@ -94,6 +94,20 @@ async def test_modern_streams_cannot_be_resumed_and_carry_no_ids():
     assert b"id: " not in response.body
 
 
+async def test_a_call_that_takes_long_can_soon_be_resumed_although_it_says_nothing():
+    hub = Hub(timing=Timing(late=0, early=0.01))
+    how = {"name": "e", "arguments": {"wait": True}}
+    old = hub.begin_legacy(await hub.open("2025-06-18"), "tools/call", how)
+    session = await hub.open()
+    call = hub.begin_legacy(session, "tools/call", how)
+    await call.until(b"retry")
+    assert not old.started.is_set(), "it would gain nothing"
+    call.hung_up.set()
+    hub.road.release.set()
+    await asyncio.gather(call.over(), old.over())
+    assert len((await resume(hub, session, ids(call)[-1]).response()).events) == 1
+
+
 @pytest.mark.promise("T20", "T16")
 async def test_an_event_id_of_another_session_gives_nothing():
     hub = Hub(timing=SOON)
