@@ -109,7 +109,7 @@ def _report(
     through: Mapping[str, Scenario] | None,
     complaints: list[str],
 ) -> bool:
-    section = revision if era == "both" else f"{revision} over {era}"
+    section = f"{revision} over {era}"
     expected = _expected(revision, section)
     asked = suite.requirements(revision)
     print(f"\n{section:<48}{'direct':<22}through the hub")
@@ -126,7 +126,7 @@ def _report(
 
 
 def _expected(revision: str, section: str) -> dict[str, str]:
-    """What may differ in this revision always, and over an upstream of one era in particular; with the reasons."""
+    """What may differ in this revision always, and over an upstream of these eras in particular; with the reasons."""
     sections: dict[str, dict[str, str] | None] = yaml.safe_load(EXPECTED.read_text("utf-8")) or {}
     return {**(sections.get(revision) or {}), **(sections.get(section) or {})}
 

@@ -16,6 +16,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx2
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -506,6 +507,25 @@ async def no_session(place: Place) -> str:
 @shows("No such session; begin a new one with initialize")
 async def old_session(place: Place) -> str:
     return await place.sends("POST", {**JSON, "Mcp-Session-Id": "from-yesterday"}, body("tools/list", {}))
+
+
+async def resumed(place: Place, last: str) -> str:
+    opening = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}}
+    lines = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+    async with httpx2.AsyncClient() as client:
+        opened = await client.post(place.hub, content=body("initialize", opening), headers=lines)
+        named = {**lines, "Mcp-Session-Id": opened.headers["mcp-session-id"], "Last-Event-ID": last}
+        return (await client.get(place.hub, headers=named)).text
+
+
+@shows("The answer is lost: the hub was started again, or kept it as long as it could.")
+async def lost_answer(place: Place) -> str:
+    return await resumed(place, "c.abcdefgh.1.Nw")
+
+
+@shows("Last-Event-ID is not of this hub; open a stream without it")
+async def foreign_event(place: Place) -> str:
+    return await resumed(place, "17")
 
 
 # A command fails

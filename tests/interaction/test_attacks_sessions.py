@@ -143,7 +143,8 @@ async def test_a_stream_stays_with_its_owner_until_its_session_ends(client: Clie
         await client.http.delete(client.url, headers=session.headers)
         async with asyncio.timeout(5):
             rest = await ended
-        assert re.fullmatch(rb"(: keep-alive\n\n)*", rest), "nothing of anybody was ever on it"
+        begun = rb"id: n\.[\w-]{8}\.1\nretry: 3000\ndata: \n\n"
+        assert re.fullmatch(rb"(: keep-alive\n\n|%b)*" % begun, rest), "nothing of anybody was ever on it"
 
 
 # Pages in a browser on this computer

@@ -302,8 +302,9 @@ async def test_line_breaks_in_an_answer_end_no_event(eras: str, era: str, tmp_pa
         assert notice["params"]["data"] == LINES
         assert said(answered["result"]) == LINES
         assert b"\r" not in response.content
-        fields = {line.partition(b":")[0] for line in response.content.split(b"\n")}
-        assert fields <= {b"data", b""}, "not one field but data"
+        lines = response.content.split(b"\n")
+        assert {line.partition(b":")[0] for line in lines} <= {b"data", b"id", b"retry", b""}, "no field but our own"
+        assert {b"id: 7", b"event: x", b"retry: 1"}.isdisjoint(lines)
 
 
 @pytest.mark.promise("T64")

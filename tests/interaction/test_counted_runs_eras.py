@@ -202,7 +202,8 @@ class Stream:
         """The next question, or the answer."""
         async with asyncio.timeout(SECONDS):
             async for line in self.lines:
-                if line.startswith("data:") and "id" in (heard := json.loads(line.removeprefix("data:"))):
+                data = line.removeprefix("data:").strip() if line.startswith("data:") else ""
+                if data and "id" in (heard := json.loads(data)):
                     return heard
         raise AssertionError("the stream ended without an answer")
 

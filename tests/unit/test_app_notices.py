@@ -59,8 +59,8 @@ def post(hub, method, params, number=1, **headers):
 
 
 def messages(stream):
-    blocks = b"".join(stream.chunks).decode().split("\n\n")
-    return [json.loads(block.removeprefix("data: ")) for block in blocks if block.startswith("data: ")]
+    lines = b"".join(stream.chunks).decode().splitlines()
+    return [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: {")]
 
 
 class ModernListener:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from mcp_hub.principal import Principal
-from mcp_hub.upstream.call import AskClient, Emit
+from mcp_hub.upstream.call import AskClient, Emit, Pause
 from mcp_hub.wire.eras import Client
 from mcp_hub.wire.jsonrpc import Fields, Json, Reply
 
@@ -18,7 +18,8 @@ class Ask:
     `session` is the downstream legacy session's id, `None` for modern requests. `emit` may be called any number of
     times before the answer is returned. `ask_client` asks a legacy client on the stream of this request; a modern
     client is asked by its results. `param_headers` are the request's `Mcp-Param-*` headers, lower-case; `None` where
-    requests have no headers, so that nothing has to be repeated in them.
+    requests have no headers, so that nothing has to be repeated in them. `pause` closes the stream of this request for
+    a while, where its client knows how to come back.
     """
 
     caller: Principal
@@ -30,6 +31,7 @@ class Ask:
     session: str | None = None
     ask_client: AskClient | None = None
     param_headers: dict[str, str] | None = field(default_factory=dict[str, str])
+    pause: Pause | None = None
 
 
 @dataclass(frozen=True, slots=True)

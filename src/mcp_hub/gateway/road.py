@@ -185,6 +185,7 @@ class Road:
             repeatable=ask.method in _REPEATABLE,
             wait=LONGEST_RESULT if ask.method == RESULT else None,
             ask_client=ask_client,
+            pause=ask.pause,
         )
 
     def _homeward(self, ask: Ask, route: Route, upstream: Upstream, reply: Reply) -> Reply:

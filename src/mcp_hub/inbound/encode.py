@@ -57,13 +57,18 @@ def as_json(outcome: Outcome, number: Raw | None, era: Era) -> Response:
 
 def as_events(outcome: Outcome, number: Raw | None) -> Sequence[Part]:
     """The last events of a stream that has begun: each answer as an event of its own."""
+    return tuple(encode_event(parts) for parts in as_messages(outcome, number))
+
+
+def as_messages(outcome: Outcome, number: Raw | None) -> Sequence[Sequence[Part]]:
+    """The last messages of a stream that has begun, each in parts."""
     match outcome:
         case Reply(error=None):
-            return (encode_event(_result(outcome, number)),)
+            return (_result(outcome, number),)
         case Reply() | Failure():
-            return (encode_event((as_message(outcome, number),)),)
+            return ((as_message(outcome, number),),)
         case Several():
-            return [encode_event((answer,)) for answer in outcome.answers]
+            return [(answer,) for answer in outcome.answers]
         case Empty() | Written():
             return ()
 

@@ -120,12 +120,14 @@ class Endpoint:
 
     async def _in_session(self, exchange: Exchange, head: Head, caller: Principal, incoming: Incoming) -> Outcome:
         session = await self._legacy.session(head, caller)
+        exchange.keep_on(session.shelf)
         return await self._legacy.post(exchange, session, caller, incoming, exchange.flight.end)
 
     async def _batch(self, exchange: Exchange, head: Head, caller: Principal, body: bytes) -> Outcome:
         if exchange.era is _MODERN:
             raise Refused(INVALID_REQUEST, "This revision knows no batches; send each message by itself", status=400)
         session = await self._legacy.session(head, caller)
+        exchange.keep_on(session.shelf)
         post = partial(self._legacy.post, exchange, session, caller)
         return await serve_batch(post, session.client.revision, body, exchange.flight.end)
 
@@ -138,7 +140,7 @@ class Endpoint:
         session = await self._legacy.session(head, caller)
         if method == "DELETE":
             return await self._legacy.delete(session)
-        return await self._legacy.listen(exchange, session)
+        return await self._legacy.listen(exchange, session, head)
 
 
 def _names_modern(head: Head) -> bool:

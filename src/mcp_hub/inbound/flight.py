@@ -40,8 +40,8 @@ _READING: Final = Phase.READING  # once, since Python 3.11 takes its time to fin
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds: until a request counts as late, to read a body, between keep-alives, of grace for a legacy client that
-    hung up, to get one write taken.
+    """Seconds: until a request counts as late, to read a body, between keep-alives, until the first of them where that
+    lets the client resume the stream, of grace for a legacy client that hung up, to get one write taken.
 
     A request counts as late between once and twice `late` after it began.
     """
@@ -49,6 +49,7 @@ class Timing:
     late: float = 0.05
     read: float = 60.0
     keep_alive: float = 15.0
+    early: float = 1.0
     grace: float = 60.0
     write: float = 30.0
 
@@ -89,7 +90,10 @@ class Flight:
     """Belongs to the task that made it. `end` may be called from anywhere on the loop, any number of times.
 
     `keep_alive` is awaited when an answer has been awaited for another `Timing.keep_alive` seconds.
-    `hang_up_ends` says that closing the response is how this request is cancelled.
+    With `early`, the first of them comes soon.
+    `hang_up_ends` says that closing the response is how this request is cancelled, `hung_up` that its client has done
+    so, as far as was noticed. `outlives` waits until nobody can want the answer any more, given the seconds of grace;
+    without it, that is when they have passed.
     """
 
     __slots__ = (
@@ -101,8 +105,11 @@ class Flight:
         "_receive",
         "_task",
         "_timer",
+        "early",
         "ended",
         "hang_up_ends",
+        "hung_up",
+        "outlives",
         "timing",
     )
 
@@ -110,6 +117,9 @@ class Flight:
         self.timing = timing
         self.ended: Ended | None = None
         self.hang_up_ends = False
+        self.hung_up = False
+        self.early = False
+        self.outlives: Callable[[float], Awaitable[None]] | None = None
         self._task = asyncio.current_task(patrol.watch(self))
         self._receive = receive
         self._keep_alive = keep_alive
@@ -144,6 +154,7 @@ class Flight:
             self._disarm()
         else:
             self._patrol.leave(self)
+        self.outlives = None
         del self._keep_alive  # a method of the owner's: kept, it would leave a cycle behind for every request
         if self._companion is not None:
             self._companion.cancel()
@@ -173,16 +184,19 @@ class Flight:
     async def _accompany(self) -> None:
         keep_alive = self._keep_alive
         with suppress(OSError):  # how a server may say that the client has gone
-            while not await self._hung_up():
+            wait = min(self.timing.early, self.timing.keep_alive) if self.early else self.timing.keep_alive
+            while not await self._has_hung_up(wait):
                 await keep_alive()
+                wait = self.timing.keep_alive
+        self.hung_up = True
         if not self.hang_up_ends:
-            # Hanging up is no cancelling in that era, but nobody can fetch the answer later either.
-            await asyncio.sleep(self.timing.grace)
+            # Hanging up is no cancelling in that era, and the answer may still be fetched, if its stream has begun.
+            await (self.outlives or asyncio.sleep)(self.timing.grace)
         self.end(Ended.HUNG_UP)
 
-    async def _hung_up(self) -> bool:
+    async def _has_hung_up(self, within: float) -> bool:
         try:
-            async with asyncio.timeout(self.timing.keep_alive):
+            async with asyncio.timeout(within):
                 while (await self._receive())["type"] != "http.disconnect":
                     pass
         except TimeoutError:

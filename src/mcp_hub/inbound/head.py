@@ -18,9 +18,12 @@ VERSION: Final = b"mcp-protocol-version"
 METHOD: Final = b"mcp-method"
 NAME: Final = b"mcp-name"
 SESSION: Final = b"mcp-session-id"
+LAST_EVENT: Final = b"last-event-id"
 PARAM: Final = b"mcp-param-"
 
-_READ: Final = frozenset({HOST, ORIGIN, ACCEPT, CONTENT_TYPE, CONTENT_LENGTH, VERSION, METHOD, NAME, SESSION})
+_READ: Final = frozenset(
+    {HOST, ORIGIN, ACCEPT, CONTENT_TYPE, CONTENT_LENGTH, VERSION, METHOD, NAME, SESSION, LAST_EVENT}
+)
 _NOTHING: Final = frozenset[bytes]()
 
 

@@ -16,7 +16,6 @@ Source: MCP 2025-11-25 basic/transports, basic/lifecycle, basic/utilities; 2025-
 | a batch elsewhere                                   | 400                                 |
 """
 
-import asyncio
 from functools import partial
 from typing import Final
 
@@ -26,22 +25,20 @@ from mcp_hub.errors import BadRequest
 from mcp_hub.gateway.ask import Ask, Description, Gateway
 from mcp_hub.gateway.listener import Listener
 from mcp_hub.gateway.notices import Notices
-from mcp_hub.inbound.errors import contained
 from mcp_hub.inbound.exchange import Exchange
-from mcp_hub.inbound.flight import Ended, Phase
+from mcp_hub.inbound.flight import Ended
 from mcp_hub.inbound.head import SESSION, VERSION, Head
 from mcp_hub.inbound.incoming import Incoming
-from mcp_hub.inbound.notices import relay, subscribe, subscribed_again, told_again
+from mcp_hub.inbound.notices import subscribe
 from mcp_hub.inbound.outcome import Empty, Outcome, Refused
 from mcp_hub.inbound.outlet import Outlet
-from mcp_hub.inbound.sessions import Event, Session, Sessions, State, Stop
+from mcp_hub.inbound.sessions import Event, Session, Sessions, Stop
+from mcp_hub.inbound.streams import Streams, listener_of
 from mcp_hub.principal import Principal
 from mcp_hub.wire.eras import LEGACY_REVISIONS, Client, Era, negotiate
 from mcp_hub.wire.jsonrpc import INVALID_REQUEST, Fields, Reply, encode, text, value
 
 LEVELS: Final = frozenset({"debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"})
-STREAMS: Final = 4
-"""GET streams one session may hold open at once."""
 SUBSCRIBE: Final = "resources/subscribe"
 SUBSCRIBING: Final = frozenset({SUBSCRIBE, "resources/unsubscribe"})
 
@@ -62,6 +59,7 @@ class Legacy:
         self._gateway = gateway
         self._notices = notices
         self._sessions = sessions
+        self._streams = Streams(gateway, notices)
 
     async def session(self, head: Head, caller: Principal) -> Session:
         """The caller's session that the request names.
@@ -134,27 +132,9 @@ class Legacy:
             if session.running.get(key) == stop:
                 del session.running[key]
 
-    async def listen(self, exchange: Exchange, session: Session) -> Outcome:
-        """Bring notices on a GET stream until its client hangs up, which ends this task, or the session is over.
-
-        Raises:
-            Refused: the client takes no stream (406), or the session holds enough of them (409).
-        """
-        if not exchange.accepts.events:
-            raise Refused(INVALID_REQUEST, "A GET must accept text/event-stream", status=406)
-        if len(session.streams) >= STREAMS:
-            raise Refused(INVALID_REQUEST, f"This session has {STREAMS} streams open; close one first", status=409)
-        listener = self.listener(session)
-        listener.resume()
-        session.streams.add(exchange)
-        try:
-            exchange.flight.hang_up_ends = True
-            exchange.flight.enter(Phase.ANSWERING)
-            await exchange.keep_alive()
-            async with session.reading:
-                return await self._relay(exchange, session, listener)
-        finally:
-            session.streams.discard(exchange)
+    async def listen(self, exchange: Exchange, session: Session, head: Head) -> Outcome:
+        """Serve a GET; see `Streams.get`."""
+        return await self._streams.get(exchange, session, head)
 
     async def delete(self, session: Session) -> Outcome:
         """End the session at its client's wish."""
@@ -172,26 +152,11 @@ class Legacy:
             return await self._subscription(session, method, params)
         if meta is None and "_meta" in params:
             raise BadRequest("params._meta must be an object")
-        ask_client = partial(session.questions.ask, outlet.emit) if outlet.takes_messages else None
-        ask = Ask(caller, session.client, method, params, meta or {}, outlet.emit, session.id, ask_client)
+        ask_client = partial(session.questions.ask, outlet.say) if outlet.takes_messages else None
+        ask = Ask(
+            caller, session.client, method, params, meta or {}, outlet.emit, session.id, ask_client, pause=outlet.pause
+        )
         return await self._gateway.answer(ask)
-
-    async def _relay(self, exchange: Exchange, session: Session, listener: Listener) -> Outcome:
-        if not session.missed:
-            return await relay(exchange.emit, listener)
-        # Beside the stream, which brings what is told meanwhile: an upstream that is slow to answer delays nothing.
-        recovery = asyncio.ensure_future(contained(self._recover(session, listener)))
-        try:
-            return await relay(exchange.emit, listener)
-        finally:
-            recovery.cancel()
-
-    async def _recover(self, session: Session, listener: Listener) -> None:
-        tenant, issuer, subject = session.owner
-        hub = await self._gateway.describe(Principal(issuer, subject, tenant), session.client.revision)
-        told_again(listener, hub.capabilities)
-        await subscribed_again(self._notices, listener, lambda: session.resources)
-        session.missed = False
 
     async def _set_level(self, session: Session, level: str) -> None:
         await self._gateway.set_log_level(session.id, level)
@@ -216,11 +181,7 @@ class Legacy:
             Refused: the session is over (404).
             Forbidden: there are too many listeners.
         """
-        if session.state is State.ENDED:
-            raise Refused(INVALID_REQUEST, "This session has ended; begin a new one with initialize", status=404)
-        if session.listener is None:
-            session.listener = self._notices.open(session.owner)
-        return session.listener
+        return listener_of(self._notices, session)
 
 
 async def subscription(notices: Notices, listener: Listener, method: str, params: Fields) -> Reply:

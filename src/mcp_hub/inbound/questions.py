@@ -12,12 +12,15 @@ from typing import Final, final
 from msgspec import Raw
 
 from mcp_hub.errors import Forbidden
-from mcp_hub.wire.jsonrpc import Malformed, Message, Reply, request, text
+from mcp_hub.wire.jsonrpc import INTERNAL_ERROR, Malformed, Message, Reply, encode, error_object, request, text
 
 MOST: Final = 16
 """Questions that one session may have open."""
 
-Emit = Callable[[bytes], Awaitable[None]]
+Emit = Callable[[bytes], Awaitable[bool | None]]
+"""Tells the client something; `False` if it has hung up and cannot be told any more."""
+
+_HUNG_UP: Final = Raw(encode(error_object(INTERNAL_ERROR, "The client behind this hub has hung up")))
 
 
 @final
@@ -32,6 +35,8 @@ class Questions:
     async def ask(self, emit: Emit, method: str, params: Raw) -> Reply:
         """Ask the client by way of `emit` and wait for what it answers. Cancellation withdraws the question.
 
+        A client that cannot be asked any more has an error for its answer.
+
         Raises:
             Forbidden: too many questions are open.
         """
@@ -41,7 +46,8 @@ class Questions:
         answer = asyncio.get_running_loop().create_future()
         self._open[number] = answer
         try:
-            await emit(request(Raw(b'"%b"' % number.encode("ascii")), method, params))
+            if await emit(request(Raw(b'"%b"' % number.encode("ascii")), method, params)) is False:
+                return Reply(error=_HUNG_UP)
             return await answer
         finally:
             del self._open[number]

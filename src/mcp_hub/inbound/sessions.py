@@ -22,12 +22,15 @@ from mcp_hub.inbound.errors import contained
 from mcp_hub.inbound.flight import Ended
 from mcp_hub.inbound.questions import Questions
 from mcp_hub.inbound.records import Owner, Records, client_of, digest
+from mcp_hub.inbound.replay import Replay, Shelf
 from mcp_hub.principal import Principal
 from mcp_hub.store.base import SessionUse, StoredSession
 from mcp_hub.upstream.single_flight import SingleFlight
 from mcp_hub.wire.eras import Client
 
 _ID_BYTES: Final = 32
+PRIMED: Final = "2025-11-25"
+"""The first revision whose clients know events without data; older ones take them for broken messages."""
 EVERY: Final = 60.0
 """Seconds between two writings of when sessions were used; after a restart, one counts as used so much later."""
 
@@ -71,17 +74,27 @@ class Session:
 
     `listener` hears the notices for it, once there is a stream or a subscription; `reading` is held by the one stream
     that brings them, since each may be sent on one stream only. `digest` stands for its id in the store, where `level`
-    and `resources`, what it subscribed to, are kept too. `missed` says that it was restored and has heard nothing yet,
-    `lasts` that it is kept in the store.
+    and `resources`, what it subscribed to, are kept too. `shelf` keeps its streams. `missed` says that it was restored
+    and has heard nothing yet, `lasts` that it is kept in the store.
     """
 
     __slots__ = (
         "client", "created_at", "digest", "id", "last_used", "lasts", "level", "listener", "missed", "owner",
-        "questions", "reading", "resources", "running", "state", "streams",
+        "questions", "reading", "resources", "running", "shelf", "state", "streams",
     )  # fmt: skip
 
-    def __init__(self, session_id: str, owner: Owner, client: Client, now: float, created_at: float = 0.0) -> None:
+    def __init__(
+        self,
+        session_id: str,
+        owner: Owner,
+        client: Client,
+        now: float,
+        *,
+        created_at: float = 0.0,
+        replay: Replay | None = None,
+    ) -> None:
         self.id = session_id
+        self.shelf = Shelf(replay or Replay(), primes=client.revision >= PRIMED)
         self.digest = digest(session_id)
         self.created_at = created_at
         self.level: str | None = None
@@ -121,6 +134,7 @@ class Session:
                 stop(Ended.SESSION_OVER)
             if self.listener is not None:
                 self.listener.close()
+            self.shelf.clear()
 
 
 class Asleep:
@@ -186,6 +200,7 @@ class MemorySessions:
         clock: Callable[[], float] = time.monotonic,
         *,
         records: Records | None = None,
+        replay: Replay | None = None,
         on_wake: Callable[[str, str], Awaitable[None]] | None = None,
     ) -> None:
         self._on_end = on_end
@@ -193,6 +208,7 @@ class MemorySessions:
         self._limits = limits
         self._clock = clock
         self._records = records
+        self._replay = replay or Replay()
         self._all: OrderedDict[str | bytes, Session | Asleep] = OrderedDict()
         self._owned: dict[Owner, OrderedDict[str | bytes, Session | Asleep]] = {}
         self._farewells: set[asyncio.Task[None]] = set()
@@ -225,7 +241,7 @@ class MemorySessions:
         self.sweep()
         self._make_room(owner.key)
         created = self._records.now() if self._records is not None else 0.0
-        session = Session(secrets.token_urlsafe(_ID_BYTES), owner.key, client, self._clock(), created)
+        session = self._session(secrets.token_urlsafe(_ID_BYTES), owner.key, client, created)
         session.lasts = lasts
         self._add(session)
         await self.keep(session)
@@ -303,7 +319,7 @@ class MemorySessions:
             return None  # it ended meanwhile
         if stored is None or stored.owner != asleep.owner:
             return None
-        session = _restored(session_id, stored, self._clock())
+        session = self._restored(session_id, stored)
         self._add(session)
         if session.level is not None and self._on_wake is not None:
             await self._on_wake(session.id, session.level)
@@ -364,11 +380,13 @@ class MemorySessions:
         self._farewells.add(farewell)
         farewell.add_done_callback(self._farewells.discard)
 
+    def _session(self, session_id: str, owner: Owner, client: Client, created: float) -> Session:
+        return Session(session_id, owner, client, self._clock(), created_at=created, replay=self._replay)
 
-def _restored(session_id: str, stored: StoredSession, now: float) -> Session:
-    session = Session(session_id, stored.owner, client_of(stored), now, stored.created_at)
-    session.level = stored.log_level
-    session.resources = stored.resources
-    session.state = State.LIVE
-    session.missed = True
-    return session
+    def _restored(self, session_id: str, stored: StoredSession) -> Session:
+        session = self._session(session_id, stored.owner, client_of(stored), stored.created_at)
+        session.level = stored.log_level
+        session.resources = stored.resources
+        session.state = State.LIVE
+        session.missed = True
+        return session

@@ -60,6 +60,7 @@ class EventStream:
 
     def __init__(self, exchange: Exchange) -> None:
         self.takes_messages = True
+        self.pause = None
         self._exchange = exchange
         self._queue: deque[bytes] = deque()
         self._queued = 0
@@ -72,6 +73,10 @@ class EventStream:
     async def emit(self, message: bytes) -> None:
         """See `Outlet.emit`."""
         await self.put(named_event("message", message))
+
+    async def say(self, message: bytes) -> bool | None:
+        """See `Outlet.say`."""
+        await self.emit(message)
 
     async def put(self, event: bytes) -> None:
         """Queue one encoded event, as soon as there is room; dropped once the stream is over."""

@@ -34,6 +34,7 @@ class Stdio:
 
     def __init__(self, gateway: Gateway, notices: Notices, caller: Principal, write: Write) -> None:
         self.takes_messages = True
+        self.pause = None
         self._caller = caller
         self._sessions = MemorySessions(gateway.end_session)
         self._legacy = Legacy(gateway, self._sessions, notices)
@@ -57,6 +58,10 @@ class Stdio:
             await conversation.aclose()
             await self._sessions.end(session, Event.CLOSED)
             await self._sessions.settle()
+
+    async def say(self, message: bytes) -> bool | None:
+        """See `Outlet.say`."""
+        await self.emit(message)
 
     async def emit(self, message: bytes) -> None:
         """See `Outlet.emit`."""

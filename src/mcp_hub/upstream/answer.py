@@ -10,13 +10,15 @@ from typing import Final, cast
 
 from msgspec import Raw
 
-from mcp_hub.egress.errors import EgressError
+from mcp_hub.egress.errors import ConnectionLost, EgressError
 from mcp_hub.egress.response import Response
 from mcp_hub.errors import BrokeProtocol, Busy, RefusedCredential, TimedOut, Unreachable, UpstreamError
 from mcp_hub.upstream.channel import Limits, translated
 from mcp_hub.wire.jsonrpc import Json, Malformed, Message, Reply, is_batch, parse, parse_batch, value
 from mcp_hub.wire.sse import Event, EventParser, EventTooLarge
 
+Resume = Callable[[str, int | None], Awaitable[Response]]
+"""Gets the rest of a stream that ended early, given its last event id and the milliseconds that it asked to wait."""
 OnMessage = Callable[[Message, bytes], Awaitable[None]]
 """Takes a notification or a request that an upstream sends before its answer: decoded, and as it came."""
 
@@ -24,6 +26,7 @@ _JSON: Final = b"application/json"
 _EVENTS: Final = b"text/event-stream"
 _BRACE: Final = ord("{")
 _OK: Final = 200
+_BAD_REQUEST: Final = 400
 _REFUSAL_LIMIT: Final = 64 * 1024
 
 
@@ -35,8 +38,20 @@ class NotModern(UpstreamError):
     """A modern request was refused as only a legacy upstream refuses one; it did not run."""
 
 
-async def read_answer(name: str, response: Response, number: int, limits: Limits, on_message: OnMessage) -> Reply:
+async def read_answer(
+    name: str,
+    response: Response,
+    number: int,
+    limits: Limits,
+    on_message: OnMessage,
+    *,
+    resume: Resume | None = None,
+    refused: Callable[[bytes], None] | None = None,
+) -> Reply:
     """Read until the answer to request `number`; messages before it go to `on_message`. Closes the response.
+
+    A stream that ends before the answer, and has said where it can be resumed, is read on from what `resume` gives.
+    `refused` is told what an HTTP 400 says, in whatever form.
 
     Raises:
         RefusedCredential: 401 or 403.
@@ -48,10 +63,10 @@ async def read_answer(name: str, response: Response, number: int, limits: Limits
     """
     try:
         if response.status != _OK:
-            return await _read_refusal(name, response, number, limits.first_byte)
+            return await _read_refusal(name, response, number, limits.first_byte, refused)
         kind = content_type(response)
         if kind == _EVENTS:
-            return await _read_events(name, response, number, limits, on_message)
+            return await _Events(name, number, limits, on_message).read(response, resume)
         if kind != _JSON:
             raise BrokeProtocol(name, f"{name} answered with {_shown(kind)} instead of an MCP message.")
         body = response.whole(limits.result)
@@ -88,34 +103,87 @@ async def _read_batch(name: str, body: bytes, number: int, on_message: OnMessage
     return answer
 
 
-async def _read_events(name: str, response: Response, number: int, limits: Limits, on_message: OnMessage) -> Reply:
-    parser = EventParser(limits.result)
-    now = asyncio.get_running_loop().time
-    heard = now()
-    async with aclosing(response.chunks(limits.first_byte)) as chunks:
-        async for chunk in chunks:
-            events = fed(name, parser, chunk, limits.result)
-            if events:
-                heard = now()
-            elif now() - heard > limits.first_byte:  # bytes that never become a message are no reason to wait
-                raise TimedOut(name, f"{name} did not answer in time. The call may have had effects.")
-            for event in events:
-                message = _parsed(name, event.data)
-                if message.method is None:
-                    return checked(name, message, number)
-                if len(event.data) > limits.event:
-                    raise BrokeProtocol(name, f"{name} sent a notification of more than {limits.event} bytes.")
-                await on_message(message, event.data)
-            if events:
-                heard = now()  # again: a question among them may have waited for a person
-    raise Unreachable(name, f"{name} ended its answer before it was complete. The call may have had effects.")
+class _Events:
+    """The stream on which an answer comes; `_heard` is when it last held a message, on whichever connection."""
+
+    __slots__ = ("_heard", "_last_id", "_limits", "_name", "_now", "_number", "_on_message", "_retry")
+
+    def __init__(self, name: str, number: int, limits: Limits, on_message: OnMessage) -> None:
+        self._name = name
+        self._number = number
+        self._limits = limits
+        self._on_message = on_message
+        self._now = asyncio.get_running_loop().time
+        self._heard = self._now()
+        self._last_id: str | None = None
+        self._retry: int | None = None
+
+    async def read(self, response: Response, resume: Resume | None) -> Reply:
+        """The answer; every response but the first is closed here."""
+        reply = await self._read_one(response, resumable=resume is not None)
+        while reply is None:
+            if resume is None or self._last_id is None:
+                sentence = f"{self._name} ended its answer before it was complete. The call may have had effects."
+                raise Unreachable(self._name, sentence)
+            response = await self._resumed(resume, self._last_id)
+            try:
+                reply = await self._read_one(response, resumable=True)
+            finally:
+                response.close()
+        return reply
+
+    async def _resumed(self, resume: Resume, last_id: str) -> Response:
+        try:
+            async with asyncio.timeout(max(0.0, self._heard + self._limits.first_byte - self._now())):
+                return await resume(last_id, self._retry)
+        except TimeoutError as error:
+            raise self._timed_out() from error
+
+    async def _read_one(self, response: Response, *, resumable: bool) -> Reply | None:
+        """The answer, or `None` if the connection ended without it."""
+        parser = EventParser(self._limits.result)
+        try:
+            async with aclosing(response.chunks(self._limits.first_byte)) as chunks:
+                async for chunk in chunks:
+                    reply = await self._take(fed(self._name, parser, chunk, self._limits.result))
+                    if reply is not None:
+                        return reply
+        except ConnectionLost:
+            if not resumable or (parser.last_id or self._last_id) is None:
+                raise
+            parser.retry = None  # it did not close the stream on purpose, so the caller is not to be told to wait
+        self._last_id, self._retry = parser.last_id or self._last_id, parser.retry
+        return None
+
+    async def _take(self, events: list[Event]) -> Reply | None:
+        if not events and self._now() - self._heard > self._limits.first_byte:
+            raise self._timed_out()  # bytes that never become a message are no reason to wait
+        for event in events:
+            message = _parsed(self._name, event.data)
+            if message.method is None:
+                return checked(self._name, message, self._number)
+            if len(event.data) > self._limits.event:
+                sentence = f"{self._name} sent a notification of more than {self._limits.event} bytes."
+                raise BrokeProtocol(self._name, sentence)
+            await self._on_message(message, event.data)
+        if events:
+            self._heard = self._now()  # after them: a question among them may have waited for a person
+        return None
+
+    def _timed_out(self) -> TimedOut:
+        return TimedOut(self._name, f"{self._name} did not answer in time. The call may have had effects.")
 
 
-async def _read_refusal(name: str, response: Response, number: int, wait: float) -> Reply:
+async def _read_refusal(
+    name: str, response: Response, number: int, wait: float, refused: Callable[[bytes], None] | None
+) -> Reply:
     status = response.status
     require_well(name, status)
-    body = await response.read(_REFUSAL_LIMIT, wait) if content_type(response) == _JSON else b""
-    reply = _refusal_reply(body, number)
+    is_json, tells = content_type(response) == _JSON, refused is not None and status == _BAD_REQUEST
+    body = await response.read(_REFUSAL_LIMIT, wait) if is_json or tells else b""
+    if refused is not None and tells:
+        refused(body)
+    reply = _refusal_reply(body if is_json else b"", number)
     if reply is not None:
         return reply
     if status == 404:  # noqa: PLR2004

@@ -35,6 +35,8 @@ Emit = Callable[[bytes], Awaitable[None]]
 """Puts one encoded notification on the stream of the request it belongs to; returns when it may take the next."""
 AskClient = Callable[[str, Raw], Awaitable[Reply]]
 """Asks the client behind a call: method and params of the question to the client's reply. Takes as long as it takes."""
+Pause = Callable[[int | None], Awaitable[None]]
+"""Told that an upstream has closed the stream of a call for a while, and for how many milliseconds if it said so."""
 Owner = tuple[str, ...]
 """Whose legacy session this is: a downstream session's (which is one principal's), or else a principal's own."""
 
@@ -45,7 +47,8 @@ class Call(msgspec.Struct):
     `params` are the members of `params` without `_meta`; `meta` those of `_meta`. `name` is what `Mcp-Name` repeats.
     `log_level` is the legacy client's last `logging/setLevel`. `repeatable` says that running it twice does no harm:
     never true for `tools/call`. `wait` are the seconds for its first byte where they are not the usual ones.
-    `ask_client` is `None` where the client cannot be asked anything.
+    `ask_client` is `None` where the client cannot be asked anything, `pause` where its
+    stream cannot be closed for a while.
     """
 
     owner: Owner
@@ -60,6 +63,7 @@ class Call(msgspec.Struct):
     repeatable: bool = False
     wait: float | None = None
     ask_client: AskClient | None = None
+    pause: Pause | None = None
 
 
 def answerable(client: Client) -> Fields:

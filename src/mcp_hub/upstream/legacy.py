@@ -16,6 +16,7 @@ from msgspec import Raw
 
 from mcp_hub.credentials.credential import Credential
 from mcp_hub.egress.request import HeaderLines, header_lines
+from mcp_hub.egress.response import Response
 from mcp_hub.errors import BrokeProtocol, UpstreamError
 from mcp_hub.upstream.answer import OnMessage, SessionGone, read_answer
 from mcp_hub.upstream.call import (
@@ -23,6 +24,7 @@ from mcp_hub.upstream.call import (
     PROGRESS,
     Call,
     Owner,
+    Pause,
     is_progress_of,
     task_seconds,
 )
@@ -40,6 +42,7 @@ from mcp_hub.upstream.dialect import (
     restored,
     wants_log,
 )
+from mcp_hub.upstream.resume import resumed
 from mcp_hub.upstream.single_flight import SingleFlight
 from mcp_hub.wire.eras import (
     Client,
@@ -57,8 +60,9 @@ IDLE: Final = 300.0
 """Seconds without a request until a session is closed."""
 MOST: Final = 500
 """Sessions kept per upstream; the one longest unused makes room, unless all are in use."""
-_SUSPECT: Final = 400
 _GONE: Final = 404
+_LONGEST_DENIAL: Final = 1024
+"""Bytes in which a server has said that it does not know a session, if that is what it says."""
 
 
 @dataclass(slots=True)
@@ -237,7 +241,9 @@ class LegacyWire:
 
         body = request(number, call.method, params)
         try:
-            return await self._ask(session, number, body, on_message, wait=call.wait, repeatable=call.repeatable)
+            return await self._ask(
+                session, number, body, on_message, wait=call.wait, repeatable=call.repeatable, pause=call.pause
+            )
         except asyncio.CancelledError:
             self._cancel(session, number)
             raise
@@ -251,18 +257,26 @@ class LegacyWire:
         *,
         wait: float | None = None,
         repeatable: bool = True,
+        pause: Pause | None = None,
     ) -> Reply:
+        async def resume(last_id: str, retry: int | None) -> Response:
+            if retry is not None and pause is not None:
+                await pause(retry)  # closed on purpose: who waits for this answer need not hold a stream either
+            return await resumed(self._channel, session.lines, session.credential, last_id, retry)
+
+        def refused(said: bytes) -> None:
+            # So do servers answer that have forgotten the session but do not say it with 404. It may mean something
+            # else, so nothing is repeated; but the next request begins a new one.
+            if _denies_session(said):
+                self._drop(session)
+
         name = self._channel.name
         response = await self._channel.post(body, session.lines, session.credential, wait=wait, repeatable=repeatable)
         if response.status == _GONE and session.has_id:
             response.close()  # whatever its body says (basic/transports, "Session Management")
             raise SessionGone(name, f"{name} does not know its own session any more (HTTP 404).")
-        if response.status == _SUSPECT:
-            # So do servers answer that have forgotten the session but do not say it with 404. It may be something
-            # else, so nothing is repeated; but the next request begins a new one.
-            self._drop(session)
         limits = self._channel.limits if wait is None else replace(self._channel.limits, first_byte=wait)
-        return await read_answer(name, response, number, limits, on_message)
+        return await read_answer(name, response, number, limits, on_message, resume=resume, refused=refused)
 
     async def _set_level(self, session: Session, call: Call) -> None:
         if not session.can_log or level_to_set(call, session.log_level) is None:
@@ -307,3 +321,13 @@ class LegacyWire:
     def _drop(self, session: Session) -> None:
         if self._sessions.get(session.owner) is session:
             del self._sessions[session.owner]
+
+
+def _denies_session(said: bytes) -> bool:
+    """Whether the text of an HTTP 400 is that of a server which does not know the session.
+
+    As the SDKs and their examples have it: "No valid session ID provided", "Server not initialized", "Invalid or
+    missing session ID", "Session not found".
+    """
+    words = said[:_LONGEST_DENIAL].lower()
+    return b"session" in words or b"not initialized" in words

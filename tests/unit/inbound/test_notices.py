@@ -34,8 +34,8 @@ def listening(hub, number=1, notifications=None, **headers):
 
 
 def messages(stream):
-    blocks = b"".join(stream.chunks).decode().split("\n\n")
-    return [json.loads(block.removeprefix("data: ")) for block in blocks if block.startswith("data: ")]
+    lines = b"".join(stream.chunks).decode().splitlines()
+    return [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: {")]
 
 
 def tell(hub, kind="tools"):

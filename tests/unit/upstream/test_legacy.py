@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -206,6 +207,30 @@ async def test_two_calls_that_find_the_session_gone_share_the_new_one():
         fake.sessions["another"] = {}
         await asyncio.gather(*(wires.legacy.send(call(), NOTHING) for _ in range(10)))
     assert len(fake.asked("initialize")) == 2
+
+
+OTHER_400 = (b"", b'{"jsonrpc":"2.0","id":null,"error":{"code":-32602,"message":"Invalid arguments"}}', b"Bad Request")
+GONE_400 = (
+    b'{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"Bad Request: Server not initialized"}}',
+    b"Bad Request: No valid session ID provided",
+    b"Invalid or missing session ID",
+)
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/plain"])
+@pytest.mark.parametrize(("said", "opened"), [*((said, 1) for said in OTHER_400), *((said, 2) for said in GONE_400)])
+async def test_a_400_ends_a_session_only_if_it_says_that_there_is_none(said, opened, kind):
+    async def refusing(request: Request) -> Answer:
+        return Answer(said, 400, kind)
+
+    async with legacy() as fake, wires_to(fake) as wires, asyncio.timeout(5):
+        fake.handlers["tools/call"] = refusing
+        with suppress(NotModern):
+            await wires.legacy.send(call(), NOTHING)
+        del fake.handlers["tools/call"]
+        assert (await wires.legacy.send(call(), NOTHING)).result is not None
+    assert len(fake.asked("tools/call")) == 2
+    assert len(fake.asked("initialize")) == opened
 
 
 @pytest.mark.parametrize("number", ["own", None])
