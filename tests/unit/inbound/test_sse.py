@@ -426,6 +426,9 @@ async def test_those_who_wait_for_room_go_on_when_there_is_some(monkeypatch, hub
     stream.exchange.taking.clear()
     for number in range(20):
         assert (await stream.post(message("ping", number=number))).status == 202
+    outlet = hub.sse._open[stream.session]._outlet
+    assert 0 < outlet._queued <= 200
+    assert outlet._waiting > 0
     stream.exchange.taking.set()
     assert sorted(each["id"] for each in (await stream.until(21))[1:]) == list(range(20))
 
@@ -441,6 +444,21 @@ async def test_requests_under_way_at_once_are_bounded(monkeypatch, hub):
     assert (refused["id"], refused["error"]["code"]) == (2, -32603)
     hub.road.release.set()
     assert len(await stream.until(4)) == 4
+
+
+@pytest.mark.promise("T23")
+async def test_bytes_of_the_requests_under_way_are_bounded(monkeypatch, hub):
+    monkeypatch.setattr(conversation, "MOST_BYTES", 10_000)
+    stream = await hub.open()
+    await stream.introduce()
+    large = {"name": "e", "arguments": {"wait": True, "x": "x" * 6000}}
+    for number in range(2):
+        await stream.post(message("tools/call", large, number))
+    refused = (await stream.until(2))[-1]
+    assert (refused["id"], refused["error"]["code"]) == (1, -32603)
+    hub.road.release.set()
+    await stream.until(3)
+    assert "result" in await stream.ask("tools/call", {"name": "e", "arguments": {"x": "x" * 6000}})
 
 
 @pytest.mark.promise("T23")

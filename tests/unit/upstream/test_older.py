@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from mcp_hub.errors import BrokeProtocol, Busy, RefusedCredential, TimedOut, Unreachable
+from mcp_hub.upstream import event_line
 from mcp_hub.upstream.call import Call
 from mcp_hub.upstream.channel import Limits
 from mcp_hub.upstream.event_line import NotThisTransport
@@ -288,6 +289,45 @@ async def test_an_answer_on_the_stream_counts_though_the_post_is_not_answered(se
         release.set()
 
 
+async def test_no_call_overtakes_the_word_that_the_session_is_open(server):
+    release = asyncio.Event()
+
+    async def slow(request):
+        await release.wait()
+
+    server.handlers["notifications/initialized"] = slow
+    async with streams_to(server) as streams:
+        calling = asyncio.ensure_future(streams.send(call(), KEY))
+        await until(server, "notifications/initialized")
+        await streams.opened(BOB, LEGACY_CLIENT, KEY)  # which takes longer than the call would have
+        assert server.asked("tools/call") == []
+        release.set()
+        assert (await calling).result is not None
+
+
+async def test_a_server_that_answers_posts_last_can_still_be_answered(server):
+    done = asyncio.Event()
+
+    async def held(request):
+        number = request.message["id"]
+        server.say(0, {"id": f"q{number}", "method": "roots/list"})
+        await done.wait()
+        server.say(0, {"id": number, "result": {"content": []}})
+        return Answer(status=202)
+
+    async def answer(method, params):
+        return Reply(result=Raw(b'{"roots":[]}'))
+
+    async with streams_to(server) as streams:
+        await streams.send(call(), KEY)
+        server.handlers["tools/call"] = held
+        calls = [asyncio.ensure_future(streams.send(call(client=ASKABLE, ask_client=answer), KEY)) for _ in range(5)]
+        async with asyncio.timeout(5), server._heard:
+            await server._heard.wait_for(lambda: len(server.told) == 5)
+        done.set()
+        assert all(each.result is not None for each in await asyncio.gather(*calls))
+
+
 async def test_a_call_that_is_never_answered_times_out(server):
     server.silent = {"tools/call"}
     async with streams_to(server) as streams:
@@ -330,6 +370,17 @@ async def test_an_address_named_later_changes_nothing(server):
         server.say(0, b"/elsewhere", b"endpoint")
         await streams.send(call(), KEY)
         assert {each.path.partition("?")[0] for each in server.seen} == {"/mcp", "/messages"}
+
+
+async def test_only_message_events_are_messages(server):
+    server.silent = {"tools/call"}
+    async with streams_to(server) as streams:
+        calling = asyncio.ensure_future(streams.send(call(), KEY))
+        await until(server, "tools/call")
+        number = server.asked("tools/call")[0].message["id"]
+        server.say(0, {"id": number, "result": {"content": ["other"]}}, b"other")
+        server.say(0, {"id": number, "result": {"content": ["message"]}})
+        assert json.loads(bytes((await calling).result))["content"] == ["message"]
 
 
 @pytest.mark.parametrize("first", [b"event: message\ndata: %b\n\n", b"data: %b\n\n"])
@@ -378,6 +429,36 @@ async def test_a_silent_upstream_is_asked_for_a_sign_and_its_answer_is_one(serve
         assert server.asked("ping")[0].message["id"].startswith("hub-")
         assert said(await streams.send(call(), KEY))["tool"] == "echo"
         assert len(server.opened) == 1
+
+
+async def test_one_that_gives_no_sign_is_taken_for_dead(server, monkeypatch):
+    monkeypatch.setattr(event_line, "QUIET", 0.1)
+    server.silent = {"ping"}
+    async with streams_to(server, Limits(200_000, 10_000, 0.1, 4.0), beat=0.05) as streams:
+        await streams.send(call(), KEY)
+        await server.until_left()
+        assert said(await streams.send(call(), KEY))["tool"] == "echo"
+        assert len(server.opened) == 2
+
+
+@pytest.mark.promise("T23")
+async def test_what_is_answered_to_a_flood_of_pings_is_bounded(server, monkeypatch):
+    monkeypatch.setattr(event_line, "ORDER", 0.01)
+    release = asyncio.Event()
+
+    async def held(request):
+        if request.verb == "POST" and not request.method:
+            await release.wait()
+
+    server.before = held
+    async with streams_to(server) as streams:
+        await streams.send(call(), KEY)
+        for number in range(500):
+            server.say(0, {"id": f"p{number}", "method": "ping"})
+        assert said(await streams.send(call(), KEY))["tool"] == "echo"
+        (session,) = streams._sessions.values()
+        assert len(session.line._posts) <= event_line.MOST_TOLD
+        release.set()
 
 
 async def test_a_large_list_arrives_whole(server):
