@@ -29,14 +29,16 @@ class Upstream(StrEnum):
 
     MODERN = "modern"
     LEGACY = "legacy"
+    SSE = "sse"
     STDIO = "stdio"
     OLD_STDIO = "stdio-legacy"
 
 
 MODERN_UPSTREAMS = frozenset({Upstream.MODERN, Upstream.STDIO})
 LEGACY_UPSTREAMS = frozenset(Upstream) - MODERN_UPSTREAMS
-OVER_HTTP = frozenset({Upstream.MODERN, Upstream.LEGACY})
-ONE_STREAM = frozenset({Upstream.STDIO, Upstream.OLD_STDIO})
+OVER_HTTP = frozenset({Upstream.MODERN, Upstream.LEGACY, Upstream.SSE})
+PIPES = frozenset(Upstream) - OVER_HTTP
+ONE_STREAM = PIPES | {Upstream.SSE}
 """Where all that an upstream says comes on one stream, whatever it belongs to."""
 ERAS = {each: "modern" if each in MODERN_UPSTREAMS else "legacy" for each in Upstream}
 

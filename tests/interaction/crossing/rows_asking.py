@@ -7,7 +7,7 @@ from typing import Any
 from mcp_types.jsonrpc import METHOD_NOT_FOUND, MISSING_REQUIRED_CLIENT_CAPABILITY
 
 from interaction.crossing.clients import Caller, Kind
-from interaction.crossing.hubs import LEGACY_UPSTREAMS, MODERN_UPSTREAMS, ONE_STREAM
+from interaction.crossing.hubs import LEGACY_UPSTREAMS, MODERN_UPSTREAMS, ONE_STREAM, PIPES
 from interaction.crossing.rows import Cell, No, row
 from interaction.crossing.rows_around import NOBODYS, waiting
 
@@ -20,7 +20,7 @@ ROOTS_WHEN_ASKED = (
     "Not passed on, and no upstream is told that it would be. Upstreams get the roots of the moment whenever they ask."
 )
 OLD = {Kind.FIRST_HTTP}
-OLD_STREAM = ONE_STREAM & LEGACY_UPSTREAMS
+OLD_PIPES = PIPES & LEGACY_UPSTREAMS
 NO_ELICITATION = "Revision 2025-03-26 has no elicitation, so the upstream is told that this client cannot be asked."
 NO_TOOLS = "Revision 2025-03-26 has no tools in sampling, so the upstream is told that this client cannot be asked."
 
@@ -129,7 +129,7 @@ async def _not_told_apart(cell: Cell) -> None:
         assert refused.error.code == METHOD_NOT_FOUND
 
 
-@row("questions of several calls at once", No(NOBODYS, _not_told_apart, clients={Kind.MODERN}, upstreams=OLD_STREAM))
+@row("questions of several calls at once", No(NOBODYS, _not_told_apart, clients={Kind.MODERN}, upstreams=OLD_PIPES))
 async def asked_at_once(cell: Cell) -> None:
     """The same while one user makes several calls from several clients: each client is asked what its own call asks."""
     async with waiting(cell, cell.callers[2]):
