@@ -107,7 +107,7 @@ async def _serving(config: str, directory: Path) -> AsyncIterator[str]:
 
 async def _settled(base: str, upstream: Upstream, news: News) -> None:
     """Return once the hub lists the upstream and hears its announcements."""
-    async with asyncio.timeout(20), httpx2.AsyncClient(trust_env=False) as http:
+    async with asyncio.timeout(60), httpx2.AsyncClient(trust_env=False) as http:
         state = ""
         while state != "ready":
             response = await http.post(f"{base}/api/v1/upstreams/{upstream}/refresh")

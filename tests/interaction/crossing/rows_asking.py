@@ -19,6 +19,7 @@ NO_STREAM = (
 ROOTS_WHEN_ASKED = (
     "Not passed on, and no upstream is told that it would be. Upstreams get the roots of the moment whenever they ask."
 )
+SECONDS = 10
 OLD = {Kind.FIRST_HTTP}
 OLD_PIPES = PIPES & LEGACY_UPSTREAMS
 NO_ELICITATION = "Revision 2025-03-26 has no elicitation, so the upstream is told that this client cannot be asked."
@@ -139,7 +140,7 @@ async def asked_at_once(cell: Cell) -> None:
 
 async def _unheard(cell: Cell) -> None:
     async def one(caller: Caller) -> None:
-        named = {"name": cell.tool("asks_beside"), "arguments": {"text": caller.mark}}
+        named = {"name": cell.tool("asks_beside"), "arguments": {"text": caller.mark, "patience": 0.3}}
         assert (await caller.refused("tools/call", **named)).error.code != METHOD_NOT_FOUND
         assert caller.heard.asked == []
 
@@ -155,7 +156,7 @@ async def asked_beside(cell: Cell) -> None:
     """A server that does not say for which call it asks: its client is asked while a call of it is under way."""
 
     async def one(caller: Caller) -> None:
-        assert await caller.says(cell.tool("asks_beside")) == f"{caller.mark}, {caller.mark}"
+        assert await caller.says(cell.tool("asks_beside"), patience=SECONDS) == f"{caller.mark}, {caller.mark}"
 
     await cell.principals(one)
 
