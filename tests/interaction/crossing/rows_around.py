@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from interaction.crossing.clients import Caller, Kind
 from interaction.crossing.hubs import PIPES
-from interaction.crossing.rows import Cell, No, row
+from interaction.crossing.rows import Cell, No, row, together
 
 NOBODYS = (
     "On standard streams a log message or a question does not say to which call it belongs. While several calls of one"
@@ -85,8 +85,8 @@ async def log_level(cell: Cell) -> None:
 
     shared = cell.upstream in PIPES and cell.callers[0].kind is Kind.MODERN
     callers = cell.callers[:2] if shared else cell.callers
-    await asyncio.gather(*(one(caller, least) for caller, least in zip(callers, LOGGED[1:], strict=False)))
-    await asyncio.gather(*(one(caller, "debug") for caller in callers))
+    await together(*(one(caller, least) for caller, least in zip(callers, LOGGED[1:], strict=False)))
+    await together(*(one(caller, "debug") for caller in callers))
 
 
 @asynccontextmanager
