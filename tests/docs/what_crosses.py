@@ -22,6 +22,7 @@ CLIENTS = {
 UPSTREAMS = {
     Upstream.MODERN: "modern",
     Upstream.LEGACY: "legacy",
+    Upstream.SSE: "HTTP+SSE",
     Upstream.STDIO: "stdio, modern",
     Upstream.OLD_STDIO: "stdio, legacy",
 }
@@ -36,8 +37,9 @@ It is made from the tests in `tests/interaction/crossing/`: every cell below is 
 server of the official Python SDK and a hub between them, for two users at once, one of them with two clients. Where
 something of one of the three had reached another, the cell's test would have failed.
 
-*Modern* is revision 2026-07-28, *legacy* everything before it. Over HTTP both are spoken as Streamable HTTP. A *stdio*
-upstream is a local command that speaks on its standard streams.
+*Modern* is revision 2026-07-28, *legacy* everything before it. Both are spoken over Streamable HTTP, where nothing else
+is said; *HTTP+SSE* is the transport of 2024-11-05. A *stdio* upstream is a local command that speaks on its standard
+streams.
 
 ## What each message is about
 """

@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import aclosing, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, final
 
@@ -20,14 +20,14 @@ from mcp_hub.errors import Busy
 from mcp_hub.upstream.call import CHANGES, Call, Owner, task_seconds
 from mcp_hub.upstream.carrier import CATALOG_OWNER, Ear, Overheard
 from mcp_hub.upstream.channel import Channel
-from mcp_hub.upstream.dialect import can_log, introduced, may_ask, opening_params, request_params
+from mcp_hub.upstream.dialect import can_log, introduced, level_to_set, may_ask, opening_params, request_params
 from mcp_hub.upstream.event_line import BEAT, EventLine, open_line
 from mcp_hub.upstream.legacy import IDLE
 from mcp_hub.upstream.link import Link, LinkOver
 from mcp_hub.upstream.mailbox import Mailbox
 from mcp_hub.upstream.single_flight import SingleFlight
-from mcp_hub.wire.eras import META_LOG_LEVEL, Client, Era
-from mcp_hub.wire.jsonrpc import Fields, Json, Message, Reply, encode, notification, text
+from mcp_hub.wire.eras import Client, Era
+from mcp_hub.wire.jsonrpc import Fields, Json, Message, Reply, encode, notification
 
 MOST: Final = 64
 """Sessions at one upstream. Each keeps a connection, and the messages of all need some of those that are left."""
@@ -47,6 +47,7 @@ class _Session:
     opened: Json
     used: float
     log_level: str | None = None
+    levelling: asyncio.Lock = field(default_factory=asyncio.Lock)
     busy: int = 0
     held: float = 0.0
     box: Mailbox | None = None
@@ -169,12 +170,14 @@ class Streams:
             session.used = self._clock()
 
     async def _set_level(self, session: _Session, call: Call, wait: float) -> None:
-        level = call.log_level or text(call.meta.get(META_LOG_LEVEL))
-        if level is None or level == session.log_level or not can_log(session.opened):
+        if level_to_set(call, session.log_level) is None or not can_log(session.opened):
             return
-        params: Fields = {"level": Raw(encode(level))}
-        await session.link.ask("logging/setLevel", lambda _: (params, None), wait=wait)
-        session.log_level = level
+        async with session.levelling:
+            level = level_to_set(call, session.log_level)
+            if level is not None:
+                params: Fields = {"level": Raw(encode(level))}
+                await session.link.ask("logging/setLevel", lambda _: (params, None), wait=wait)
+                session.log_level = level
 
     async def _session(self, owner: Owner, client: Client, credential: Credential) -> _Session:
         session = self._sessions.get(owner)

@@ -29,14 +29,16 @@ class Upstream(StrEnum):
 
     MODERN = "modern"
     LEGACY = "legacy"
+    SSE = "sse"
     STDIO = "stdio"
     OLD_STDIO = "stdio-legacy"
 
 
 MODERN_UPSTREAMS = frozenset({Upstream.MODERN, Upstream.STDIO})
 LEGACY_UPSTREAMS = frozenset(Upstream) - MODERN_UPSTREAMS
-OVER_HTTP = frozenset({Upstream.MODERN, Upstream.LEGACY})
-ONE_STREAM = frozenset({Upstream.STDIO, Upstream.OLD_STDIO})
+OVER_HTTP = frozenset({Upstream.MODERN, Upstream.LEGACY, Upstream.SSE})
+PIPES = frozenset(Upstream) - OVER_HTTP
+ONE_STREAM = PIPES | {Upstream.SSE}
 """Where all that an upstream says comes on one stream, whatever it belongs to."""
 ERAS = {each: "modern" if each in MODERN_UPSTREAMS else "legacy" for each in Upstream}
 
@@ -105,7 +107,7 @@ async def _serving(config: str, directory: Path) -> AsyncIterator[str]:
 
 async def _settled(base: str, upstream: Upstream, news: News) -> None:
     """Return once the hub lists the upstream and hears its announcements."""
-    async with asyncio.timeout(20), httpx2.AsyncClient(trust_env=False) as http:
+    async with asyncio.timeout(60), httpx2.AsyncClient(trust_env=False) as http:
         state = ""
         while state != "ready":
             response = await http.post(f"{base}/api/v1/upstreams/{upstream}/refresh")

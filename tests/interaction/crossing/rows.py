@@ -5,14 +5,26 @@ a combination cannot carry the message, the row says why, and what shows the ref
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from interaction.crossing.clients import Caller, Kind
 from interaction.crossing.hubs import ERAS, Ground, Upstream
 
 EVERY_CLIENT = frozenset(Kind)
 EVERY_UPSTREAM = frozenset(Upstream)
+
+
+async def together(*works: Coroutine[Any, Any, None]) -> None:
+    """Do all of it at once; when one fails, the others end with it, so that they disturb no later test."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @dataclass
@@ -36,17 +48,13 @@ class Cell:
         """A resource of the upstream as the hub calls it."""
         return f"{self.upstream}+{original}"
 
-    async def each(self, work: Callable[[Caller], Awaitable[None]]) -> None:
+    async def each(self, work: Callable[[Caller], Coroutine[Any, Any, None]]) -> None:
         """Let every caller do the same at once."""
-        await asyncio.gather(*(work(caller) for caller in self.callers))
+        await together(*(work(caller) for caller in self.callers))
 
-    async def principals(self, work: Callable[[Caller], Awaitable[None]]) -> None:
+    async def principals(self, work: Callable[[Caller], Coroutine[Any, Any, None]]) -> None:
         """Let one client of every principal do the same at once."""
-        await asyncio.gather(*(work(caller) for caller in self.callers[:2]))
-
-    async def one_principals(self, work: Callable[[Caller], Awaitable[None]]) -> None:
-        """Let all clients of the first principal do the same at once."""
-        await asyncio.gather(*(work(caller) for caller in self.callers[::2]))
+        await together(*(work(caller) for caller in self.callers[:2]))
 
     async def tell(self, **news: str) -> None:
         """Let the upstream know that something has changed there."""

@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from interaction.crossing.clients import Caller, Kind
-from interaction.crossing.hubs import ONE_STREAM
-from interaction.crossing.rows import Cell, No, row
+from interaction.crossing.hubs import PIPES
+from interaction.crossing.rows import Cell, No, row, together
 
 NOBODYS = (
-    "On standard streams and over HTTP+SSE, a log message or a question does not say to which call it belongs. While"
-    " several calls of one user are under way there, the hub gives it to none of them."
+    "On standard streams a log message or a question does not say to which call it belongs. While several calls of one"
+    " user are under way in one process, the hub gives it to none of them."
 )
 LOGGED = ("debug", "info", "warning", "error")
 
@@ -59,7 +59,7 @@ async def _lost(cell: Cell) -> None:
 
 @row(
     "log messages of several calls at once",
-    No(NOBODYS, _lost, clients={Kind.MODERN}, upstreams=ONE_STREAM),
+    No(NOBODYS, _lost, clients={Kind.MODERN}, upstreams=PIPES),
     log_level="debug",
 )
 async def logs_at_once(cell: Cell) -> None:
@@ -83,10 +83,10 @@ async def log_level(cell: Cell) -> None:
         expected = LOGGED[LOGGED.index(least) :]
         assert caller.heard.logs == [(level, f"{caller.mark} {level}") for level in expected]
 
-    shared = cell.upstream in ONE_STREAM and cell.callers[0].kind is Kind.MODERN
+    shared = cell.upstream in PIPES and cell.callers[0].kind is Kind.MODERN
     callers = cell.callers[:2] if shared else cell.callers
-    await asyncio.gather(*(one(caller, least) for caller, least in zip(callers, LOGGED[1:], strict=False)))
-    await asyncio.gather(*(one(caller, "debug") for caller in callers))
+    await together(*(one(caller, least) for caller, least in zip(callers, LOGGED[1:], strict=False)))
+    await together(*(one(caller, "debug") for caller in callers))
 
 
 @asynccontextmanager

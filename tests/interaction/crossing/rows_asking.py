@@ -7,7 +7,7 @@ from typing import Any
 from mcp_types.jsonrpc import METHOD_NOT_FOUND, MISSING_REQUIRED_CLIENT_CAPABILITY
 
 from interaction.crossing.clients import Caller, Kind
-from interaction.crossing.hubs import LEGACY_UPSTREAMS, MODERN_UPSTREAMS, ONE_STREAM
+from interaction.crossing.hubs import LEGACY_UPSTREAMS, MODERN_UPSTREAMS, ONE_STREAM, PIPES
 from interaction.crossing.rows import Cell, No, row
 from interaction.crossing.rows_around import NOBODYS, waiting
 
@@ -19,8 +19,9 @@ NO_STREAM = (
 ROOTS_WHEN_ASKED = (
     "Not passed on, and no upstream is told that it would be. Upstreams get the roots of the moment whenever they ask."
 )
+SECONDS = 10
 OLD = {Kind.FIRST_HTTP}
-OLD_STREAM = ONE_STREAM & LEGACY_UPSTREAMS
+OLD_PIPES = PIPES & LEGACY_UPSTREAMS
 NO_ELICITATION = "Revision 2025-03-26 has no elicitation, so the upstream is told that this client cannot be asked."
 NO_TOOLS = "Revision 2025-03-26 has no tools in sampling, so the upstream is told that this client cannot be asked."
 
@@ -129,7 +130,7 @@ async def _not_told_apart(cell: Cell) -> None:
         assert refused.error.code == METHOD_NOT_FOUND
 
 
-@row("questions of several calls at once", No(NOBODYS, _not_told_apart, clients={Kind.MODERN}, upstreams=OLD_STREAM))
+@row("questions of several calls at once", No(NOBODYS, _not_told_apart, clients={Kind.MODERN}, upstreams=OLD_PIPES))
 async def asked_at_once(cell: Cell) -> None:
     """The same while one user makes several calls from several clients: each client is asked what its own call asks."""
     async with waiting(cell, cell.callers[2]):
@@ -139,7 +140,7 @@ async def asked_at_once(cell: Cell) -> None:
 
 async def _unheard(cell: Cell) -> None:
     async def one(caller: Caller) -> None:
-        named = {"name": cell.tool("asks_beside"), "arguments": {"text": caller.mark}}
+        named = {"name": cell.tool("asks_beside"), "arguments": {"text": caller.mark, "patience": 0.3}}
         assert (await caller.refused("tools/call", **named)).error.code != METHOD_NOT_FOUND
         assert caller.heard.asked == []
 
@@ -155,7 +156,7 @@ async def asked_beside(cell: Cell) -> None:
     """A server that does not say for which call it asks: its client is asked while a call of it is under way."""
 
     async def one(caller: Caller) -> None:
-        assert await caller.says(cell.tool("asks_beside")) == f"{caller.mark}, {caller.mark}"
+        assert await caller.says(cell.tool("asks_beside"), patience=SECONDS) == f"{caller.mark}, {caller.mark}"
 
     await cell.principals(one)
 

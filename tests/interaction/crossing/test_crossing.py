@@ -10,19 +10,27 @@ import warnings
 import pytest
 from mcp.shared.exceptions import MCPDeprecationWarning
 
-from interaction.crossing.clients import Caller, Kind
+from interaction.crossing.clients import UPDATED, Caller, Kind
 from interaction.crossing.grid import ROWS
 from interaction.crossing.hubs import Ground, Upstream
 from interaction.crossing.rows import Cell, Row
 
 pytestmark = pytest.mark.promise("A1", "A4", "A5", "A7", "B22", "F2", "T16", "T26")
-SECONDS = 10
+SECONDS = 30
 
 
 def _strangers(caller: Caller, callers: tuple[Caller, ...]) -> list[str]:
     """Whose things reached this caller, besides its own."""
     heard = repr((caller.heard.asked, caller.heard.logs, caller.heard.notices))
     return [other.mark for other in callers if other is not caller and other.mark in heard]
+
+
+def test_what_reaches_a_stranger_is_found():
+    alice, bob = (Caller(Kind.MODERN, mark) for mark in ("alice-1", "bob-1"))
+    alice.heard.logs.append(("info", "alice-1 info"))
+    assert (_strangers(alice, (alice, bob)), _strangers(bob, (alice, bob))) == ([], [])
+    bob.heard.notice((UPDATED, "modern+note://by/alice-1/1"))
+    assert _strangers(bob, (alice, bob)) == ["alice-1"]
 
 
 @pytest.mark.parametrize("upstream", list(Upstream))

@@ -16,8 +16,6 @@ from mcp.shared.exceptions import MCPError
 from mcp.shared.message import ServerMessageMetadata
 
 LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
-PATIENCE = 0.5
-"""Seconds that a question waits which nobody may ever hear."""
 LOGGED = ("debug", "info", "warning", "error")
 TEXT: dict[str, Any] = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
 NOTHING: dict[str, Any] = {"type": "object", "properties": {}}
@@ -153,10 +151,12 @@ async def pings(_: Tools, context: Context, params: Params) -> types.CallToolRes
 
 
 async def asks_beside(_: Tools, context: Context, params: Params) -> types.CallToolResult:
-    """Asks without saying for which call, as servers do that leave that out."""
+    """Asks without saying for which call, as servers do that leave that out, and waits for so many seconds."""
     if is_modern(context):
         raise MCPError(types.INTERNAL_ERROR, "This revision has no such questions.")
-    answer = await context.session.send_request(types.ListRootsRequest(), types.ListRootsResult, PATIENCE)
+    answer = await context.session.send_request(
+        types.ListRootsRequest(), types.ListRootsResult, float(given(params, "patience"))
+    )
     return text(f"{answer.roots[0].name}, {given(params)}")
 
 
