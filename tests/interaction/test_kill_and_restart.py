@@ -3,9 +3,9 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx2
 import mcp_types as types
@@ -69,6 +69,8 @@ async def python(url: str, mode: str) -> AsyncIterator[Python]:
                 await heard.add({"updated": str(message.params.uri)})
             case types.ToolListChangedNotification():
                 await heard.add(CHANGED)
+            case types.LoggingMessageNotification():
+                await heard.add({"logged": message.params.data})
             case _:
                 pass
 
@@ -176,6 +178,74 @@ async def test_a_call_that_the_end_of_the_hub_cut_off_is_said_to_be_lost_and_is_
             await killed(hub)
         async with serving(config(fake), tmp_path, options=port):
             await other.heard.until(lambda met: any("may have had effects" in each.get("error", "") for each in met))
+        assert len(fake.asked("tools/call")) == 1
+
+
+class Wire:
+    """A stretch of network between clients and a hub, that can break."""
+
+    def __init__(self, to: str) -> None:
+        self._host, self._port = to.removeprefix("http://").partition("/")[0].split(":")
+        self._path = "/" + to.removeprefix("http://").partition("/")[2]
+        self._ends: set[asyncio.StreamWriter] = set()
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}{self._path}"
+        return self
+
+    async def __aexit__(self, *failure: object) -> None:
+        self._server.close()
+        self.cut()
+        await self._server.wait_closed()
+
+    def cut(self) -> None:
+        """Break every connection, on both of its ends."""
+        for end in self._ends:
+            end.transport.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection(self._host, int(self._port))
+        ends = {writer, far_writer}
+        self._ends |= ends
+        try:
+            await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
+        finally:
+            self._ends -= ends
+            for end in ends:
+                end.close()
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(ConnectionError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
+
+
+@pytest.mark.parametrize("kind", ["python", "typescript"])
+async def test_a_client_whose_connection_breaks_during_a_call_gets_the_answer_all_the_same(kind, tmp_path):
+    goes_on = asyncio.Event()
+
+    async def working(request: Request) -> Answer:
+        async def chunks() -> AsyncIterator[bytes]:
+            yield sse({"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": 1}})
+            await goes_on.wait()
+            result = {"content": [{"type": "text", "text": "it went on"}]}
+            yield sse({"jsonrpc": "2.0", "id": request.message["id"], "result": result})
+
+        return Answer(content_type="text/event-stream", chunks=chunks())
+
+    async with giving("legacy") as fake, serving(config(fake), tmp_path) as hub, Wire(hub.url) as wire:
+        fake.handlers["tools/call"] = working
+        async with typescript(wire.url) if kind == "typescript" else python(wire.url, "legacy") as client:
+            calling = asyncio.ensure_future(client.call("cut off"))
+            await client.heard.until(lambda met: {"logged": 1} in met)
+            wire.cut()
+            goes_on.set()
+            await client.heard.until(lambda met: {"answer": "it went on"} in met)
+            await calling
         assert len(fake.asked("tools/call")) == 1
 
 

@@ -92,7 +92,9 @@ class Exchange:
 
     async def emit(self, message: bytes) -> None:
         """Put one message before the answer; dropped if the client takes no stream or the answer is going out."""
-        if self.shelf is None and self._stream is None:
+        if self._stream is not None:
+            await self._stream.put(message)
+        elif self.shelf is None:
             await self.push(encode_event((message,)))
         else:
             await self.say(message)

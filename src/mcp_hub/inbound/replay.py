@@ -21,6 +21,8 @@ from mcp_hub.wire.sse import encode_event
 RETRY: Final = 3000
 """Milliseconds after which a client is asked to come back: time enough for a hub that is started again."""
 
+_END: Final = Kind.END  # once, since Python 3.11 takes its time to find a member of an enumeration
+
 Parts = Sequence[bytes | Raw]
 
 
@@ -65,8 +67,10 @@ class Connection(Protocol):
 class Stream:
     """One stream. `connection` is the one it is written on, `None` while its client is away."""
 
-    __slots__ = ("_events", "_held", "_moved", "_number", "_suffix", "_turn", "connection", "is_over",
-                 "kind", "name", "primes", "shelf")  # fmt: skip
+    __slots__ = (
+        "_events", "_held", "_moved", "_name", "_number", "_start", "_suffix", "_turn", "connection", "is_over",
+        "kind", "name", "primes", "shelf",
+    )  # fmt: skip
 
     def __init__(self, shelf: "Shelf", kind: Kind, request: Raw | None, connection: Connection | None) -> None:
         self.kind = kind
@@ -75,7 +79,9 @@ class Stream:
         self.connection = connection
         self.is_over = False
         self.shelf: Shelf | None = shelf
-        self._suffix = suffix_of(request)
+        self._name = self.name.encode()
+        self._start = b"%b.%b." % (kind.value.encode(), self._name)
+        self._suffix = suffix_of(request).encode()
         self._number = 0
         self._events: deque[tuple[int, bytes]] = deque()
         self._held = 0
@@ -86,14 +92,15 @@ class Stream:
         """An event without data, from which the client can resume; nothing for clients that do not know such events."""
         if not self.primes:
             return b""
-        return b"id: %b\nretry: %d\ndata: \n\n" % (self._next_id(self.kind).encode(), RETRY if retry is None else retry)
+        return b"id: %b\nretry: %d\ndata: \n\n" % (self._next_id(self.kind), RETRY if retry is None else retry)
 
     async def put(self, *messages: bytes) -> None:
         """Tell messages, now or when the client comes back."""
         async with self._turn:
-            events = b"".join([self._add((message,), self.kind) for message in messages])
-            if self.connection is not None:
-                await self.connection.push(events)
+            for message in messages:
+                event = self._add((message,), self.kind)
+                if self.connection is not None:
+                    await self.connection.push(event)
 
     async def end(self, messages: Sequence[Parts], instead: bytes) -> None:
         """Tell the last messages; `instead` takes the place of one that is too large to wait for its client."""
@@ -174,25 +181,26 @@ class Stream:
             self._add((instead,), kind)
 
     def _add(self, parts: Parts, kind: Kind) -> bytes:
-        event = encode_event(parts, self._next_id(kind))
+        event = b"id: %b\n%b" % (self._next_id(kind), encode_event(parts))
         shelf = self.shelf
-        if shelf is None or len(event) > shelf.replay.limits.largest:
+        if shelf is None or len(event) > shelf.replay.largest:
             return event
+        size, replay = len(event), shelf.replay
         self._events.append((self._number, event))
-        self._held += len(event)
-        budgets = (shelf.budget, shelf.replay.budget)
-        for each in budgets:
-            each.held(self, len(event))
-        while len(self._events) > shelf.replay.limits.events or self._held > shelf.replay.limits.stream:
+        self._held += size
+        shelf.budget.held(self, size)
+        replay.budget.held(self, size)
+        while len(self._events) > replay.limits.events or self._held > replay.limits.stream:
             self.drop_oldest()
-        for each in budgets:
-            each.trim()
+        shelf.budget.trim()
+        replay.budget.trim()
         return event
 
-    def _next_id(self, kind: Kind) -> str:
+    def _next_id(self, kind: Kind) -> bytes:
         self._number += 1
-        # `e` alone stands for the end, so the request is repeated only where something may still be missing.
-        return f"{kind.value}.{self.name}.{self._number}{'' if kind is Kind.END else self._suffix}"
+        if kind is _END:  # nothing can be missing behind it, so that it need not be known whose it is
+            return b"e.%b.%d" % (self._name, self._number)
+        return b"%b%d%b" % (self._start, self._number, self._suffix)
 
     async def _change(self) -> None:
         if self._moved is None:
@@ -254,6 +262,7 @@ class Replay:
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS, clock: Callable[[], float] = time.monotonic) -> None:
         self.limits = limits
+        self.largest = limits.largest
         self.budget = _Budget(limits.total)
         self._clock = clock
         self._retired: dict[Stream, tuple[float, Shelf]] = {}
@@ -292,23 +301,28 @@ class Replay:
 class _Budget:
     """Bytes that some streams hold together. The stream longest without a new event gives way."""
 
-    __slots__ = ("_most", "_streams", "total")
+    __slots__ = ("_last", "_most", "_streams", "total")
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._streams: OrderedDict[Stream, None] | None = None
+        self._last: Stream | None = None
         self.total = 0
 
     def held(self, stream: Stream, size: int) -> None:
         """A stream holds so many bytes more, as an event of its own."""
-        streams = self._streams = OrderedDict() if self._streams is None else self._streams
-        streams[stream] = None
-        streams.move_to_end(stream)
+        streams = self._streams
+        if streams is None:
+            streams = self._streams = OrderedDict()
+        if stream is not self._last:  # of many events of one stream, the first has put it there
+            streams[stream] = None
+            streams.move_to_end(stream)
+            self._last = stream
         self.total += size
 
     def trim(self) -> None:
         """Hold no more than there may be."""
-        while self._streams and self.total > self._most:
+        while self.total > self._most and self._streams:
             next(iter(self._streams)).drop_oldest()
 
     def gone(self, stream: Stream, size: int, *, is_empty: bool) -> None:
@@ -318,3 +332,5 @@ class _Budget:
         self.total -= size
         if is_empty:
             del self._streams[stream]
+            if self._last is stream:
+                self._last = None

@@ -258,8 +258,10 @@ async def test_a_store_that_fails_costs_the_record_and_not_the_session(machine, 
     sessions = await machine.start()
     machine.store.broken = True
     opened = await sessions.open(ALICE, CLIENT)
+    machine.today += 1
     assert await sessions.find(opened.id, ALICE) is opened
     await sessions.flush()
+    assert "when sessions were used could not be stored" in caplog.text
     await sessions.end(opened, Event.DELETED)
     assert "disk that is full" in caplog.text
     assert opened.id not in caplog.text

@@ -164,6 +164,20 @@ async def test_a_server_that_is_just_starting_again_is_asked_a_few_times(monkeyp
         assert (await wires.legacy.send(call(), NOTHING)).result is not None
 
 
+async def test_a_server_that_is_gone_for_good_is_not_waited_for_any_longer():
+    async with Polled([event(1, None, SOON)]) as fake, wires_to(fake) as wires, asyncio.timeout(10):
+        calling = asyncio.ensure_future(wires.legacy.send(call(), NOTHING))
+        await fake.until("tools/call")
+
+        async def hanging_up(request: Request) -> Answer | None:
+            return Answer(raw=b"", hangs_up=True) if request.verb == "GET" else None
+
+        fake.before = hanging_up
+        with pytest.raises(Unreachable, match="gives no more of it"):
+            await calling
+    assert len(fake.places) >= resume.ATTEMPTS
+
+
 async def test_a_caller_that_gives_up_meanwhile_cancels_the_call():
     async with Polled([event(1, None, b"retry: 60000\n")]) as fake, wires_to(fake) as wires, asyncio.timeout(10):
         waiting = asyncio.ensure_future(wires.legacy.send(call(), NOTHING))
