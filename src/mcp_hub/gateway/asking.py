@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from mcp_hub.credentials.credential import Credential
 from mcp_hub.errors import BadRequest, BrokeProtocol, Interrupted
 from mcp_hub.gateway.ask import Ask
+from mcp_hub.gateway.bridge import to_client
 from mcp_hub.gateway.parking import Asked, Parking, Questions
 from mcp_hub.gateway.sealed import Binding, Seal, digest
 from mcp_hub.upstream.call import PROGRESS, PROGRESS_TOKEN, AskClient, Call, Emit, answerable
@@ -113,7 +114,8 @@ class Asking:
                 " already. It may have had effects. Make it again only if that is safe.",
             )
         if isinstance(came, Reply):
-            return came
+            # Only legacy calls are parked, whatever their upstream has become since.
+            return came if upstream.known.era is Era.LEGACY else to_client(came, call.method, Era.MODERN, Era.LEGACY)
         binding = _binding(ask, upstream, call)
         state = self._seal.close(_PARKED + came.reference.encode("ascii"), binding, lifetime=REFERENCE_LIFETIME)
         result = {"resultType": "input_required", "inputRequests": came.requests, "requestState": state}
@@ -202,14 +204,14 @@ def questions(reply: Reply, name: str) -> Fields | None:
 
 
 async def _answers(ask_client: AskClient, call: Call, asking: Fields, name: str) -> Fields:
-    answers: Fields = {}
     said = answerable(call.client)
-    for key, raw in fields(asking.get("inputRequests", _NOTHING)).items():
-        question = fields(raw)
-        method = text(question.get("method")) or ""
-        if ASKING.get(method) not in said:
-            raise BrokeProtocol(name, f"{name} asks this client something that it does not answer.")
-        reply = await ask_client(method, _for_legacy(question.get("params", _NOTHING)))
+    asked = {key: fields(raw) for key, raw in fields(asking.get("inputRequests", _NOTHING)).items()}
+    methods = {key: text(question.get("method")) or "" for key, question in asked.items()}
+    if any(ASKING.get(method) not in said for method in methods.values()):  # before anybody is asked in vain
+        raise BrokeProtocol(name, f"{name} asks this client something that it does not answer.")
+    answers: Fields = {}
+    for key, question in asked.items():
+        reply = await ask_client(methods[key], _for_legacy(question.get("params", _NOTHING)))
         if reply.result is None:
             raise BadRequest(f"Your client did not answer what {name} asked, so the call was not made.")
         answers[key] = Raw(reply.result)
