@@ -96,15 +96,11 @@ def capable(arguments: Json | None = None, **more: Any) -> Json:
 
 async def session_at(client: Client) -> Session:
     """A legacy session that answers questions."""
-    params = {
-        "protocolVersion": "2025-11-25",
-        "capabilities": CAPABILITIES,
-        "clientInfo": {"name": "c", "version": "1"},
-    }
-    opened = await client.open()
+    info = {"name": "old client", "version": "1"}
+    params = {"protocolVersion": LEGACY, "capabilities": CAPABILITIES, "clientInfo": info}
     response = await client.post(message("initialize", params))
-    headers = {**opened.headers, "Mcp-Session-Id": response.headers["mcp-session-id"]}
-    return Session(client, headers, {})
+    lines = {"Mcp-Session-Id": response.headers["mcp-session-id"], "MCP-Protocol-Version": LEGACY}
+    return Session(client, {**USUAL, **lines}, {})
 
 
 # Questions that nobody can answer

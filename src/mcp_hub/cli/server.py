@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from types import FrameType
 
 import click
@@ -20,6 +21,7 @@ from mcp_hub.errors import ConfigError, Problem
 _DRAIN_SECONDS = 5
 _PARTING_SECONDS = 1
 _BACKLOG = 2048
+_MOST_FILES = 65_536
 
 
 def run(config: Config, *, log_level: str, log_json: bool) -> None:
@@ -30,6 +32,7 @@ def run(config: Config, *, log_level: str, log_json: bool) -> None:
         StoreFailed: the store cannot be opened.
     """
     configure(json=log_json, level=log_level.upper())
+    _allow_many_connections()
     logging.getLogger("uvicorn.error").addFilter(_Unfinished())
     listener = _listen(config.server)
     # uvicorn repeats a signal once it has stopped, so that whoever started it learns of it; ending is no failure here.
@@ -84,6 +87,19 @@ class _Unfinished(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         return record.exc_info is None or not isinstance(record.exc_info[1], asyncio.CancelledError)
+
+
+def _allow_many_connections() -> None:
+    # Many systems allow a process 256 or 1,024 at first, fewer than the streams of one user, and more on demand.
+    try:
+        import resource  # noqa: PLC0415 - not there on Windows
+    except ImportError:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):  # then it stays as it is
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _listen(server: Server) -> socket.socket:
