@@ -57,10 +57,11 @@ from mcp_hub.upstream.channel import Channel, Limits
 from mcp_hub.upstream.check import Verdict, by_dialing, by_starting, check, url_not_set
 from mcp_hub.upstream.fetch import Fetch
 from mcp_hub.upstream.process import Command
+from mcp_hub.upstream.settings import Settings
 from mcp_hub.upstream.stdio import START, Processes, process_way
 from mcp_hub.upstream.supervise import supervise
 from mcp_hub.upstream.transports import Transports, found_way
-from mcp_hub.upstream.upstream import Settings, Upstream
+from mcp_hub.upstream.upstream import Upstream
 from mcp_hub.web.site import PROBES, Site
 from mcp_hub.wire.eras import Era
 from mcp_hub.wire.jsonrpc import Json, encode
@@ -184,10 +185,12 @@ class Hub:
                 (views, memory, notices),
                 known=known.get(name),
                 notices=notices,
+                prepare=views.prepare,
             )
             for name, each in declared.items()
         }
         views.watch(upstreams)
+        await views.prepare()
         key = await kept_key(store, _CURSOR_KEY)
         calls = CallLog(store.append_calls, CallRecord)
         stack.push_async_callback(calls.aclose)

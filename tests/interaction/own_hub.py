@@ -27,7 +27,8 @@ from mcp_hub.inbound.sessions import MemorySessions
 from mcp_hub.principal import LOCAL, Principal
 from mcp_hub.store.base import CallRecord
 from mcp_hub.upstream.channel import Channel, Limits
-from mcp_hub.upstream.upstream import Settings, Upstream
+from mcp_hub.upstream.settings import Settings
+from mcp_hub.upstream.upstream import Upstream
 from mcp_hub.upstream.wires import http_way
 from rig.parts import ALICE, BOB, INFO, door, running
 

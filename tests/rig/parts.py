@@ -23,7 +23,8 @@ from mcp_hub.upstream.channel import Channel, Limits
 from mcp_hub.upstream.fetch import Fetch
 from mcp_hub.upstream.legacy import LegacyWire
 from mcp_hub.upstream.modern import ModernWire
-from mcp_hub.upstream.upstream import Known, Listener, Settings, Upstream
+from mcp_hub.upstream.settings import Settings
+from mcp_hub.upstream.upstream import Known, Listener, Upstream
 from mcp_hub.upstream.wires import Wires, http_way
 from mcp_hub.wire.eras import META_CLIENT_CAPABILITIES, META_CLIENT_INFO, META_VERSION, Client, Era
 from mcp_hub.wire.jsonrpc import Fields, Json
@@ -151,7 +152,7 @@ def upstream_to(
     fake: FakeUpstream, http: HttpClient, listeners: Sequence[Listener] = (), limits: Limits = LIMITS, **more: Any
 ) -> Upstream:
     """An upstream that nobody runs yet."""
-    kept = {key: more.pop(key) for key in ("known", "clock", "sweep", "notices") if key in more}
+    kept = {key: more.pop(key) for key in ("known", "clock", "sweep", "notices", "prepare") if key in more}
     settings = settings_for(fake, **more)
     channel = Channel(fake.name, settings.url, http, limits)
     way = http_way(channel, kept.get("clock", time.monotonic))

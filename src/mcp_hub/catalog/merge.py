@@ -12,6 +12,7 @@ from typing import Final, cast
 from mcp_hub.catalog.names import SEPARATOR, digest_name, exposed_name, exposed_uri, split_uri
 from mcp_hub.catalog.parts import Exposure, Kind, Part, bounded
 from mcp_hub.catalog.routes import NO_PARAMS, Catalog, Route, Source
+from mcp_hub.catalog.steps import STRIDE, Steps, finished
 from mcp_hub.catalog.templates import Template
 from mcp_hub.catalog.text import clean_text, label
 from mcp_hub.wire.headers import header_map
@@ -34,21 +35,32 @@ Warnings = dict[str, list[str]]
 
 
 def merge(entries: Entries) -> Catalog:
+    """What `merging` comes to, all at once."""
+    return finished(merging(entries))
+
+
+def merging(entries: Entries) -> Steps[Catalog]:
     """The merged catalog of upstreams in the order of their declaration; each keeps its own order inside.
 
     An upstream whose catalog is not known yet belongs here with an empty `Part`: its namespace stays its own.
     """
     warnings = {exposure.name: list(part.warnings) for exposure, part in entries}
     spaces = {HUB, *(space for exposure, _ in entries for space in (exposure.name, exposure.namespace) if space)}
-    names = {kind: _Claims(kind, entries, spaces).settle(warnings) for kind in Kind}
+    names: dict[Kind, dict[str, _Offer]] = {}
+    for kind in Kind:
+        names[kind] = yield from _Claims(kind, entries, spaces).settle(warnings)
     links = {(offer.exposure.name, offer.original): uri for uri, offer in names[Kind.RESOURCE].items()}
-    items = {
-        kind: tuple(_definition(kind, exposed, offer, links, warnings) for exposed, offer in offers.items())
-        for kind, offers in names.items()
-    }
-    tables = {
-        kind: {exposed: _route(kind, offer) for exposed, offer in offers.items()} for kind, offers in names.items()
-    }
+    items: dict[Kind, tuple[Json, ...]] = {}
+    tables: dict[Kind, dict[str, Route]] = {}
+    for kind, offers in names.items():
+        definitions: list[Json] = []
+        routes = tables[kind] = {}
+        for number, (exposed, offer) in enumerate(offers.items(), 1):
+            if number % STRIDE == 0:
+                yield
+            definitions.append(_definition(kind, exposed, offer, links, warnings))
+            routes[exposed] = _route(kind, offer)
+        items[kind] = tuple(definitions)
     sources = tuple(_source(exposure, part) for exposure, part in entries)
     with_apps = _with_apps(entries)
     of_apps = {kind: _originals_of_apps(names[kind], tables[kind], with_apps) for kind in _OF_APPS}
@@ -71,24 +83,32 @@ class _Claims:
     def __init__(self, kind: Kind, entries: Entries, spaces: set[str]) -> None:
         self._kind = kind
         self._spaces = spaces
-        self._offers = [
-            _Offer(exposure, item[kind.key], item)
-            for exposure, part in entries
-            for item in part.of(kind)
-            if exposure.filter(kind).permits(item[kind.key])
-        ]
+        self._entries = entries
+        self._offers: list[_Offer] = []
         self._taken: dict[str, int] = {}
 
-    def settle(self, warnings: Warnings) -> dict[str, _Offer]:
+    def settle(self, warnings: Warnings) -> Steps[dict[str, _Offer]]:
         """Every definition by the name it is exposed under, in the order of declaration."""
+        yield from self._gather()
         unprefixed_last = sorted(
             range(len(self._offers)), key=lambda number: self._offers[number].exposure.namespace is None
         )
-        for number in unprefixed_last:
+        for count, number in enumerate(unprefixed_last, 1):
+            if count % STRIDE == 0:
+                yield
             warning = self._claim(number)
             if warning is not None:
                 warnings[self._offers[number].exposure.name].append(warning)
         return {exposed: self._offers[number] for exposed, number in sorted(self._taken.items(), key=itemgetter(1))}
+
+    def _gather(self) -> Steps[None]:
+        for exposure, part in self._entries:
+            permits = exposure.filter(self._kind).permits
+            for number, item in enumerate(part.of(self._kind), 1):
+                if number % STRIDE == 0:
+                    yield
+                if permits(original := item[self._kind.key]):
+                    self._offers.append(_Offer(exposure, original, item))
 
     def _claim(self, number: int) -> str | None:
         """Give one definition the first of its spellings that is free; a warning if that is not the first."""

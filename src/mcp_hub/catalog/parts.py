@@ -5,7 +5,7 @@ is kept is kept whole, unknown fields included. Nothing in a schema is ever foll
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final, cast
 
@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Raw
 
 from mcp_hub.catalog.access import EVERYTHING, Filter
+from mcp_hub.catalog.steps import STRIDE, Steps, equal
 from mcp_hub.catalog.text import label
 from mcp_hub.wire import jsonrpc
 from mcp_hub.wire.headers import ANNOTATION, invalid_annotation
@@ -121,7 +122,26 @@ class Part:
         return self.items.get(kind, ())
 
 
+Read = tuple[tuple[Json, ...], tuple[str, ...]]
+"""Definitions, and a sentence for each that was left out."""
+
 _parts: Final = msgspec.json.Decoder(Part)
+
+
+def kept(part: Part, before: Part) -> Steps[Part]:
+    """`part`, but with the lists of `before` where they are equal, so that equal ones are the same from now on.
+
+    If nothing at all has changed, it is `before`.
+    """
+    items = dict(part.items)
+    changed = items.keys() != before.items.keys()
+    for kind, listed in part.items.items():
+        if (yield from equal(listed, before.of(kind))):
+            items[kind] = before.of(kind)
+        else:
+            changed = True
+    same = replace(part, items=items)
+    return before if not changed and same == before else same
 
 
 def encode_part(part: Part) -> bytes:
@@ -141,7 +161,7 @@ def decode_part(stored: bytes) -> Part:
         raise ValueError("The stored catalog is nested too deeply") from error
 
 
-def read_items(kind: Kind, raws: Iterable[Raw]) -> tuple[tuple[Json, ...], tuple[str, ...]]:
+def reading(kind: Kind, raws: Iterable[Raw]) -> Steps[Read]:
     """The definitions that can be used, in order, and a sentence for each that cannot (at most `MAX_WARNINGS` + 1).
 
     Never raises. Of two definitions with one name the first is kept.
@@ -149,6 +169,8 @@ def read_items(kind: Kind, raws: Iterable[Raw]) -> tuple[tuple[Json, ...], tuple
     items: dict[str, Json] = {}
     warnings: list[str] = []
     for number, raw in enumerate(raws, 1):
+        if number % STRIDE == 0:
+            yield
         identity, fault = _read(kind, bytes(raw), items)
         if fault is not None:
             title = f"number {number} of the list" if identity is None else f'"{label(identity)}"'

@@ -16,6 +16,7 @@ from mcp_hub.catalog.routes import Route
 from mcp_hub.errors import BadRequest, UnknownName
 from mcp_hub.gateway.ask import Ask
 from mcp_hub.gateway.view import View, Views
+from mcp_hub.upstream.turns import in_turns
 from mcp_hub.upstream.upstream import Upstream
 from mcp_hub.wire.eras import Era
 from mcp_hub.wire.jsonrpc import text
@@ -89,7 +90,8 @@ class Listing:
         if cursor is not None and bytes(cursor) == b"null":
             cursor = None  # so do clients write a member that they leave empty
         if self._page_size == 0 and cursor is None:
-            return view.listing(kind, ask.client.era)
+            era = ask.client.era
+            return view.kept(kind, era) or await in_turns(view.encoding(kind, era))
         return self._page(view, kind, ask, cursor)
 
     def _page(self, view: View, kind: Kind, ask: Ask, cursor: Raw | None) -> bytes:
@@ -97,7 +99,7 @@ class Listing:
             position = None if cursor is None else cursors.unseal(self._cursor_key, kind, text(cursor) or "")
         except ValueError as error:
             raise BadRequest(f"{ask.method} does not know this cursor. List again from the start.") from error
-        page = cursors.page(view.catalog.owners(kind), tuple(self._upstreams), position, self._page_size)
+        page = cursors.page(view.owners(kind), tuple(self._upstreams), position, self._page_size)
         following = None if page.last is None else cursors.seal(self._cursor_key, kind, page.last)
         return view.page(kind, ask.client.era, view.catalog.items[kind][page.start : page.stop], following)
 

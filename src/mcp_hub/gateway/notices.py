@@ -19,7 +19,7 @@ from mcp_hub.catalog.parts import Kind
 from mcp_hub.catalog.routes import Catalog, Route
 from mcp_hub.errors import BadRequest, Forbidden, UnknownName
 from mcp_hub.gateway.listener import Listener, Notice, Over, Owner
-from mcp_hub.gateway.view import Views
+from mcp_hub.gateway.view import LARGE, Views
 from mcp_hub.principal import Principal
 from mcp_hub.upstream.call import CHANGES, UPDATED
 from mcp_hub.upstream.upstream import Known, Upstream
@@ -266,7 +266,12 @@ class Notices:
 
 
 def _differs(kind: str, before: Catalog, after: Catalog) -> bool:
-    return any(before.items[each] != after.items[each] for each in _LISTS[kind])
+    return any(_other(before.items[each], after.items[each]) for each in _LISTS[kind])
+
+
+def _other(one: tuple[Json, ...], other: tuple[Json, ...]) -> bool:
+    # Long lists were compared when they were merged: what is equal is the same.
+    return one is not other and (max(len(one), len(other)) > LARGE or one != other)
 
 
 def _members(params: Raw) -> tuple[str, Fields] | None:

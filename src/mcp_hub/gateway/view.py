@@ -4,20 +4,29 @@ Rule: a view never changes. A new one is built and the reference swapped, so rea
 was asked for twice is encoded once.
 """
 
+import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final, final
 
 from mcp_hub.catalog.access import EVERYTHING
 from mcp_hub.catalog.capabilities import Said, advertised, extender, listing_tasks, with_tasks
-from mcp_hub.catalog.merge import merge
+from mcp_hub.catalog.merge import merging
 from mcp_hub.catalog.notes import META_UPSTREAMS, Absence, absences_meta, cache_scope, instructions, ttl_ms
 from mcp_hub.catalog.parts import Exposure, Kind, Part
 from mcp_hub.catalog.routes import Catalog
+from mcp_hub.catalog.steps import STRIDE, Steps, equal, finished
 from mcp_hub.upstream.health import State
+from mcp_hub.upstream.turns import in_turns
 from mcp_hub.upstream.upstream import Known, Upstream
 from mcp_hub.wire.eras import META_SERVER_INFO, Era
 from mcp_hub.wire.jsonrpc import Json, encode
+
+Entries = Sequence[tuple[Exposure, Part | None]]
+
+LARGE: Final = 2_000
+"""Definitions in all from which on merging them at once would hold everybody up."""
 
 log = logging.getLogger(__name__)
 
@@ -37,12 +46,14 @@ class View:
         server_info: Json,
         default_ttl: int,
         eras: Mapping[str, Era | None],
+        *,
+        catalog: Catalog,
     ) -> None:
+        """`catalog` is what the parts of `entries` are when they are merged."""
         known = [(exposure, part) for exposure, part in entries if part is not None]
         parts = [part for _, part in known]
         filtered = any(_filters(exposure) for exposure, _ in known)
-        # Who is not known yet takes part without definitions, so that nobody else gets its names meanwhile.
-        self.catalog: Catalog = merge([(exposure, part or Part()) for exposure, part in entries])
+        self.catalog = catalog
         self.absences = tuple(absences)
         self._said = [Said(exposure.name, eras.get(exposure.name), part.capabilities) for exposure, part in known]
         self.with_tasks: Mapping[Era, frozenset[str]] = {era: with_tasks(self._said, era) for era in Era}
@@ -55,6 +66,7 @@ class View:
         self.cache_scope = cache_scope(parts, filtered=filtered)
         self._server_info = server_info
         self._encoded: dict[tuple[Kind, Era], bytes] = {}
+        self._owners: dict[Kind, tuple[tuple[str, str], ...]] = {}
 
     def capabilities(self, revision: str) -> Json:
         """What the hub says it can do, to a client of this revision."""
@@ -62,10 +74,29 @@ class View:
 
     def listing(self, kind: Kind, era: Era) -> bytes:
         """The whole list of a kind as an encoded result; encoded once, then kept."""
-        key = (kind, era)
-        if key not in self._encoded:
-            self._encoded[key] = self.page(kind, era, self.catalog.items[kind], None)
-        return self._encoded[key]
+        return self.kept(kind, era) or finished(self.encoding(kind, era))
+
+    def kept(self, kind: Kind, era: Era) -> bytes | None:
+        """What `listing` gives, if it has been asked for before."""
+        return self._encoded.get((kind, era))
+
+    def encoding(self, kind: Kind, era: Era) -> Steps[bytes]:
+        """What `listing` gives, step by step; kept from then on."""
+        items = self.catalog.items[kind]
+        pieces: list[bytes] = []
+        for start in range(0, len(items), STRIDE):
+            pieces.append(encode(items[start : start + STRIDE])[1:-1])
+            yield
+        # The list is the first member of the result, and the only thing in it that may be long.
+        head, empty, tail = self.page(kind, era, (), None).partition(b"[]")
+        listed = self._encoded[kind, era] = b"".join((head, b"[", b",".join(pieces), b"]", tail)) if empty else head
+        return listed
+
+    def owners(self, kind: Kind) -> tuple[tuple[str, str], ...]:
+        """See `Catalog.owners`; looked for once."""
+        if kind not in self._owners:
+            self._owners[kind] = self.catalog.owners(kind)
+        return self._owners[kind]
 
     def page(self, kind: Kind, era: Era, items: Iterable[Json], cursor: str | None) -> bytes:
         """A part of a list as an encoded result; `cursor` is where the next part begins."""
@@ -96,11 +127,25 @@ class Views:
         self._eras: dict[str, Era | None] = {}
         self._told = frozenset[str]()
         self._view: View | None = None
+        self._merged: tuple[Entries, Catalog] | None = None
+        self._merging = asyncio.Lock()
 
     def watch(self, upstreams: Mapping[str, Upstream]) -> None:
         """The upstreams to merge, in declaration order. Called once, before the first `current`."""
         self._upstreams = upstreams
         self._view = None
+
+    async def prepare(self, name: str = "", part: Part | None = None) -> None:
+        """Merge what is known with what an upstream is about to become known for, without holding anybody up.
+
+        The caller makes it known before it awaits anything else.
+        """
+        async with self._merging:
+            known = self._parts()
+            parts = [(exposure, part if part is not None and exposure.name == name else has) for exposure, has in known]
+            if sum(map(_size, parts)) > LARGE:
+                before = self._merged[1] if self._merged is not None else None
+                self._merged = parts, await in_turns(_merging(parts, before))
 
     def current(self) -> View:
         """The view of this moment: a look-up unless something changed since the last one."""
@@ -115,13 +160,18 @@ class Views:
             self._view = None
 
     def _build(self) -> View:
-        entries = [(self._exposures[name], upstream.known.part) for name, upstream in self._upstreams.items()]
+        entries = self._parts()
+        if self._merged is None or not _same(entries, self._merged[0]):
+            self._merged = entries, finished(_merging(entries, None))
         self._absences = {name: _absence(upstream) for name, upstream in self._upstreams.items()}
         absences = [absence for absence in self._absences.values() if absence is not None]
         self._eras = {name: upstream.known.era for name, upstream in self._upstreams.items()}
-        view = View(entries, absences, self._server_info, self._default_ttl, self._eras)
+        view = View(entries, absences, self._server_info, self._default_ttl, self._eras, catalog=self._merged[1])
         self._warn(view.catalog.warnings)
         return view
+
+    def _parts(self) -> Entries:
+        return [(self._exposures[name], upstream.known.part) for name, upstream in self._upstreams.items()]
 
     def _warn(self, warnings: tuple[str, ...]) -> None:
         # Each once, as long as it holds: a view is built at every change, of whatever upstream.
@@ -129,6 +179,27 @@ class Views:
             if warning not in self._told:
                 log.warning("%s", warning)
         self._told = frozenset(warnings)
+
+
+def _size(entry: tuple[Exposure, Part | None]) -> int:
+    return 0 if entry[1] is None else sum(map(len, entry[1].items.values()))
+
+
+def _same(one: Entries, other: Entries) -> bool:
+    return all(mine is theirs for (_, mine), (_, theirs) in zip(one, other, strict=True))
+
+
+def _merging(entries: Entries, before: Catalog | None) -> Steps[Catalog]:
+    """The merged catalog; lists that are as they were before are the very same, so that nobody need compare them."""
+    # Who is not known yet takes part without definitions, so that nobody else gets its names meanwhile.
+    catalog = yield from merging([(exposure, part or Part()) for exposure, part in entries])
+    if before is None:
+        return catalog
+    items = dict(catalog.items)
+    for kind, listed in before.items.items():
+        if (yield from equal(items[kind], listed)):
+            items[kind] = listed
+    return replace(catalog, items=items)
 
 
 def _absence(upstream: Upstream) -> Absence | None:

@@ -13,7 +13,7 @@ from mcp_hub.egress.errors import DialError, DialStep, EgressError
 from mcp_hub.errors import HubError, RefusedCredential, TimedOut, UpstreamError
 from mcp_hub.upstream.fetch import Fetch
 from mcp_hub.upstream.probe import Opening, probe
-from mcp_hub.upstream.upstream import Settings
+from mcp_hub.upstream.settings import Settings
 from mcp_hub.wire.origin import Origin
 
 T = TypeVar("T")

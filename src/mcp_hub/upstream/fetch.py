@@ -8,13 +8,15 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from mcp_hub.catalog.parts import Kind, Part, read_items
+from mcp_hub.catalog.parts import Kind, Part, reading
+from mcp_hub.catalog.steps import Steps
 from mcp_hub.credentials.credential import Credential
 from mcp_hub.errors import BrokeProtocol, TimedOut
 from mcp_hub.upstream.answer import decoded
 from mcp_hub.upstream.call import OWN_CAPABILITIES
 from mcp_hub.upstream.carrier import Carrier
 from mcp_hub.upstream.probe import Opening, own_call
+from mcp_hub.upstream.turns import in_turns
 from mcp_hub.wire.eras import LATEST_LEGACY, Client, Era
 from mcp_hub.wire.jsonrpc import METHOD_NOT_FOUND, Fields, Json, Malformed, fields, text, value
 
@@ -86,7 +88,7 @@ class Fetch:
                 walk.take(page)
         except Malformed as error:
             raise BrokeProtocol(self.name, f"{self.name} answered {kind.method} with invalid JSON.") from error
-        return walk.listing()
+        return await in_turns(walk.listing())
 
     async def _page(self, kind: Kind, opening: Opening, cursor: Raw | None) -> Fields | None:
         params = {} if cursor is None else {"cursor": cursor}
@@ -130,8 +132,8 @@ class _Walk:
         self._bytes += sum(map(len, page.values()))
         self._follow(page.get("nextCursor"))
 
-    def listing(self) -> _Listing:
-        items, warnings = read_items(self._kind, self._raws[: self._most_items])
+    def listing(self) -> Steps[_Listing]:
+        items, warnings = yield from reading(self._kind, self._raws[: self._most_items])
         ttl = min(self._ttls, default=None)
         return _Listing(items, (*self._warnings, *warnings), ttl, self._public and bool(self._ttls))
 

@@ -7,14 +7,14 @@ good list stays, and calls to it fail fast while it is down.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, replace
 from typing import Final, Protocol, final
 
 from msgspec import Raw
 
-from mcp_hub.catalog.parts import Part
+from mcp_hub.catalog.parts import Part, kept
 from mcp_hub.credentials.credential import Credential
 from mcp_hub.errors import BrokeProtocol, Busy, RefusedCredential, TimedOut, Unreachable, UpstreamError
 from mcp_hub.upstream.answer import NotModern, SessionGone
@@ -24,7 +24,9 @@ from mcp_hub.upstream.fetch import Fetch
 from mcp_hub.upstream.health import OPENS_AFTER, UNTRIED, Health, State
 from mcp_hub.upstream.pace import Pace
 from mcp_hub.upstream.probe import Opening, probe
+from mcp_hub.upstream.settings import Settings
 from mcp_hub.upstream.subscriptions import Subscriptions
+from mcp_hub.upstream.turns import in_turns
 from mcp_hub.upstream.watch import PAUSE, Watch
 from mcp_hub.wire.eras import Client, Era
 from mcp_hub.wire.jsonrpc import Json, Message, Reply
@@ -37,28 +39,6 @@ SWEEP: Final = 30.0
 """Seconds between two looks for sessions that nobody uses."""
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What an upstream is told of the configuration. `ttl`, `listing` and `start` are seconds.
-
-    `start` is how much longer than for a list it may take to introduce itself, since it has to be started first.
-    """
-
-    name: str
-    url: str
-    pinned: Era | None
-    ttl: float
-    listing: float
-    credential: Credential
-    info: Raw
-    start: float = 0.0
-
-    @property
-    def introduction(self) -> float:
-        """Seconds within which it has to introduce itself."""
-        return self.listing + self.start
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +87,9 @@ class Upstream:
         notices: Notices | None = None,
         clock: Callable[[], float] = time.monotonic,
         sweep: float = SWEEP,
+        prepare: Callable[[str, Part], Awaitable[None]] | None = None,
     ) -> None:
+        """`prepare` is awaited with each new list, before it is the list of this upstream."""
         self.name = settings.name
         self.url = settings.url
         self.known = known or Known()
@@ -116,6 +98,7 @@ class Upstream:
         self._clock = clock
         self._sweep = sweep
         self._notices = notices
+        self._prepare = prepare
         self._announced: set[str] = set()
         self._carrier = way(self)
         self._fetch = Fetch(self.name, self._carrier, settings.credential, settings.info, settings.listing)
@@ -272,7 +255,7 @@ class Upstream:
         except UpstreamError as error:
             self._fail(error)  # whatever it is: without its lists it is of no use, and hurrying would not help
         else:
-            self._welcome(opening, part, started)
+            self._welcome(opening, await self._readied(part), started)
             self._pass_on(announced)
         finally:
             self._settled.set()
@@ -294,6 +277,14 @@ class Upstream:
         self._watch.start(opening)  # before the lists, so that no change falls between them and the listening
         self._subscriptions.start(opening)
         return opening, await self._fetch.part(opening)
+
+    async def _readied(self, part: Part) -> Part:
+        # Both may take long, if the lists are long; nobody is held up by them, and only then is the new list the list.
+        before = self.known.part
+        part = part if before is None else await in_turns(kept(part, before))
+        if part is not before and self._prepare is not None:
+            await self._prepare(self.name, part)
+        return part
 
     async def _probe(self) -> Opening:
         settings = self._settings
@@ -325,7 +316,7 @@ class Upstream:
             log.warning("%s: offers nothing any more; before, it did", self.name)
         self._learn(
             Known(self.known.health.succeeded(), opening, opening.era, part, now, (now - started) * 1000),
-            new_part=part != before,
+            new_part=part is not before,
         )
 
     # What it says of changes
@@ -396,7 +387,7 @@ class Upstream:
         self._poke.set()  # the supervisor now has a time to try again at
 
     def _learn(self, known: Known, *, new_part: bool = False) -> None:
-        if known == self.known:
+        if not new_part and known == self.known:
             return
         self.known = known
         for listener in self._listeners:

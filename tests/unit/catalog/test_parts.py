@@ -21,8 +21,9 @@ from mcp_hub.catalog.parts import (
     Part,
     decode_part,
     encode_part,
-    read_items,
+    reading,
 )
+from mcp_hub.catalog.steps import finished
 
 pytestmark = pytest.mark.promise("A1")
 
@@ -84,7 +85,7 @@ BROKEN = {
 @pytest.mark.promise("A7", "T25", "T29")
 @pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
 def test_a_broken_tool_loses_only_itself(broken):
-    items, warnings = read_items(Kind.TOOL, [raw(tool("first")), raw(broken), raw(tool("last"))])
+    items, warnings = finished(reading(Kind.TOOL, [raw(tool("first")), raw(broken), raw(tool("last"))]))
     assert [item["name"] for item in items] == ["first", "last"]
     assert len(warnings) == 1
     assert warnings[0].startswith("The tool ")
@@ -92,16 +93,16 @@ def test_a_broken_tool_loses_only_itself(broken):
 
 @pytest.mark.promise("A7")
 def test_the_warning_names_the_tool_without_what_could_harm_a_terminal():
-    _, warnings = read_items(Kind.TOOL, [raw({"name": "evil\x1b[2J\ntool"})])
+    _, warnings = finished(reading(Kind.TOOL, [raw({"name": "evil\x1b[2J\ntool"})]))
     assert warnings == ('The tool "evil tool" is left out: its inputSchema is not a JSON Schema of type "object".',)
-    _, warnings = read_items(Kind.RESOURCE, [raw(b"1")])
+    _, warnings = finished(reading(Kind.RESOURCE, [raw(b"1")]))
     assert warnings == ("The resource number 1 of the list is left out: it is not a JSON object of valid text.",)
 
 
 @pytest.mark.promise("A7")
 def test_a_warning_stays_short_however_long_the_names_in_it_are():
     schema = {"type": "object", "properties": {"p" * 5000: {"type": "number", "x-mcp-header": "t" * 5000}}}
-    _, warnings = read_items(Kind.TOOL, [raw(tool("n" * 900, inputSchema=schema))])
+    _, warnings = finished(reading(Kind.TOOL, [raw(tool("n" * 900, inputSchema=schema))]))
     assert len(warnings[0]) < 400
 
 
@@ -112,14 +113,14 @@ def test_a_warning_stays_short_however_long_the_names_in_it_are():
 )
 def test_exactly_the_good_tools_are_kept_in_their_order(listed):
     good = [item["name"] for item in listed if isinstance(item, dict) and item in map(tool, "abcdef")]
-    items, warnings = read_items(Kind.TOOL, [raw(item) for item in listed])
+    items, warnings = finished(reading(Kind.TOOL, [raw(item) for item in listed]))
     assert [item["name"] for item in items] == list(dict.fromkeys(good))
     assert len(items) + len(warnings) == len(listed)
 
 
 @pytest.mark.promise("T27")
 def test_of_two_definitions_with_one_name_the_first_is_kept():
-    items, warnings = read_items(Kind.PROMPT, [raw({"name": "p", "a": 1}), raw({"name": "p", "a": 2})])
+    items, warnings = finished(reading(Kind.PROMPT, [raw({"name": "p", "a": 1}), raw({"name": "p", "a": 2})]))
     assert items == ({"name": "p", "a": 1},)
     assert warnings == ('The prompt "p" is left out: it is listed twice.',)
 
@@ -128,14 +129,14 @@ def test_of_two_definitions_with_one_name_the_first_is_kept():
 @given(st.sampled_from(list(Kind)), objects)
 def test_unknown_fields_survive_reading_and_the_store(kind, extra):
     definition = {**extra, kind.key: "x", "inputSchema": {"type": "object"}}
-    items, warnings = read_items(kind, [raw(definition)])
+    items, warnings = finished(reading(kind, [raw(definition)]))
     assert (items, warnings) == ((definition,), ())
     assert list(items[0]) == list(definition)
     assert decode_part(encode_part(Part(items={kind: items}))).of(kind) == items
 
 
 def test_numbers_beyond_64_bits_survive_the_store():
-    items, _ = read_items(Kind.RESOURCE, [raw(b'{"uri":"x:","n":123456789012345678901234567890,"f":1.5e300}')])
+    items, _ = finished(reading(Kind.RESOURCE, [raw(b'{"uri":"x:","n":123456789012345678901234567890,"f":1.5e300}')]))
     assert b'"n":123456789012345678901234567890' in encode_part(Part(items={Kind.RESOURCE: items}))
     assert decode_part(encode_part(Part(items={Kind.RESOURCE: items}))).of(Kind.RESOURCE) == items
 
@@ -167,19 +168,19 @@ def test_bytes_that_are_no_part_are_refused(stored):
 @pytest.mark.promise("T29")
 def test_a_reference_to_the_network_passes_and_is_not_followed():
     definition = tool("x", inputSchema={"type": "object", "properties": {"a": {"$ref": "http://127.0.0.1:1/canary"}}})
-    assert read_items(Kind.TOOL, [raw(definition)]) == ((definition,), ())
+    assert finished(reading(Kind.TOOL, [raw(definition)])) == ((definition,), ())
 
 
 def test_a_schema_of_the_greatest_depth_passes():
     definition = b'{"name":"x","inputSchema":{"type":"object","a":%b}}' % nested(MAX_DEPTH - 2)
-    assert len(read_items(Kind.TOOL, [raw(definition)])[0]) == 1
+    assert len(finished(reading(Kind.TOOL, [raw(definition)]))[0]) == 1
 
 
 @pytest.mark.promise("T29")
 def test_a_schema_bomb_is_refused_in_linear_time():
     def seconds(count):
         begin = time.process_time()
-        items, _ = read_items(Kind.TOOL, [raw(tool("x", inputSchema={"type": "object", "allOf": [{}] * count}))])
+        items, _ = finished(reading(Kind.TOOL, [raw(tool("x", inputSchema={"type": "object", "allOf": [{}] * count}))]))
         assert items == ()
         return time.process_time() - begin
 
@@ -189,7 +190,7 @@ def test_a_schema_bomb_is_refused_in_linear_time():
 
 @pytest.mark.promise("T25")
 def test_the_number_of_warnings_is_bounded():
-    _, warnings = read_items(Kind.TOOL, [raw(b"1")] * (MAX_WARNINGS + 5))
+    _, warnings = finished(reading(Kind.TOOL, [raw(b"1")] * (MAX_WARNINGS + 5)))
     assert len(warnings) == MAX_WARNINGS + 1
     assert warnings[-1] == "There are 5 more warnings like these."
 

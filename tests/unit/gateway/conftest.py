@@ -93,6 +93,7 @@ async def hub_over(
                 limits,
                 notices=notices,
                 known=(known or {}).get(fake.name),
+                prepare=views.prepare,
                 **({"credential": held[fake.name]} if fake.name in held else {}),
                 **more,
             )
