@@ -3,12 +3,15 @@
 import asyncio
 import json
 import re
+from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import httpx2
 import mcp_types as types
 import pytest
 from mcp import Client
@@ -17,6 +20,8 @@ from mcp.client.sse import sse_client
 
 import node_tools
 import processes
+from interaction.whole_hub import message
+from rig.fake_upstream import Answer, FakeUpstream, Request, result
 
 pytestmark = [
     pytest.mark.promise("A4", "F2"),
@@ -240,3 +245,62 @@ async def test_the_typescript_client_works_over_it(sse: str):
     assert "ada@example.com" in outcome["elicited"]
     assert "sampled" in outcome["sampled"]
     assert (outcome["progress"], outcome["changed"]) == ([0, 50, 100], "heard")
+
+
+@pytest.mark.promise("T23", "T22")
+async def test_a_thousand_streams_of_one_user_leave_the_hub_as_it_was(hub):
+    url = urlsplit(hub("version: 1\n"))
+    head = f"GET /sse HTTP/1.1\r\nHost: {url.netloc}\r\nAccept: text/event-stream\r\n\r\n".encode()
+    async with AsyncExitStack() as open_ones, asyncio.timeout(SECONDS):
+
+        async def opened() -> int:
+            reader, writer = await asyncio.open_connection(url.hostname, url.port)
+            open_ones.callback(writer.close)
+            writer.write(head)
+            return int((await reader.readline()).split()[1])
+
+        statuses = Counter([await opened() for _ in range(1000)])
+    assert statuses == {200: 100, 403: 900}
+    person = Person("ada")
+    async with asyncio.timeout(SECONDS):
+        while not await served(f"{url.scheme}://{url.netloc}/sse", person):
+            pass
+
+
+async def served(url: str, person: Person) -> bool:
+    """Whether a stream is opened, which is so once the hub has seen that another one has gone."""
+    async with httpx2.AsyncClient(trust_env=False) as client, client.stream("GET", url) as response:
+        return response.status_code == httpx2.codes.OK
+
+
+@pytest.mark.promise("T23")
+async def test_a_client_that_reads_nothing_costs_no_more_than_is_allowed_and_harms_nobody(hub, tmp_path):
+    async with FakeUpstream(name="up") as fake:
+        fake.handlers["tools/call"] = large
+        url = urlsplit(hub(configured(f"url: '{fake.url}'")))
+        async with asyncio.timeout(SECONDS):
+            reader, writer = await asyncio.open_connection(url.hostname, url.port, limit=1024)
+            writer.write(f"GET /sse HTTP/1.1\r\nHost: {url.netloc}\r\nAccept: text/event-stream\r\n\r\n".encode())
+            while not (line := await reader.readline()).startswith(b"data: "):
+                pass
+            address = f"http://{url.netloc}{line.removeprefix(b'data: ').decode().strip()}"
+            async with httpx2.AsyncClient(trust_env=False, timeout=SECONDS) as client:
+                for body in (message("initialize", OPENING), *(asking(number) for number in range(40))):
+                    if (await client.post(address, json=body)).status_code == httpx2.codes.NOT_FOUND:
+                        break
+                while (await client.post(address, json=message("ping"))).status_code != httpx2.codes.NOT_FOUND:
+                    pass
+            async with Client(f"http://{url.netloc}/mcp") as other:
+                assert await other.list_tools()
+            writer.close()
+
+
+OPENING = {"protocolVersion": "2024-11-05", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}}
+
+
+def asking(number: int) -> dict[str, Any]:
+    return message("tools/call", {"name": "up__echo", "arguments": {}}, number)
+
+
+async def large(asked: Request) -> Answer:
+    return result(asked, {"resultType": "complete", "content": [{"type": "text", "text": "x" * 8_000_000}]})

@@ -37,8 +37,10 @@ BEAT: Final = 60.0
 """Seconds without a byte after which the other side is asked whether it is there."""
 QUIET: Final = 300.0
 """Seconds without a byte after which it is taken for dead, unless calls may take longer."""
-MOST_POSTS: Final = 32
-"""Messages on their way to one session at once; more wait."""
+MOST_TOLD: Final = 64
+"""Messages on their way to one session that may be lost; more are."""
+ORDER: Final = 2.0
+"""Seconds that a message waits for the one told before it to be taken."""
 
 _LONGEST_ADDRESS: Final = 8192
 _ANSWER: Final = 64 * 1024
@@ -72,7 +74,7 @@ class EventLine:
         self._beat = beat
         self._failure: UpstreamError | None = None
         self._numbers = count(1)
-        self._room = asyncio.Semaphore(MOST_POSTS)
+        self._telling = 0
         self._told: asyncio.Task[None] | None = None
         self._posts: set[asyncio.Task[None]] = set()
         self._timer = asyncio.get_running_loop().call_later(beat, self._ask_for_a_sign)
@@ -89,14 +91,13 @@ class EventLine:
 
     async def write(self, message: bytes, failed: Failed, /) -> None:
         """See `Line.write`: returns as soon as it is on its way, since some servers answer a POST when all is done."""
-        if self._told is not None and not self._told.done():
-            await asyncio.wait([self._told])  # what was told before has to be there before
-        await self._room.acquire()
+        await _in_turn(self._told)
         self._start(self._post(message, failed))
 
     def write_now(self, message: bytes, /) -> None:
-        """See `Line.write_now`. What is told one after the other arrives in this order."""
-        if len(self._posts) < 2 * MOST_POSTS:
+        """See `Line.write_now`. What is told one after the other arrives in this order, if it is taken in time."""
+        if self._telling < MOST_TOLD:
+            self._telling += 1
             self._told = self._start(self._tell(self._told, message))
 
     async def settle(self) -> None:
@@ -126,10 +127,12 @@ class EventLine:
         return task
 
     async def _tell(self, before: asyncio.Task[None] | None, message: bytes) -> None:
-        if before is not None and not before.done():
-            await asyncio.wait([before])
-        with suppress(UpstreamError):
-            await self._send(message)
+        try:
+            await _in_turn(before)
+            with suppress(UpstreamError):
+                await self._send(message)
+        finally:
+            self._telling -= 1
 
     async def _post(self, message: bytes, failed: Failed) -> None:
         try:
@@ -138,8 +141,6 @@ class EventLine:
             pass
         except UpstreamError as error:
             failed(error)
-        finally:
-            self._room.release()
 
     async def _send(self, message: bytes) -> None:
         response = await self._messages.post(message, NO_LINES, self.credential)
@@ -203,6 +204,11 @@ class _Events:
         """Read no more."""
         with suppress(RuntimeError):  # somebody reads: closing the response ends that
             await self._chunks.aclose()
+
+
+async def _in_turn(before: asyncio.Task[None] | None) -> None:
+    if before is not None and not before.done():
+        await asyncio.wait([before], timeout=ORDER)
 
 
 async def open_line(channel: Channel, credential: Credential, *, beat: float = BEAT) -> EventLine:

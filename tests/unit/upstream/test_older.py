@@ -288,6 +288,45 @@ async def test_an_answer_on_the_stream_counts_though_the_post_is_not_answered(se
         release.set()
 
 
+async def test_no_call_overtakes_the_word_that_the_session_is_open(server):
+    release = asyncio.Event()
+
+    async def slow(request):
+        await release.wait()
+
+    server.handlers["notifications/initialized"] = slow
+    async with streams_to(server) as streams:
+        calling = asyncio.ensure_future(streams.send(call(), KEY))
+        await until(server, "notifications/initialized")
+        await streams.opened(BOB, LEGACY_CLIENT, KEY)  # which takes longer than the call would have
+        assert server.asked("tools/call") == []
+        release.set()
+        assert (await calling).result is not None
+
+
+async def test_a_server_that_answers_posts_last_can_still_be_answered(server):
+    done = asyncio.Event()
+
+    async def held(request):
+        number = request.message["id"]
+        server.say(0, {"id": f"q{number}", "method": "roots/list"})
+        await done.wait()
+        server.say(0, {"id": number, "result": {"content": []}})
+        return Answer(status=202)
+
+    async def answer(method, params):
+        return Reply(result=Raw(b'{"roots":[]}'))
+
+    async with streams_to(server) as streams:
+        await streams.send(call(), KEY)
+        server.handlers["tools/call"] = held
+        calls = [asyncio.ensure_future(streams.send(call(client=ASKABLE, ask_client=answer), KEY)) for _ in range(5)]
+        async with asyncio.timeout(5), server._heard:
+            await server._heard.wait_for(lambda: len(server.told) == 5)
+        done.set()
+        assert all(each.result is not None for each in await asyncio.gather(*calls))
+
+
 async def test_a_call_that_is_never_answered_times_out(server):
     server.silent = {"tools/call"}
     async with streams_to(server) as streams:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from mcp_hub.wire.sse import COMMENT, Event, EventParser, EventTooLarge, encode_event
+from mcp_hub.wire.sse import COMMENT, Event, EventParser, EventTooLarge, encode_event, named_event
 
 pytestmark = pytest.mark.promise("A5")
 
@@ -189,3 +189,11 @@ def test_hostile_cuts_cost_linear_time(size):
 
     # Quadratic work would take sixteen times as long for four times the bytes; the small term forgives a coarse clock.
     assert seconds(400_000) < 10 * seconds(100_000) + 0.2
+
+
+@pytest.mark.promise("T64")
+@given(st.binary(max_size=60), st.sampled_from([b"\n\nevent: endpoint\ndata: https://evil.example/\n\n", b"\r\r", b""]))
+def test_nothing_in_a_named_event_begins_another_one(start, attack):
+    (read,) = EventParser(1000).feed(named_event("message", start + attack))
+    assert read.event == "message"
+    assert read.data == (start + attack).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
