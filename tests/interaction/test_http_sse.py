@@ -20,6 +20,7 @@ from mcp.client.sse import sse_client
 
 import node_tools
 import processes
+import python1_tools
 from interaction.whole_hub import message
 from rig.fake_upstream import Answer, FakeUpstream, Request, result
 
@@ -230,6 +231,28 @@ async def test_a_published_server_of_this_transport_is_found_out_or_pinned(hub):
                 work = {"duration": 0.2, "steps": 2}
                 await old.call_tool("up__trigger-long-running-operation", work, progress_callback=on_progress)
                 assert progress == [1, 2]
+
+
+@pytest.mark.promise("A3")
+async def test_a_server_on_the_python_sdk_of_before_is_used_by_several_at_once(hub):
+    server = Path(__file__).parent / "servers" / "py_server_1x.py"
+    with processes.running([python1_tools.install(), server, "sse"]) as started:
+        url = hub(configured(f"url: '{started.url}'"))
+        ada, bob = Person("ada"), Person("bob")
+        async with talking(url, "auto", ada) as modern, at(url.replace("/mcp", "/sse"), bob) as old:
+            for each in (modern, old):
+                progress: list[float] = []
+
+                async def on_progress(done: float, _: float | None, __: str | None, heard=progress) -> None:
+                    heard.append(done)
+
+                assert "señor" in text(await each.call_tool("up__work", {"steps": 3}, progress_callback=on_progress))
+                assert progress == [1, 2, 3]
+                assert "First" in (await each.read_resource("up+memo://first")).contents[0].text
+            sums = await asyncio.gather(
+                *(each.call_tool("up__add", {"summands": [n, 1]}) for n in range(5) for each in (modern, old))
+            )
+            assert [each.structured_content["total"] for each in sums] == [n + 1 for n in range(5) for _ in (0, 1)]
 
 
 async def test_the_typescript_client_works_over_it(sse: str):

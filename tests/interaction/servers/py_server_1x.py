@@ -1,10 +1,12 @@
 """A server on the Python SDK 1.x, which speaks the legacy era only; runs in an environment of its own.
 
-Usage: python py_server_1x.py. Prints `Endpoint http://...` as soon as it accepts requests.
+Usage: python py_server_1x.py [sse]. Prints `Endpoint http://...` as soon as it accepts requests. With `sse` it speaks
+the transport of 2024-11-05.
 """
 
 import asyncio
 import socket
+import sys
 from typing import Annotated
 
 import uvicorn
@@ -93,9 +95,12 @@ async def complete(
 
 
 async def main() -> None:
+    is_older = sys.argv[1:] == ["sse"]
     listener = socket.create_server(("127.0.0.1", 0))
-    print(f"Endpoint http://127.0.0.1:{listener.getsockname()[1]}/mcp", flush=True)
-    settings = uvicorn.Config(server.streamable_http_app(), log_level="error")
+    path = "sse" if is_older else "mcp"
+    print(f"Endpoint http://127.0.0.1:{listener.getsockname()[1]}/{path}", flush=True)
+    app = server.sse_app() if is_older else server.streamable_http_app()
+    settings = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1)
     await uvicorn.Server(settings).serve(sockets=[listener])
 
 
