@@ -444,6 +444,21 @@ async def test_requests_under_way_at_once_are_bounded(monkeypatch, hub):
 
 
 @pytest.mark.promise("T23")
+async def test_bytes_of_the_requests_under_way_are_bounded(monkeypatch, hub):
+    monkeypatch.setattr(conversation, "MOST_BYTES", 10_000)
+    stream = await hub.open()
+    await stream.introduce()
+    large = {"name": "e", "arguments": {"wait": True, "x": "x" * 6000}}
+    for number in range(2):
+        await stream.post(message("tools/call", large, number))
+    refused = (await stream.until(2))[-1]
+    assert (refused["id"], refused["error"]["code"]) == (1, -32603)
+    hub.road.release.set()
+    await stream.until(3)
+    assert "result" in await stream.ask("tools/call", {"name": "e", "arguments": {"x": "x" * 6000}})
+
+
+@pytest.mark.promise("T23")
 async def test_a_thousand_streams_of_one_user_are_not_opened_and_others_are_served():
     hub = Hub(limits=Limits(per_principal=10, total=15))
     mine = [hub.begin(caller="alice") for _ in range(1000)]

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from mcp_hub.errors import BrokeProtocol, Busy, RefusedCredential, TimedOut, Unreachable
+from mcp_hub.upstream import event_line
 from mcp_hub.upstream.call import Call
 from mcp_hub.upstream.channel import Limits
 from mcp_hub.upstream.event_line import NotThisTransport
@@ -417,6 +418,36 @@ async def test_a_silent_upstream_is_asked_for_a_sign_and_its_answer_is_one(serve
         assert server.asked("ping")[0].message["id"].startswith("hub-")
         assert said(await streams.send(call(), KEY))["tool"] == "echo"
         assert len(server.opened) == 1
+
+
+async def test_one_that_gives_no_sign_is_taken_for_dead(server, monkeypatch):
+    monkeypatch.setattr(event_line, "QUIET", 0.1)
+    server.silent = {"ping"}
+    async with streams_to(server, Limits(200_000, 10_000, 0.1, 4.0), beat=0.05) as streams:
+        await streams.send(call(), KEY)
+        await server.until_left()
+        assert said(await streams.send(call(), KEY))["tool"] == "echo"
+        assert len(server.opened) == 2
+
+
+@pytest.mark.promise("T23")
+async def test_what_is_answered_to_a_flood_of_pings_is_bounded(server, monkeypatch):
+    monkeypatch.setattr(event_line, "ORDER", 0.01)
+    release = asyncio.Event()
+
+    async def held(request):
+        if request.verb == "POST" and not request.method:
+            await release.wait()
+
+    server.before = held
+    async with streams_to(server) as streams:
+        await streams.send(call(), KEY)
+        for number in range(500):
+            server.say(0, {"id": f"p{number}", "method": "ping"})
+        assert said(await streams.send(call(), KEY))["tool"] == "echo"
+        (session,) = streams._sessions.values()
+        assert len(session.line._posts) <= event_line.MOST_TOLD
+        release.set()
 
 
 async def test_a_large_list_arrives_whole(server):
