@@ -426,6 +426,9 @@ async def test_those_who_wait_for_room_go_on_when_there_is_some(monkeypatch, hub
     stream.exchange.taking.clear()
     for number in range(20):
         assert (await stream.post(message("ping", number=number))).status == 202
+    outlet = hub.sse._open[stream.session]._outlet
+    assert 0 < outlet._queued <= 200
+    assert outlet._waiting > 0
     stream.exchange.taking.set()
     assert sorted(each["id"] for each in (await stream.until(21))[1:]) == list(range(20))
 

@@ -120,6 +120,22 @@ async def test_a_question_ends_with_the_last_call_it_can_be_about(wire, link):
     assert [each["id"] for each in wire.written] == [1, "p"]
 
 
+async def test_a_question_that_was_passed_on_ends_with_the_call_it_came_to(wire, link):
+    person = Person()
+    first, second = asking(link, person), asking(link, person)
+    await wire.until(2)
+    wire.say(id="q", method="elicitation/create", params={})
+    async with asyncio.timeout(5):
+        await person.wakes.wait()
+    for number, each in ((2, second), (1, first)):
+        wire.say(id=number, result={})
+        await each
+    person.allowed.set()
+    wire.say(id="p", method="ping")
+    await wire.until(3)
+    assert [each["id"] for each in wire.written] == [1, 2, "p"]
+
+
 async def test_no_call_of_a_client_runs_out_of_time_while_that_client_is_asked(wire, link):
     person = Person()
     first, second = asking(link, person, wait=0.2), asking(link, person, wait=0.2)

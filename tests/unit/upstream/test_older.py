@@ -372,6 +372,17 @@ async def test_an_address_named_later_changes_nothing(server):
         assert {each.path.partition("?")[0] for each in server.seen} == {"/mcp", "/messages"}
 
 
+async def test_only_message_events_are_messages(server):
+    server.silent = {"tools/call"}
+    async with streams_to(server) as streams:
+        calling = asyncio.ensure_future(streams.send(call(), KEY))
+        await until(server, "tools/call")
+        number = server.asked("tools/call")[0].message["id"]
+        server.say(0, {"id": number, "result": {"content": ["other"]}}, b"other")
+        server.say(0, {"id": number, "result": {"content": ["message"]}})
+        assert json.loads(bytes((await calling).result))["content"] == ["message"]
+
+
 @pytest.mark.parametrize("first", [b"event: message\ndata: %b\n\n", b"data: %b\n\n"])
 async def test_a_stream_that_does_not_begin_with_an_address_is_none_of_this_transport(server, first):
     server.first = first
