@@ -377,6 +377,9 @@ async def start(name: str, command: Command, longest_line: int) -> Child:
         if found is None:
             raise Unreachable(name, f"{name} cannot be started: there is no command {program!r}. Install it.")
         arguments[0] = found
+    # Should the hub be killed, its children see the end of their input. PR_SET_PDEATHSIG would end the stubborn ones,
+    # too, but exists on Linux only, needs code between fork and exec, is tied to the thread that forks, and is not
+    # inherited: what `npx` starts would be left all the same. A service manager ends a whole control group.
     child = Child(name, Remarks(name, command.secrets), longest_line)
     try:
         await asyncio.get_running_loop().subprocess_exec(
