@@ -2,11 +2,12 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
-from interaction.whole_hub import Client, killed, said, serving
+from interaction.whole_hub import Client, command, killed, said, serving
 from rig.commands import gone, is_alive, words
 
 pytestmark = pytest.mark.promise("A3")
@@ -42,6 +43,22 @@ async def test_sessions_have_processes_of_their_own_which_end_with_them(tmp_path
         await gone(pids[0])
         assert is_alive(pids[1])
     assert not is_alive(pids[1])
+
+
+@pytest.mark.promise("D26", "E38")
+async def test_checking_a_command_says_which_step_fails_and_how_it_failed(tmp_path):
+    leaves = [sys.executable, "-c", "import sys; sys.exit('the key is missing')"]
+    file = tmp_path / "hub.yaml"
+    file.write_text(configured(small=words("legacy"), absent=["no-such-program-here"], leaves=leaves), "utf-8")
+    env = {"MCP_HUB_DATA": str(tmp_path)}
+    small, absent, left = [
+        await command("upstream", "check", name, "-c", file, env=env) for name in ("small", "absent", "leaves")
+    ]
+    assert (small.code, absent.code, left.code) == (0, 4, 4)
+    assert "legacy era" in small.out
+    assert "there is no command 'no-such-program-here'" in absent.out
+    assert "The process of leaves has ended (exit code 1)" in left.out
+    assert "the key is missing" in left.err
 
 
 async def test_a_crash_costs_one_call_and_the_others_nothing(tmp_path):
