@@ -194,6 +194,10 @@ if "family" in WAYS:
     subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
 if "greets" in WAYS:
     print("Welcome to a server that greets", flush=True)
+# Whoever looks on from outside can have it tell of a change.
+signal.signal(
+    signal.SIGUSR1, lambda *_: announce("notifications/resources/updated", "resourceSubscriptions", uri="x:1")
+)
 if "stubborn" in WAYS:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 for line in sys.stdin:
