@@ -58,6 +58,7 @@ from mcp_hub.upstream.check import Verdict, by_dialing, by_starting, check, url_
 from mcp_hub.upstream.fetch import Fetch
 from mcp_hub.upstream.process import Command
 from mcp_hub.upstream.settings import Settings
+from mcp_hub.upstream.starts import Starts
 from mcp_hub.upstream.stdio import START, Processes, process_way
 from mcp_hub.upstream.supervise import supervise
 from mcp_hub.upstream.transports import Transports, found_way
@@ -178,10 +179,11 @@ class Hub:
         http = HttpClient(Dialer(allow_private=config.network.allow_private))
         stack.push_async_callback(http.aclose)
         credentials = {name: _credential(each) for name, each in declared.items()}
+        starts = Starts()
         upstreams = {
             name: Upstream(
                 _settings(each, config.defaults, credentials[name], _INFO),
-                _way(each, config.defaults, http),
+                _way(each, config.defaults, http, starts),
                 (views, memory, notices),
                 known=known.get(name),
                 notices=notices,
@@ -343,10 +345,10 @@ async def check_upstream(config: model.Config, name: str) -> Verdict:
         await http.aclose()
 
 
-def _way(declared: model.Upstream, defaults: model.Defaults, http: HttpClient) -> Way:
+def _way(declared: model.Upstream, defaults: model.Defaults, http: HttpClient, starts: Starts) -> Way:
     limits = _limits(declared, defaults)
     if declared.command:
-        return process_way(declared.name, _command(declared), limits)
+        return process_way(declared.name, _command(declared), limits, starts)
     channel = Channel(declared.name, declared.url or "", http, limits)
     return found_way(channel, is_older=_OLDER[declared.transport])
 

@@ -19,6 +19,8 @@ from mcp_hub.inbound.sessions import DEFAULT_LIMITS
 from mcp_hub.store.base import MOST_CALLS
 from mcp_hub.upstream.check import Status
 from mcp_hub.upstream.health import State
+from mcp_hub.upstream.process import REMARKS
+from mcp_hub.upstream.stdio import MOST
 
 pytestmark = pytest.mark.promise("F4")
 PAGES = {each.name: each for each in pages()}
@@ -171,9 +173,13 @@ def test_the_limits_are_those_in_force():
     assert said["defaults.max_event"] == f"{config.defaults.max_event >> 20} MiB"
     assert said["defaults.timeout"] == f"{config.defaults.timeout:g} s"
     assert said["defaults.list_timeout"] == f"{config.defaults.list_timeout:g} s"
-    sessions = next(row[1] for row in PAGES["docs/security.md"].table("Limits") if row[0] == "legacy sessions")
+    named = {row[0]: row[1] for row in PAGES["docs/security.md"].table("Limits")}
+    assert named["processes of one command"].startswith(f"{MOST};")
+    assert named["standard error of a process"].startswith(f"{REMARKS} lines")
     of = DEFAULT_LIMITS
-    assert sessions == f"{of.per_principal} per caller, {of.total} in all, {of.idle / 60:g} minutes idle"
+    assert (
+        named["legacy sessions"] == f"{of.per_principal} per caller, {of.total} in all, {of.idle / 60:g} minutes idle"
+    )
 
 
 # names

@@ -9,6 +9,7 @@ import re
 import socket
 import sqlite3
 import ssl
+import sys
 import sysconfig
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -360,6 +361,22 @@ async def another_origin(place: Place) -> str:
     async with OldServer() as server:
         server.address = "http://inner.example/messages?{}"
         return await place.checks(server.url)
+
+
+def command(*words: str) -> str:
+    return f"upstreams:\n  docs:\n    command: {json.dumps(words)}\n"
+
+
+@shows("NAME cannot be started: there is no command")
+async def no_command(place: Place) -> str:
+    return await place.told(command("no-such-program-here"), "upstream", "check", "docs")
+
+
+@shows("The process of NAME has ended")
+async def a_process_that_ends(place: Place) -> str:
+    said = await place.told(command(sys.executable, "-c", "exit('no key')"), "upstream", "check", "docs")
+    assert "It said: no key" in said
+    return said
 
 
 @shows("NAME has ended its stream.")

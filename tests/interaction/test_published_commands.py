@@ -7,7 +7,7 @@ import asyncio
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.promise("F2")
 WITHOUT_TEMPLATES = {"sqlite"}
 """Those with resources that answer the question for templates with an error; the hub takes that for none."""
 AT_ONCE = 3
-"""Servers that are visited directly at the same time."""
+"""Servers that are visited at the same time."""
 LISTS = {"tools": "tools", "prompts": "prompts", "resources": "resources", "resource_templates": "resourceTemplates"}
 
 
@@ -118,8 +118,22 @@ async def _through(url: str, mode: str, revision: str, world: World) -> dict[str
     async with Client(url, mode=mode) as client:
         assert client.protocol_version == revision
         lists = await _lists(client)
-        called = {name: await _calls(client, server, world, f"{name}__") for name, server in SERVERS.items()}
-    return {name: {**lists, "called": called[name]} for name in SERVERS}
+
+        async def called(name: str) -> Json:
+            return {**lists, "called": await _calls(client, SERVERS[name], world, f"{name}__")}
+
+        return await _each(called)
+
+
+async def _each(visit: Callable[[str], Awaitable[Json]]) -> dict[str, Json]:
+    """What becomes of each server, some at once."""
+    some = asyncio.Semaphore(AT_ONCE)
+
+    async def one(name: str) -> Json:
+        async with some:
+            return await visit(name)
+
+    return dict(zip(SERVERS, await asyncio.gather(*map(one, SERVERS)), strict=True))
 
 
 @dataclass(frozen=True)
@@ -133,13 +147,7 @@ class Visits:
 
 
 async def _visit(everyone: Everyone, directory: Path) -> Visits:
-    some = asyncio.Semaphore(AT_ONCE)
-
-    async def direct(name: str) -> Json:
-        async with some:
-            return await _directly(everyone, name)
-
-    direct_visits = dict(zip(SERVERS, await asyncio.gather(*map(direct, SERVERS)), strict=True))
+    direct = await _each(lambda name: _directly(everyone, name))
     config = json.dumps({"version": 1, "defaults": {"list_timeout": "60s"}, "upstreams": everyone.upstreams})
     through: dict[str, dict[str, Json]] = {}
     async with serving(config, directory, env=everyone.env) as hub:
@@ -148,7 +156,7 @@ async def _visit(everyone: Everyone, directory: Path) -> Visits:
             through[mode] = await _through(hub.url, mode, revision, everyone.world)
         async with PlainClient(hub.url) as client:
             status = await client.status()
-    return Visits(direct_visits, through, status, hub.log)
+    return Visits(direct, through, status, hub.log)
 
 
 @pytest.fixture(scope="module")

@@ -28,6 +28,12 @@ TOOLS = [
     "update",
     "log",
     "task",
+    "chatter",
+    "announce",
+    "doze",
+    "deafen",
+    "half",
+    "roar",
 ]
 pending: dict[str, Any] = {}
 heard: list[str] = []
@@ -66,8 +72,38 @@ def call(number: Any, params: dict[str, Any]) -> None:
         case "babble":
             sys.stdout.write("no message\n[]\n{\n\n\xff\n")
             said(number, "babbled")
+        case "chatter" | "doze" | "deafen" | "half" | "roar":
+            misbehave(number, name, given, token)
         case _:
             tell(number, name, given, token)
+
+
+def misbehave(number: Any, name: str, given: dict[str, Any], token: Any) -> None:
+    match name:
+        case "chatter":
+            for step in range(given["lines"]):
+                write({"method": "notifications/progress", "params": {"progressToken": token, "progress": step}})
+            said(number, "chattered")
+        case "doze":
+            time.sleep(given["seconds"])
+            said(number, "dozed")
+        case "deafen":
+            said(number, "deaf")
+            os.close(0)
+            time.sleep(60)
+        case "half":
+            sys.stdout.write(f'{{"jsonrpc":"2.0","id":{number},"result":{{')
+            sys.stdout.flush()
+            os._exit(3)
+        case "roar":
+            roar()
+
+
+def roar() -> None:
+    """Write on both outputs without end."""
+    while True:
+        os.write(1, b"\n" * 60000 + b'{}\n{"jsonrpc":"2.0","method":"x"}\n' * 200)
+        os.write(2, b"roar\n" * 1000)
 
 
 def tell(number: Any, name: str, given: dict[str, Any], token: Any) -> None:
@@ -91,6 +127,12 @@ def tell(number: Any, name: str, given: dict[str, Any], token: Any) -> None:
             TOOLS.append("new")
             announce("notifications/tools/list_changed", "toolsListChanged")
             said(number, "changed")
+        case "announce":
+            for n in range(given["times"]):
+                announce(
+                    "notifications/resources/updated", "resourceSubscriptions", uri=f"x:{n}", more="x" * given["size"]
+                )
+            said(number, "announced")
         case "update":
             announce("notifications/resources/updated", "resourceSubscriptions", uri="x:1")
             said(number, "updated")
@@ -157,6 +199,10 @@ if "family" in WAYS:
     subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
 if "greets" in WAYS:
     print("Welcome to a server that greets", flush=True)
+# Whoever looks on from outside can have it tell of a change.
+signal.signal(
+    signal.SIGUSR1, lambda *_: announce("notifications/resources/updated", "resourceSubscriptions", uri="x:1")
+)
 if "stubborn" in WAYS:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 for line in sys.stdin:

@@ -265,17 +265,21 @@ def _part(server: Foreign, kind: str, part: str) -> str:
 
 
 def _argument(server: Foreign, command: list[str], index: int) -> str:
-    part, before = command[index], command[index - 1] if index else ""
-    key = re.match(r"[^=:\s]*[=:]", part)
-    hidden = (
-        _may_be_secret(part)
-        or (before.startswith("-") and _SECRET_KEY.search(before))
-        or (key and _SECRET_KEY.search(key[0]))
-        or ("://" in part and re.search(r"[@?]", part))
-    )
-    if not hidden:
+    part = command[index]
+    if not holds_secret(part, command[index - 1] if index else ""):
         return _with_variables(server, part)
     return server.variables.take(f"{server.name}_arg_{index}", f"argument {index} of the command of '{server.name}'")
+
+
+def holds_secret(word: str, before: str) -> bool:
+    """Whether a word of a command may hold a secret, by what it looks like and by the word before it."""
+    key = re.match(r"[^=:\s]*[=:]", word)
+    return bool(
+        _may_be_secret(word)
+        or (re.match(r"-[^=]*$", before) and _SECRET_KEY.search(before))
+        or (key and _SECRET_KEY.search(key[0]))
+        or ("://" in word and re.search(r"[@?]", word))
+    )
 
 
 def _may_be_secret(text: str) -> bool:

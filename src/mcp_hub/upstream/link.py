@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, Protocol, final
 
@@ -38,7 +39,11 @@ from mcp_hub.wire.jsonrpc import (
 )
 
 MOST_WAITING: Final = 16
-"""Messages about one request that wait for it to take them; beyond them the other side has to wait."""
+"""Messages about one request that wait for it to take them; beyond them the other side has to wait for a moment."""
+PATIENCE: Final = 1.0
+"""Seconds that the other side waits for one slow reader before what that one is told is left out."""
+AT_ONCE: Final = 64
+"""Messages of one line that are read before others have their turn."""
 GRACE: Final = 2.0
 """Seconds in which what was read is still taken once the line is ended."""
 MOST_QUESTIONS: Final = 16
@@ -102,15 +107,30 @@ class _Pending:
     failure: UpstreamError | None = None
     questions: dict[bytes, asyncio.Task[None]] = field(default_factory=dict[bytes, "asyncio.Task[None]"])
     was_asking: bool = False
+    patience: float = PATIENCE
+    is_answered: bool = False
     is_over: bool = False
 
-    async def put(self, message: Message, data: bytes) -> None:
-        while len(self.waiting) >= MOST_WAITING and not self.is_over:
-            self.room.clear()
-            await self.room.wait()
-        if not self.is_over:
+    async def put(self, message: Message, data: bytes) -> bool:
+        """Whether there was room for it. An answer needs none, and nothing comes after it."""
+        if message.method is not None and not await self._has_room():
+            return False
+        if not (self.is_over or self.is_answered):
+            self.is_answered = message.method is None
             self.waiting.append((message, data))
             self.news.set()
+        return True
+
+    async def _has_room(self) -> bool:
+        # Whoever does not read what his call is told may not hold up the other calls of this process.
+        while len(self.waiting) >= MOST_WAITING and self.patience > 0 and not self.is_over:
+            self.room.clear()
+            started = asyncio.get_running_loop().time()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.patience):
+                    await self.room.wait()
+            self.patience -= asyncio.get_running_loop().time() - started
+        return len(self.waiting) < MOST_WAITING
 
     async def take(self) -> tuple[Message, bytes]:
         while not self.waiting:
@@ -119,7 +139,10 @@ class _Pending:
             self.news.clear()
             await self.news.wait()
         self.room.set()
-        return self.waiting.popleft()
+        taken = self.waiting.popleft()
+        if not self.waiting:
+            self.patience = PATIENCE
+        return taken
 
     def fail(self, failure: UpstreamError) -> None:
         self.failure = failure
@@ -138,11 +161,17 @@ class Link:
     """A line and the requests under way there. `over` is called once, when it has ended without being told to.
 
     `may_ask` are the methods by which a legacy upstream may ask its client; `None` while it may not ask at all.
-    `heard` takes announcements, which are of no request.
+    `heard` takes announcements, which are of no request; `awake` is called once it has said anything, or has ended.
     """
 
     def __init__(
-        self, line: Line, limits: Limits, *, heard: Callable[[Message], None], over: "Callable[[Link, bool], None]"
+        self,
+        line: Line,
+        limits: Limits,
+        *,
+        heard: Callable[[Message], None],
+        over: "Callable[[Link, bool], None]",
+        awake: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = line.name
         self.may_ask: frozenset[str] | None = None
@@ -151,8 +180,10 @@ class Link:
         self._limits = limits
         self._heard = heard
         self._over = over
+        self._awake = awake
         self._duplex = Duplex[_Pending]()
         self._babbles = False
+        self._hurries = False
         self._is_ending = False
         self._reader = asyncio.ensure_future(self._read())
 
@@ -184,6 +215,9 @@ class Link:
             given, token = params(number)
             await self._write(request(number, method, given), pending, wait)
             return await self._answer(pending, number, token, wait)
+        except LinkOver:
+            self.is_over = True
+            raise
         except (asyncio.CancelledError, TimedOut):
             if cancellable:
                 reason = {"requestId": number, "reason": "the caller gave up"}
@@ -208,6 +242,11 @@ class Link:
         if stuck:  # somebody does not take what was read for him
             self._reader.cancel()
             self._finish()
+
+    async def ended(self) -> None:
+        """Wait until nothing is left of a line that is ending by itself."""
+        await asyncio.wait([self._reader])
+        await self._line.end()
 
     async def _write(self, body: bytes, pending: _Pending, wait: float | None) -> None:
         try:
@@ -241,19 +280,31 @@ class Link:
     # What the other side says
 
     async def _read(self) -> None:
+        try:
+            await self._take_all()
+            self.is_over = True
+            await self._line.settle()
+        finally:  # a fault of our own ends it, too: nobody would hear of what it says from now on
+            had_pending = self._finish()
+            if not self._is_ending:
+                self._over(self, had_pending)
+                await self._line.end()
+
+    async def _take_all(self) -> None:
+        taken = 0
         while (line := await self._line.line()) is not None:
             if line.strip():
                 await self._take(line)
-        self.is_over = True
-        await self._line.settle()
-        had_pending = self._finish()
-        if not self._is_ending:
-            self._over(self, had_pending)
-            await self._line.end()
+            if taken == 0:
+                self._awake()
+            taken += 1
+            if taken % AT_ONCE == 0:
+                await asyncio.sleep(0)  # lines that wait are taken without a pause: others need their turn
 
     def _finish(self) -> bool:
         """Whether there was anything under way, which has failed with this."""
         self.is_over = True
+        self._awake()
         pending = self._duplex.pending()
         for each in pending:
             each.fail(self._line.farewell())
@@ -275,14 +326,17 @@ class Link:
             self._asked(message, pending)
         elif message.method == CANCELLED:
             self._withdraw(message)
+        elif message.method is not None and len(data) > self._limits.event:
+            log.warning("%s sent a notification of more than %d bytes; it is left out", self.name, self._limits.event)
         elif message.method in _ANNOUNCEMENTS:
             self._heard(message)
-        elif pending is None:
-            return  # about nothing that is under way
-        elif message.method is None or len(data) <= self._limits.event:
-            await pending.put(message, data)
-        else:
-            log.warning("%s sent a notification of more than %d bytes; it is left out", self.name, self._limits.event)
+        elif pending is not None and not await pending.put(message, data):
+            self._leave_out()
+
+    def _leave_out(self) -> None:
+        if not self._hurries:
+            self._hurries = True
+            log.warning("%s tells a call more than its client reads; some of it is left out", self.name)
 
     def _asked(self, asked: Message, pending: _Pending | None) -> None:
         if asked.method == "ping":

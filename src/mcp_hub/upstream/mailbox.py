@@ -12,6 +12,8 @@ from mcp_hub.wire.jsonrpc import Message
 
 MOST: Final = 1000
 """Different announcements that wait; more are left out until these were taken."""
+MOST_BYTES: Final = 4 * 1024 * 1024
+"""And what they may hold in all."""
 
 log = logging.getLogger(__name__)
 
@@ -23,18 +25,24 @@ class Mailbox:
     def __init__(self, name: str) -> None:
         self._name = name
         self._waiting: dict[tuple[str | None, bytes], Message] = {}
+        self._held = 0
         self._news = asyncio.Event()
         self._is_closed = False
         self._overflowed = False
 
     def put(self, message: Message) -> None:
         """Keep one announcement until it is taken."""
-        if len(self._waiting) >= MOST:
+        key = message.method, bytes(message.params)
+        if key in self._waiting:
+            return
+        self._held += len(key[1])
+        if len(self._waiting) >= MOST or self._held > MOST_BYTES:
+            self._held -= len(key[1])
             if not self._overflowed:
                 self._overflowed = True
                 log.warning("%s announces more than can be heard; some of it is left out", self._name)
             return
-        self._waiting[message.method, bytes(message.params)] = message
+        self._waiting[key] = message
         self._news.set()
 
     def close(self) -> None:
@@ -52,5 +60,5 @@ class Mailbox:
     async def told(self) -> AsyncGenerator[list[Message]]:
         """What has come, together, until no more will."""
         while await self.any():
-            taken, self._waiting = list(self._waiting.values()), {}
+            taken, self._waiting, self._held = list(self._waiting.values()), {}, 0
             yield taken

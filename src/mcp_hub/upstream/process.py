@@ -11,13 +11,16 @@ import os
 import shutil
 import signal
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final, cast, final
 
+from mcp_hub.config.foreign import holds_secret
 from mcp_hub.errors import Unreachable
 from mcp_hub.secret import Secret
+from mcp_hub.upstream.link import Failed, LinkOver
 
 GRACE: Final = 2.0
 """Seconds between closing its input, asking it to end, and ending it."""
@@ -26,8 +29,14 @@ _SETTLING: Final = 0.5
 _LONGEST_REMARK: Final = 2000
 """Bytes of one line on standard error that are logged."""
 _REMEMBERED: Final = 5
+REMARKS: Final = 100
+"""Lines of standard error that are logged in one second; the rest of that second is counted."""
+_SAID: Final = 256 * 1024
+"""Bytes of standard error that are read in one second; beyond them the child has to wait."""
 _HELD: Final = 1024 * 1024
 """Bytes of whole lines that wait to be read; beyond them the child has to wait."""
+_OF_A_LINE: Final = 64
+"""What a line that waits costs besides its bytes: even empty ones may not wait without bound."""
 _SHORTEST_SECRET: Final = 6
 _PASSED_ON: Final = frozenset(
     {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TMPDIR", "TZ"}
@@ -50,6 +59,15 @@ class Command:
     def program(self) -> str:
         """The program's name alone, which may be shown."""
         return os.path.basename(self.arguments[0].open())
+
+    @property
+    def secrets(self) -> list[str]:
+        """What may not be shown, the longest first: its environment, and those arguments that look like a secret."""
+        words = [each.open() for each in self.arguments]
+        risky = [word for before, word in pairwise(words) if holds_secret(word, before)]
+        values = [word.partition("=")[2] for word in risky]
+        found = {*risky, *values, *(each.open() for each in self.env.values())}
+        return sorted((each for each in found if len(each) >= _SHORTEST_SECRET), key=len, reverse=True)
 
 
 def child_environment(environ: Mapping[str, str], given: Mapping[str, Secret]) -> dict[str, str]:
@@ -93,31 +111,47 @@ class Lines:
 class Remarks:
     """What a child says on standard error, as bounded lines of the log; the last few are remembered."""
 
-    def __init__(self, name: str, hidden: Mapping[str, Secret]) -> None:
+    def __init__(self, name: str, hidden: Iterable[str] = ()) -> None:
         self._name = name
-        self._hidden = [each.open() for each in hidden.values() if len(each.open()) >= _SHORTEST_SECRET]
+        self._hidden = list(hidden)
+        # Enough of a line to recognise a secret that begins before its end.
+        self._most = _LONGEST_REMARK + max((len(each.encode()) for each in self._hidden), default=0)
         self._begun = b""
         self._skips = False
+        self._second = 0.0
+        self._logged = 0
         self.last: deque[str] = deque(maxlen=_REMEMBERED)
 
-    def feed(self, data: bytes) -> None:
-        """Log every line that `data` completes; what is too long of one is left out."""
+    def feed(self, data: bytes, now: float) -> None:
+        """Log every line that `data` completes; what is too long of one, or too much in one second, is left out."""
+        if now - self._second >= 1.0:
+            self.count()
+            self._second = now
         *whole, rest = data.split(b"\n")
         for line in whole:
-            self._note(b"" if self._skips else self._begun + line)
+            if not self._skips:
+                self._note(self._begun + line)
             self._begun, self._skips = b"", False
-        self._begun = (self._begun + rest)[: _LONGEST_REMARK + 1]
-        if len(self._begun) > _LONGEST_REMARK and not self._skips:
+        self._begun = (self._begun + rest)[: self._most + 1]
+        if len(self._begun) > self._most and not self._skips:
             self._note(self._begun)
             self._skips = True
 
+    def count(self) -> None:
+        """Say how many lines have been left out since the last count, if any."""
+        if self._logged > REMARKS:
+            log.info("%s: %d more lines on standard error are left out", self._name, self._logged - REMARKS)
+        self._logged = 0
+
     def _note(self, line: bytes) -> None:
-        text = line[:_LONGEST_REMARK].decode("utf-8", "replace").rstrip()
+        text = line[: self._most].decode("utf-8", "replace").rstrip()
         for secret in self._hidden:
             text = text.replace(secret, "***")
         if text:
-            self.last.append(text)
-            log.info("%s: %s", self._name, text)
+            self.last.append(text[:_LONGEST_REMARK])
+            self._logged += 1
+            if self._logged <= REMARKS:
+                log.info("%s: %s", self._name, text[:_LONGEST_REMARK])
 
 
 @final
@@ -131,6 +165,7 @@ class Child(asyncio.SubprocessProtocol):
         self._lines = Lines(longest_line)
         self._read: deque[bytes] = deque()
         self._held = 0
+        self._said = 0
         self._news = asyncio.Event()
         self._writable = asyncio.Event()
         self._writable.set()
@@ -139,6 +174,7 @@ class Child(asyncio.SubprocessProtocol):
         self._transport: asyncio.SubprocessTransport | None = None
         self._group = 0
         self._ending: asyncio.Task[None] | None = None
+        self._is_closed = False
 
     # What the event loop tells
 
@@ -150,8 +186,10 @@ class Child(asyncio.SubprocessProtocol):
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         """See `asyncio.SubprocessProtocol`."""
         if fd == 2:  # noqa: PLR2004 - standard error
-            self.remarks.feed(data)
+            self._remarked(data)
             return
+        if self._eof.is_set():
+            return  # it writes on although nobody listens any more
         try:
             whole = self._lines.feed(data)
         except LineTooLong:
@@ -159,12 +197,11 @@ class Child(asyncio.SubprocessProtocol):
             self._finish_reading()
             self._begin_to_end()
             return
-        if not self._eof.is_set():
-            self._read += whole
-            self._held += sum(map(len, whole))
-            self._news.set()
-            if self._held > _HELD:
-                self._stdout().pause_reading()
+        self._read += whole
+        self._held += sum(map(len, whole)) + _OF_A_LINE * len(whole)
+        self._news.set()
+        if self._held > _HELD:
+            self._output(1).pause_reading()
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
         """See `asyncio.SubprocessProtocol`."""
@@ -173,6 +210,7 @@ class Child(asyncio.SubprocessProtocol):
             self._finish_reading()
         elif fd == 0:
             self._writable.set()
+            self._begin_to_end()  # who hears nothing any more serves nobody
 
     def process_exited(self) -> None:
         """See `asyncio.SubprocessProtocol`."""
@@ -199,22 +237,28 @@ class Child(asyncio.SubprocessProtocol):
             await self._news.wait()
         line = self._read.popleft()
         was_full = self._held > _HELD
-        self._held -= len(line)
+        self._held -= len(line) + _OF_A_LINE
         if was_full and self._held <= _HELD and not self._eof.is_set():
-            self._stdout().resume_reading()
+            self._output(1).resume_reading()
         return line
 
-    async def write(self, line: bytes, failed: object = None) -> None:
-        """Write one line as soon as the process takes it; dropped if its input is closed, as its end will tell."""
-        del failed
-        await self._writable.wait()
-        self.write_now(line)
+    async def write(self, line: bytes, failed: Failed) -> None:
+        """See `Line.write`: as soon as the process takes it; it has failed if its input is closed."""
+        while not self._writable.is_set():  # others have waited, too, and may have filled it again
+            await self._writable.wait()
+        if not self._put(line):
+            failed(LinkOver(self.name, f"{self.name} has closed its input."))
 
     def write_now(self, line: bytes) -> None:
         """Write one line unless the process does not read, or its input is closed: for what may be lost."""
+        self._put(line)
+
+    def _put(self, line: bytes) -> bool:
         stdin = self._stdin()
-        if self._writable.is_set() and stdin is not None and not stdin.is_closing():
-            stdin.write(one_line(line) + b"\n")
+        if not self._writable.is_set() or stdin is None or stdin.is_closing():
+            return False
+        stdin.write(one_line(line) + b"\n")
+        return True
 
     @property
     def last_words(self) -> str:
@@ -237,6 +281,20 @@ class Child(asyncio.SubprocessProtocol):
         if self._ending is not None:
             await asyncio.shield(self._ending)
 
+    def _remarked(self, data: bytes) -> None:
+        loop = asyncio.get_running_loop()
+        self.remarks.feed(data, loop.time())
+        before, self._said = self._said, self._said + len(data)
+        if before == 0:
+            loop.call_later(1.0, self._listen_again)
+        if before <= _SAID < self._said:
+            self._output(2).pause_reading()
+
+    def _listen_again(self) -> None:
+        was_paused, self._said = self._said > _SAID, 0
+        if was_paused and not self._is_closed:
+            self._output(2).resume_reading()
+
     def _begin_to_end(self) -> None:
         if self._ending is None:
             self._ending = asyncio.ensure_future(self._end())
@@ -251,8 +309,10 @@ class Child(asyncio.SubprocessProtocol):
                 self._signal(_KILL)
                 await _within(GRACE, self._exited)
         await self._end_group()
+        self._is_closed = True
         if self._transport is not None:
             self._transport.close()
+        self.remarks.count()
         self._finish_reading()
 
     async def _end_group(self) -> None:
@@ -284,10 +344,10 @@ class Child(asyncio.SubprocessProtocol):
         pipe = self._transport.get_pipe_transport(0) if self._transport is not None else None
         return cast("asyncio.WriteTransport | None", pipe)
 
-    def _stdout(self) -> asyncio.ReadTransport:
+    def _output(self, fd: int) -> asyncio.ReadTransport:
         if self._transport is None:
             raise AssertionError("a process is read only once it runs")
-        return cast("asyncio.ReadTransport", self._transport.get_pipe_transport(1))
+        return cast("asyncio.ReadTransport", self._transport.get_pipe_transport(fd))
 
 
 _KILL: Final = getattr(signal, "SIGKILL", signal.SIGTERM)
@@ -317,7 +377,10 @@ async def start(name: str, command: Command, longest_line: int) -> Child:
         if found is None:
             raise Unreachable(name, f"{name} cannot be started: there is no command {program!r}. Install it.")
         arguments[0] = found
-    child = Child(name, Remarks(name, command.env), longest_line)
+    # Should the hub be killed, its children see the end of their input. PR_SET_PDEATHSIG would end the stubborn ones,
+    # too, but exists on Linux only, needs code between fork and exec, is tied to the thread that forks, and is not
+    # inherited: what `npx` starts would be left all the same. A service manager ends a whole control group.
+    child = Child(name, Remarks(name, command.secrets), longest_line)
     try:
         await asyncio.get_running_loop().subprocess_exec(
             lambda: child, *arguments, env=env, cwd=command.cwd, start_new_session=True

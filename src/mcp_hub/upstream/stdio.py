@@ -7,7 +7,7 @@ anew, ever later if it keeps ending; a request that was written is never written
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,13 +16,13 @@ from typing import Final, final
 from msgspec import Raw
 
 from mcp_hub.credentials.credential import Credential
-from mcp_hub.errors import TimedOut, Unreachable, UpstreamError
+from mcp_hub.errors import Busy, TimedOut, Unreachable, UpstreamError
 from mcp_hub.upstream.answer import NotModern
 from mcp_hub.upstream.call import CHANGES, PROGRESS_TOKEN, Call, Owner, task_seconds
 from mcp_hub.upstream.carrier import CATALOG_OWNER, Ear, NoStream, Overheard, Told, Way
 from mcp_hub.upstream.channel import Limits
 from mcp_hub.upstream.dialect import can_log, introduced, level_to_set, may_ask, opening_params, request_params
-from mcp_hub.upstream.legacy import IDLE, MOST
+from mcp_hub.upstream.legacy import IDLE
 from mcp_hub.upstream.link import Link, LinkOver
 from mcp_hub.upstream.mailbox import Mailbox
 from mcp_hub.upstream.modern import envelope, own_meta
@@ -30,6 +30,7 @@ from mcp_hub.upstream.probe import DISCOVER
 from mcp_hub.upstream.process import Child, Command, start
 from mcp_hub.upstream.restarts import Restarts
 from mcp_hub.upstream.single_flight import SingleFlight
+from mcp_hub.upstream.starts import Starting, Starts
 from mcp_hub.upstream.wires import LISTEN
 from mcp_hub.wire.eras import META_SUBSCRIPTION, Client, Era
 from mcp_hub.wire.jsonrpc import Fields, Json, Malformed, Message, Reply, encode, fields, notification, value
@@ -38,6 +39,8 @@ DISCOVERY: Final = 5.0
 """Seconds a process may take to answer `server/discover`, which old ones may not answer at all."""
 START: Final = 60.0
 """Seconds a command may take to start: `uvx` and `npx` fetch a program before they run it for the first time."""
+MOST: Final = 100
+"""Processes of one command at once. The one that was idle longest makes room; while none is idle, none is started."""
 
 log = logging.getLogger(__name__)
 
@@ -84,11 +87,11 @@ class _Served:
                 box.close()
 
 
-def process_way(name: str, command: Command, limits: Limits) -> Way:
-    """The way to a local command."""
+def process_way(name: str, command: Command, limits: Limits, starts: Starts) -> Way:
+    """The way to a local command, which starts its processes when it is its turn."""
 
     def carrier(ear: Ear) -> "Processes":
-        return Processes(name, command, limits, ear)
+        return Processes(name, command, limits, ear, starts=starts)
 
     return carrier
 
@@ -105,6 +108,7 @@ class Processes:
         ear: Ear | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
+        starts: Starts | None = None,
         most: int = MOST,
         discovery: float = DISCOVERY,
     ) -> None:
@@ -118,7 +122,9 @@ class Processes:
         self._served: dict[Owner, _Served] = {}
         self._starting = SingleFlight[Owner, _Served]()
         self._opening = SingleFlight[Owner, _Served]()
-        self._restarts = Restarts()
+        self._starts = starts or Starts()
+        self._restarts: dict[Owner, Restarts] = {}
+        self._is_closed = False
         self._farewells: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
@@ -164,7 +170,7 @@ class Processes:
             return {"notifications": Raw(encode(wanted)), "_meta": meta}, None
 
         asked = asyncio.ensure_future(served.link.ask(LISTEN, params, wait=None))
-        asked.add_done_callback(lambda _: box.close())
+        asked.add_done_callback(lambda done: (box.close(), done.cancelled() or done.exception()))
         try:
             if not await box.any():  # acknowledged first, or not at all
                 await asked
@@ -188,14 +194,16 @@ class Processes:
             async with aclosing(box.told()) as told:
                 yield Overheard(served, told)
         finally:
-            served.session = None
+            if served.session is box:
+                served.session = None
 
     async def end(self, owner: Owner) -> None:
         """See `Carrier.end`."""
-        served = self._served.pop(owner, None)
+        if owner != CATALOG_OWNER:  # whose session is ended whenever something is wrong with it
+            self._restarts.pop(owner, None)
+        served = self._served.get(owner)
         if served is not None:
-            served.close()
-            await served.link.end()
+            await self._end(served)
 
     async def end_idle(self, spared: Owner) -> None:
         """See `Carrier.end_idle`."""
@@ -204,7 +212,8 @@ class Processes:
         await asyncio.gather(*(self.end(each.owner) for each in idle if each.owner != spared))
 
     async def aclose(self) -> None:
-        """See `Carrier.aclose`: returns when no process is left."""
+        """See `Carrier.aclose`: returns when no process is left, and none is started any more."""
+        self._is_closed = True
         await self._opening.aclose()
         await self._starting.aclose()
         await asyncio.gather(*(self.end(owner) for owner in list(self._served)), *self._farewells)
@@ -267,7 +276,7 @@ class Processes:
             reply = await link.ask("initialize", lambda _: (params, None), wait=START, cancellable=False)
             served.opened = introduced(self.name, reply)
         except UpstreamError:
-            await self.end(served.owner)
+            await self._end(served)
             raise
         link.may_ask = may_ask(client)
         link.tell(notification("notifications/initialized"))
@@ -281,21 +290,40 @@ class Processes:
         return served
 
     async def _start(self, owner: Owner) -> _Served:
+        self._require_patience(owner)
+        turn = await self._starts.take()
+        try:
+            return await self._started(owner, turn)
+        except BaseException:
+            turn.end()
+            raise
+
+    async def _started(self, owner: Owner, turn: Starting) -> _Served:
         await self._make_room()
-        now = self._clock()
-        if now < self._restarts.not_before:
-            times, seconds = self._restarts.short, max(1, round(self._restarts.not_before - now))
-            ended = f"The process of {self.name} has ended {times} times soon after it was started."
-            raise Unreachable(self.name, f"{ended} The hub starts it again in {seconds} s at the earliest.")
+        if self._is_closed:
+            raise Unreachable(self.name, f"{self.name} is not started any more: the hub is ending.")
+        before = self._served.get(owner)
+        if before is not None:
+            self._bid_farewell(before.link.ended())
         child = await start(self.name, self._command, self._limits.result + self._limits.event)
+        served: _Served
         link = Link(
             child,
             self._limits,
             heard=partial(self._announced, owner),
             over=lambda _, asked: self._ended(served, child, asked=asked),
+            awake=turn.end,
         )
+        now = self._clock()
         self._served[owner] = served = _Served(owner, link, now, now)
         return served
+
+    def _require_patience(self, owner: Owner) -> None:
+        now, restarts = self._clock(), self._restarts.get(owner)
+        if restarts is not None and now < restarts.not_before:
+            times, seconds = restarts.short, max(1, round(restarts.not_before - now))
+            ended = f"The process of {self.name} has ended {times} times soon after it was started."
+            raise Unreachable(self.name, f"{ended} The hub starts it again in {seconds} s at the earliest.")
 
     def _announced(self, owner: Owner, message: Message) -> None:
         served = self._served.get(owner)
@@ -307,23 +335,35 @@ class Processes:
 
     def _ended(self, served: _Served, child: Child, *, asked: bool) -> None:
         now = self._clock()
-        self._restarts = self._restarts.ended(now - served.started, now)
+        # Counted for each owner: one who keeps crashing his process takes nobody else's away.
+        self._restarts[served.owner] = self._restarts.get(served.owner, Restarts()).ended(now - served.started, now)
         if self._served.get(served.owner) is served:
             del self._served[served.owner]
-        farewell = asyncio.ensure_future(served.link.end())
-        self._farewells.add(farewell)
-        farewell.add_done_callback(self._farewells.discard)
+        self._bid_farewell(served.link.end())
         error = child.farewell()
         log.warning("%s It said: %s", error.public, child.last_words or "nothing")
         served.close()
         if served.owner == CATALOG_OWNER and not asked and self._ear is not None:
             self._ear.lost(error)
 
+    def _bid_farewell(self, end: Coroutine[None, None, None]) -> None:
+        farewell = asyncio.ensure_future(end)
+        self._farewells.add(farewell)
+        farewell.add_done_callback(self._farewells.discard)
+
+    async def _end(self, served: _Served) -> None:
+        if self._served.get(served.owner) is served:
+            del self._served[served.owner]
+        served.close()
+        await served.link.end()
+
     async def _make_room(self) -> None:
         surplus = len(self._served) - self._most + 1
         idle = sorted((each for each in self._served.values() if not each.busy), key=lambda each: each.last_use)
         spare = [each for each in idle if each.owner != CATALOG_OWNER]
-        await asyncio.gather(*(self.end(each.owner) for each in spare[: max(0, surplus)]))
+        if surplus > len(spare):
+            raise Busy(self.name, f"All {self._most} processes of {self.name} are in use. Try again in a moment.")
+        await asyncio.gather(*(self._end(each) for each in spare[: max(0, surplus)]))
 
 
 def _modern_params(call: Call, number: int) -> tuple[Fields, Raw | None]:

@@ -154,3 +154,19 @@ async def test_no_call_of_a_client_runs_out_of_time_while_that_client_is_asked(w
 async def test_a_call_that_nobody_is_asked_about_does_run_out_of_time(wire, link):
     with pytest.raises(TimedOut):
         await asking(link, Person(), wait=0.05)
+
+
+async def test_a_fault_of_our_own_ends_the_line_instead_of_leaving_its_calls_waiting(wire):
+    def stumbles(message):
+        raise ZeroDivisionError
+
+    ended = []
+    link = Link(wire, LIMITS, heard=stumbles, over=lambda link, asked: ended.append(asked))
+    only = asking(link, Person())
+    await wire.until(1)
+    wire.say(method="notifications/tools/list_changed")
+    with pytest.raises(Unreachable, match="It has ended"):
+        await only
+    assert ended == [True]
+    with pytest.raises(ZeroDivisionError):
+        await link._reader

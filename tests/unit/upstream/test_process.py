@@ -7,9 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_hub.secret import Secret
-from mcp_hub.upstream.process import Lines, LineTooLong, Remarks, child_environment
+from mcp_hub.upstream.process import REMARKS, Command, Lines, LineTooLong, Remarks, child_environment
 
 pytestmark = pytest.mark.promise("A3")
+
+
+def a_command(*words: str, env: dict[str, str] | None = None) -> Command:
+    return Command(tuple(map(Secret, words or ("files",))), {key: Secret(each) for key, each in (env or {}).items()})
 
 
 @pytest.mark.promise("T63")
@@ -40,9 +44,50 @@ def test_a_line_over_the_limit_is_noticed_before_it_ends(begun, more):
 @pytest.mark.promise("T31")
 def test_remarks_are_logged_with_the_name_bounded_and_without_configured_secrets(caplog):
     caplog.set_level(logging.INFO)
-    remarks = Remarks("files", {"KEY": Secret("canary-1"), "ON": Secret("1")})
+    remarks = Remarks("files", a_command(env={"KEY": "canary-1", "ON": "1"}).secrets)
     for part in (b"key is can", b"ary-1\n\n", b"y" * 3000, b"y" * 3000 + b"\nend \xff\n"):
-        remarks.feed(part)
+        remarks.feed(part, 1.0)
     said = [record.getMessage() for record in caplog.records]
     assert said == ["files: key is ***", "files: " + "y" * 2000, "files: end \ufffd"]
     assert list(remarks.last) == [each.removeprefix("files: ") for each in said]
+
+
+@pytest.mark.promise("T31")
+def test_a_secret_that_the_cut_of_a_long_remark_goes_through_is_no_remark_either(caplog):
+    caplog.set_level(logging.INFO)
+    remarks = Remarks("files", ["canary-canary"])
+    remarks.feed(b"y" * 1995 + b"canary-canary" + b"z" * 9, 1.0)
+    remarks.feed(b"z" * 3000 + b"\n", 1.0)
+    remarks.feed(b"y" * 1995 + b"canary-canary\n", 1.0)
+    assert "canary" not in caplog.text + "".join(remarks.last)
+    assert [len(each) for each in remarks.last] == [2000, 1998]
+
+
+def test_a_flood_of_remarks_is_counted_instead_of_logged_and_its_last_ones_are_known(caplog):
+    caplog.set_level(logging.INFO)
+    remarks = Remarks("files")
+    remarks.feed(b"x\n" * (REMARKS + 50) + b"last\n", 1.0)
+    assert len(caplog.records) == REMARKS
+    assert remarks.last[-1] == "last"
+    remarks.feed(b"again\n", 2.1)
+    assert [each.getMessage() for each in caplog.records[REMARKS:]] == [
+        "files: 51 more lines on standard error are left out",
+        "files: again",
+    ]
+
+
+@pytest.mark.promise("T31")
+def test_the_secrets_of_a_command_are_its_environment_and_the_arguments_that_look_like_one():
+    words = (
+        "npx",
+        "-y",
+        "server-files",
+        "--api-key",
+        "canary-1",
+        "--token=canary-2",
+        "/home/ann/files",
+        "postgres://a:canary-3@b/c",
+    )
+    found = a_command(*words, env={"KEY": "canary-4"}).secrets
+    assert set(found) == {"canary-1", "--token=canary-2", "canary-2", "postgres://a:canary-3@b/c", "canary-4"}
+    assert found == sorted(found, key=len, reverse=True)
