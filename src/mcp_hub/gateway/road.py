@@ -30,7 +30,7 @@ from mcp_hub.gateway.asking import Asking
 from mcp_hub.gateway.bridge import to_client
 from mcp_hub.gateway.listing import Listing
 from mcp_hub.gateway.task_list import listed
-from mcp_hub.gateway.tasks import LIST, LONGEST_RESULT, OF_TASKS, RESULT, Tasks
+from mcp_hub.gateway.tasks import LIST, LONGEST_RESULT, OF_TASKS, RESULT, Tasks, require_known
 from mcp_hub.gateway.unknown import led
 from mcp_hub.principal import Principal
 from mcp_hub.upstream.call import Call, Owner
@@ -195,6 +195,8 @@ class Road:
                 return bridged
             if ask.method == "tools/call" and not bridged.traits.links and "task" not in ask.params:
                 return bridged
+            if reply.traits.is_task:
+                require_known(ask, upstream.name)
             result = outward_result(ask.method, bridged.result, self._listing.namespace(route.upstream))
             if ask.client.era is upstream.known.era:
                 result = self._tasks.outward(ask, route.upstream, result)

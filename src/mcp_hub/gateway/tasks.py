@@ -177,6 +177,16 @@ class Tasks:
         return task is not None and self._created.has(ask.caller.key, (upstream, task))
 
 
+def require_known(ask: Ask, upstream: str) -> None:
+    """Whether the client can do with a task in place of a result, as modern upstreams may answer.
+
+    Raises:
+        BrokeProtocol: it cannot, and the upstream was not told that it could.
+    """
+    if ask.client.era is Era.LEGACY or not declares(ask.client, TASKS):
+        raise BrokeProtocol(upstream, f"{upstream} answered with a task, which this client does not know.")
+
+
 def declares(client: Client, extension: str) -> bool:
     """Whether a client says that it knows an extension.
 

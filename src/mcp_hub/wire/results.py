@@ -14,7 +14,7 @@ _TRUE: Final = b"true"
 
 
 class Traits(msgspec.Struct, frozen=True, gc=False):
-    """`asks`: it asks for input (`resultType`). `failed`: the tool said so itself (`isError`).
+    """`asks`: it asks for input, `is_task`: it is a task (`resultType`). `failed`: the tool said so itself (`isError`).
 
     `links`: it is not known to be a tool's result without any URI or task id that the hub exposes as another one.
     """
@@ -22,6 +22,7 @@ class Traits(msgspec.Struct, frozen=True, gc=False):
     asks: bool = False
     failed: bool = False
     links: bool = True
+    is_task: bool = False
 
 
 class _Block(msgspec.Struct, gc=False):
@@ -55,7 +56,7 @@ def traits_of(result: Raw | bytes) -> Traits:
         if block.uri or block.resource:
             links = True
             break
-    return Traits(_asks(told), bytes(told.failed) == _TRUE, links)
+    return _traits(told, links=links)
 
 
 def _of_another_shape(result: Raw | bytes) -> Traits:
@@ -63,20 +64,23 @@ def _of_another_shape(result: Raw | bytes) -> Traits:
         told = _of_any.decode(result)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return Traits()
-    return Traits(_asks(told), bytes(told.failed) == _TRUE)
+    return _traits(told, links=True)
+
+
+def _traits(told: _Result, *, links: bool) -> Traits:
+    kind = None if _is_plain(told) else _kind(told)
+    return Traits(kind == "input_required", bytes(told.failed) == _TRUE, links, kind == "task")
 
 
 def _is_plain(told: _Result) -> bool:
     return not told.kind or bytes(told.kind) == _COMPLETE
 
 
-def _asks(told: _Result) -> bool:
-    if _is_plain(told):
-        return False
+def _kind(told: _Result) -> str | None:
     try:
-        return _string.decode(told.kind) == "input_required"
+        return _string.decode(told.kind)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return False
+        return None
 
 
 def _may_refer(meta: Raw) -> bool:

@@ -296,6 +296,18 @@ async def test_a_legacy_upstream_is_not_told_of_tasks_that_its_client_would_make
     assert told[-1] == {"elicitation": {}}
 
 
+@pytest.mark.parametrize("client", [MODERN_CLIENT, LEGACY])
+async def test_an_upstream_that_makes_a_task_for_a_client_without_tasks_breaks_the_protocol(over, client):
+    async with over(TaskUpstream()) as hub:
+
+        async def insists(request):
+            return result(request, {"resultType": "task", "taskId": "bare", "status": "working"})
+
+        hub.fakes["up"].handlers["tools/call"] = insists
+        with pytest.raises(BrokeProtocol, match="answered with a task"):
+            await asked(hub, "tools/call", {"name": "up__echo"}, client=client)
+
+
 # The list
 
 
