@@ -27,6 +27,7 @@ TOOLS = [
     "change",
     "update",
     "log",
+    "task",
 ]
 pending: dict[str, Any] = {}
 heard: list[str] = []
@@ -82,6 +83,10 @@ def tell(number: Any, name: str, given: dict[str, Any], token: Any) -> None:
         case "ask":
             pending["question"] = number
             write({"id": "q", "method": "elicitation/create", "params": {"message": "who?", "requestedSchema": {}}})
+        case "task":
+            state = {"taskId": "t", "status": "working"}
+            made = {"resultType": "task", "ttlMs": 2_000_000, **state}
+            write({"id": number, "result": made if ERA == "modern" else {"task": {"ttl": 2_000_000, **state}}})
         case "change":
             TOOLS.append("new")
             announce("notifications/tools/list_changed", "toolsListChanged")

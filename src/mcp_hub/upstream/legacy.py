@@ -69,9 +69,9 @@ _LONGEST_DENIAL: Final = 1024
 class Session:
     """One session at the upstream. `lines` are the header lines that every request in it carries.
 
-    `busy` counts the requests under way in it, `held` is the time until which a task of it may run; neither is closed
-    for want of use. `credential` is the one its owner used last. `may_ask` are the methods
-    by which the upstream may ask the client, because the client said that it answers them.
+    `busy` counts the requests under way in it, `held` is the time until which a task in it may run. `credential` is the
+    one its owner used last. `may_ask` are the methods by which the upstream may ask the client, because the client said
+    that it answers them.
     """
 
     owner: Owner
@@ -85,9 +85,10 @@ class Session:
     levelling: asyncio.Lock = field(default_factory=asyncio.Lock)
     busy: int = 0
 
-    def in_use(self, now: float) -> bool:
-        """Whether something in it is under way."""
-        return self.busy > 0 or self.held > now
+    @property
+    def last_use(self) -> float:
+        """When it was used last; a task in it counts until its end."""
+        return max(self.used, self.held)
 
     @property
     def has_id(self) -> bool:
@@ -175,8 +176,8 @@ class LegacyWire:
 
     async def end_idle(self, spared: Owner) -> None:
         """Close the sessions that nobody used for `IDLE` seconds, except the one of `spared`."""
-        now = self._clock()
-        idle = [each for each in self._sessions.values() if each.used < now - IDLE and not each.in_use(now)]
+        oldest = self._clock() - IDLE
+        idle = [each for each in self._sessions.values() if each.last_use < oldest and not each.busy]
         await asyncio.gather(*(self.end(each.owner) for each in idle if each.owner != spared))
 
     async def aclose(self) -> None:
@@ -314,8 +315,8 @@ class LegacyWire:
             return  # it will end it by itself
 
     async def _make_room(self) -> None:
-        surplus, now = len(self._sessions) - self._most + 1, self._clock()
-        idle = sorted((each for each in self._sessions.values() if not each.in_use(now)), key=lambda each: each.used)
+        surplus = len(self._sessions) - self._most + 1
+        idle = sorted((each for each in self._sessions.values() if not each.busy), key=lambda each: each.last_use)
         await asyncio.gather(*(self.end(each.owner) for each in idle[: max(0, surplus)]))
 
     def _drop(self, session: Session) -> None:

@@ -17,7 +17,7 @@ from msgspec import Raw
 
 from mcp_hub.credentials.credential import Credential
 from mcp_hub.errors import Busy
-from mcp_hub.upstream.call import CHANGES, Call, Owner
+from mcp_hub.upstream.call import CHANGES, Call, Owner, task_seconds
 from mcp_hub.upstream.carrier import CATALOG_OWNER, Ear, Overheard
 from mcp_hub.upstream.channel import Channel
 from mcp_hub.upstream.dialect import can_log, introduced, may_ask, opening_params, request_params
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True, eq=False)
 class _Session:
-    """One stream and whose it is."""
+    """One stream and whose it is. `held` is the time until which a task in it may run."""
 
     owner: Owner
     line: EventLine
@@ -48,7 +48,13 @@ class _Session:
     used: float
     log_level: str | None = None
     busy: int = 0
+    held: float = 0.0
     box: Mailbox | None = None
+
+    @property
+    def last_use(self) -> float:
+        """When it was used last; a task in it counts until its end."""
+        return max(self.used, self.held)
 
     def close(self) -> None:
         """It announces no more."""
@@ -122,7 +128,7 @@ class Streams:
     async def end_idle(self, spared: Owner) -> None:
         """See `Carrier.end_idle`."""
         oldest = self._clock() - IDLE
-        idle = [each for each in self._sessions.values() if each.used < oldest and not each.busy]
+        idle = [each for each in self._sessions.values() if each.last_use < oldest and not each.busy]
         await asyncio.gather(*(self.end(each.owner) for each in idle if each.owner != spared))
 
     async def aclose(self) -> None:
@@ -154,7 +160,10 @@ class Streams:
         try:
             wait = self._channel.limits.first_byte if call.wait is None else call.wait
             await self._set_level(session, call, wait)
-            return await session.link.ask(call.method, partial(request_params, call), call=call, wait=wait)
+            reply = await session.link.ask(call.method, partial(request_params, call), call=call, wait=wait)
+            if "task" in call.params:
+                session.held = max(session.held, self._clock() + task_seconds(reply))
+            return reply
         finally:
             session.busy -= 1
             session.used = self._clock()
@@ -215,7 +224,7 @@ class Streams:
         surplus = len(self._sessions) - self._most + 1
         if surplus <= 0:
             return
-        idle = sorted((each for each in self._sessions.values() if not each.busy), key=lambda each: each.used)
+        idle = sorted((each for each in self._sessions.values() if not each.busy), key=lambda each: each.last_use)
         spare = [each for each in idle if each.owner != CATALOG_OWNER][:surplus]
         if len(spare) < surplus:
             name = self._channel.name

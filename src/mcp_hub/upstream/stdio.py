@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 class _Served:
     """One process and whose it is. `opened` is its answer to `initialize`, `None` while none was sent.
 
-    `held` is the time until which a task of it may run: until then it is not ended for want of use.
+    `held` is the time until which a task in it may run.
     """
 
     owner: Owner
@@ -61,9 +61,10 @@ class _Served:
     session: Mailbox | None = None
     listening: dict[int, Mailbox] = field(default_factory=dict[int, Mailbox])
 
-    def in_use(self, now: float) -> bool:
-        """Whether something in it is under way."""
-        return self.busy > 0 or self.held > now
+    @property
+    def last_use(self) -> float:
+        """When it was used last; a task in it counts until its end."""
+        return max(self.used, self.held)
 
     def announced(self, message: Message) -> bool:
         """Give an announcement to whoever listens for it; whether anybody did."""
@@ -198,8 +199,8 @@ class Processes:
 
     async def end_idle(self, spared: Owner) -> None:
         """See `Carrier.end_idle`."""
-        now = self._clock()
-        idle = [each for each in self._served.values() if each.used < now - IDLE and not each.in_use(now)]
+        oldest = self._clock() - IDLE
+        idle = [each for each in self._served.values() if each.last_use < oldest and not each.busy]
         await asyncio.gather(*(self.end(each.owner) for each in idle if each.owner != spared))
 
     async def aclose(self) -> None:
@@ -319,8 +320,8 @@ class Processes:
             self._ear.lost(error)
 
     async def _make_room(self) -> None:
-        surplus, now = len(self._served) - self._most + 1, self._clock()
-        idle = sorted((each for each in self._served.values() if not each.in_use(now)), key=lambda each: each.used)
+        surplus = len(self._served) - self._most + 1
+        idle = sorted((each for each in self._served.values() if not each.busy), key=lambda each: each.last_use)
         spare = [each for each in idle if each.owner != CATALOG_OWNER]
         await asyncio.gather(*(self.end(each.owner) for each in spare[: max(0, surplus)]))
 

@@ -109,6 +109,26 @@ async def test_idle_sessions_end_but_not_those_in_use_or_spared(server):
         busy.cancel()
 
 
+async def test_a_session_in_which_a_task_may_run_is_not_idle(server):
+    now = [0.0]
+
+    async def makes_a_task(request):
+        made = {"task": {"taskId": "t", "status": "working", "ttl": 2_000_000}}
+        server.say(0, {"id": request.message["id"], "result": made})
+        return Answer(b"Accepted", 202, content_type="text/plain")
+
+    server.handlers["tools/call"] = makes_a_task
+    async with streams_to(server, clock=lambda: now[0]) as streams:
+        params = {"name": Raw(b'"echo"'), "task": Raw(b"{}")}
+        await streams.send(call(ALICE, params=params), KEY)
+        now[0] = 1999.0
+        await streams.end_idle(("spared",))
+        assert len(streams) == 1
+        now[0] = 2301.0
+        await streams.end_idle(("spared",))
+        assert len(streams) == 0
+
+
 @pytest.mark.promise("T23")
 async def test_sessions_are_bounded_and_an_idle_one_makes_room(server):
     server.silent = {"prompts/get"}

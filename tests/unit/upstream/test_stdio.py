@@ -260,6 +260,20 @@ async def test_idle_processes_end_but_not_the_catalogs():
         assert len(processes) == 1
 
 
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_process_in_which_a_task_may_run_is_not_idle(era):
+    now = [0.0]
+    async with processes_of(era.value, clock=lambda: now[0]) as processes:
+        made = await processes.send(era, a_call("task", era, "alice"), NOTHING)
+        assert b'"taskId"' in bytes(made.result)
+        now[0] = 1999.0
+        await processes.end_idle(CATALOG_OWNER)
+        assert len(processes) == 1
+        now[0] = 2400.0
+        await processes.end_idle(CATALOG_OWNER)
+        assert len(processes) == 0
+
+
 class Made:
     """An upstream that is a local command, what was learnt of it, and the updates it told of."""
 
