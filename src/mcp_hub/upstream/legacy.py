@@ -22,6 +22,7 @@ from mcp_hub.upstream.answer import OnMessage, SessionGone, read_answer
 from mcp_hub.upstream.call import (
     NOTICES,
     PROGRESS,
+    PROGRESS_TOKEN,
     Call,
     Owner,
     Pause,
@@ -51,6 +52,7 @@ from mcp_hub.wire.jsonrpc import (
     Json,
     Message,
     Reply,
+    fields,
     notification,
     request,
     response,
@@ -58,6 +60,8 @@ from mcp_hub.wire.jsonrpc import (
 
 IDLE: Final = 300.0
 """Seconds without a request until a session is closed."""
+MOST_TOKENS: Final = 64
+"""Tasks of one session whose progress is passed on."""
 MOST: Final = 500
 """Sessions kept per upstream; the one longest unused makes room, unless all are in use."""
 _GONE: Final = 404
@@ -71,7 +75,8 @@ class Session:
 
     `busy` counts the requests under way in it, `held` is the time until which a task in it may run. `credential` is the
     one its owner used last. `may_ask` are the methods by which the upstream may ask the client, because the client said
-    that it answers them.
+    that it answers them. `tokens` are the progress tokens of requests that have become tasks, by the number
+    that the upstream was given instead.
     """
 
     owner: Owner
@@ -80,10 +85,20 @@ class Session:
     credential: Credential
     used: float
     held: float = 0.0
+    tokens: dict[bytes, Raw] = field(default_factory=dict[bytes, Raw])
     may_ask: frozenset[str] = frozenset()
     log_level: str | None = None
     levelling: asyncio.Lock = field(default_factory=asyncio.Lock)
     busy: int = 0
+
+    def keep_for_task(self, number: bytes, token: Raw | None, now: float, seconds: float) -> None:
+        """A request has become a task that may live so long, and may tell of its progress for all that time."""
+        if seconds > 0:
+            self.held = max(self.held, now + seconds)
+            if token is not None:
+                self.tokens[number] = token.copy()
+            if len(self.tokens) > MOST_TOKENS:
+                del self.tokens[next(iter(self.tokens))]
 
     @property
     def last_use(self) -> float:
@@ -215,10 +230,7 @@ class LegacyWire:
         session.busy += 1
         try:
             await self._set_level(session, call)
-            reply = await self._call(session, call)
-            if "task" in call.params:
-                session.held = max(session.held, self._clock() + task_seconds(reply))
-            return reply
+            return await self._call(session, call)
         finally:
             session.busy -= 1
             session.used = self._clock()
@@ -231,9 +243,12 @@ class LegacyWire:
             if message.is_request:
                 await self._answer_in(session, message, call)
             elif message.method == PROGRESS:
-                # On a stream of its own, and yet possibly about another request: that one's caller is not told here.
-                if token is not None and is_progress_of(message, Raw(b"%d" % number)):
-                    await call.emit(restored(message, token))
+                # On a stream of its own, and yet possibly about another request: that one's caller is not told here,
+                # unless that request has become a task, which may tell of itself on any stream of the session.
+                mine = is_progress_of(message, Raw(b"%d" % number))
+                its = token if mine else session.tokens.get(bytes(fields(message.params).get(PROGRESS_TOKEN, b"")))
+                if its is not None:
+                    await call.emit(restored(message, its))
             elif message.method in NOTICES:
                 if self._heard is not None:
                     self._heard(message)
@@ -242,12 +257,15 @@ class LegacyWire:
 
         body = request(number, call.method, params)
         try:
-            return await self._ask(
+            reply = await self._ask(
                 session, number, body, on_message, wait=call.wait, repeatable=call.repeatable, pause=call.pause
             )
         except asyncio.CancelledError:
             self._cancel(session, number)
             raise
+        if "task" in call.params:
+            session.keep_for_task(b"%d" % number, token, self._clock(), task_seconds(reply))
+        return reply
 
     async def _ask(
         self,

@@ -11,7 +11,7 @@ from mcp_hub.errors import BadRequest, BrokeProtocol, MissingCapability, Unknown
 from mcp_hub.wire.eras import Client, Era
 from mcp_hub.wire.jsonrpc import Reply
 from rig.fake_upstream import Answer, FakeUpstream, result
-from rig.parts import ALICE, BOB, MODERN_CLIENT, Stream, ask, modern_meta
+from rig.parts import ALICE, BOB, MODERN_CLIENT, Stream, ask, fields_of, modern_meta
 from rig.task_upstream import RELATED, TASKS, TaskUpstream
 
 pytestmark = pytest.mark.promise("A5", "B22")
@@ -126,6 +126,25 @@ async def test_states_and_other_notices_of_a_legacy_task_reach_its_caller_under_
         {"level": "info", "data": {"taskId": "task-0"}},
         {"level": "info", "data": "plain"},
     ]
+
+
+async def test_progress_of_a_legacy_task_carries_the_token_of_the_call_that_became_it(over):
+    def progress(token):
+        return {"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": token, "progress": 1}}
+
+    stream = Stream()
+    async with over(TaskUpstream(eras="legacy")) as hub:
+        fake = hub.fakes["up"]
+        shown = await begun(hub, LEGACY, meta=fields_of({"progressToken": "mine"}))
+        given = fake.asked("tools/call")[0].message["params"]["_meta"]["progressToken"]
+        fake.told_before = [progress(given), progress(given + 1), progress("mine")]
+        fake.done.set()
+        await asked(hub, "tasks/result", {"taskId": shown}, client=LEGACY, emit=stream.emit)
+        await begun(hub, LEGACY, BOB)
+        other = await begun(hub, LEGACY, BOB)
+        await asked(hub, "tasks/result", {"taskId": other}, client=LEGACY, caller=BOB, emit=(his := Stream()).emit)
+    assert [each["params"]["progressToken"] for each in stream.heard] == ["mine"]
+    assert his.heard == []
 
 
 @PAIRS
