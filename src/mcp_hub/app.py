@@ -194,7 +194,7 @@ class Hub:
         views.watch(upstreams)
         await views.prepare()
         key = await kept_key(store, _CURSOR_KEY)
-        calls = CallLog(store.append_calls, CallRecord)
+        calls = CallLog(store.append_calls, CallRecord._make)
         stack.push_async_callback(calls.aclose)
         listing = Listing(
             upstreams,

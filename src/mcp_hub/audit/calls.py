@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
-from typing import Final, Generic, Literal, Protocol, TypeVar, final
+from typing import Final, Generic, Literal, TypeVar, final
 
 import structlog
 
@@ -29,26 +29,9 @@ _log: Final = structlog.stdlib.get_logger("mcp_hub.audit")
 
 _Waiting = tuple[float, Principal, str, str, str, str, Outcome, float]
 Row = TypeVar("Row")
-Row_co = TypeVar("Row_co", covariant=True)
 
-
-class MakeRow(Protocol[Row_co]):
-    """Makes what the store takes out of one call: the store's own record type."""
-
-    def __call__(
-        self,
-        *,
-        at: float,
-        tenant: str,
-        issuer: str,
-        subject: str,
-        client: str,
-        upstream: str,
-        method: str,
-        name: str,
-        outcome: str,
-        milliseconds: float,
-    ) -> Row_co: ...
+Columns = tuple[float, str, str, str, str, str, str, str, str, float]
+"""One call: at, tenant, issuer, subject, client, upstream, method, name, outcome, milliseconds."""
 
 
 @final
@@ -58,13 +41,13 @@ class CallLog(Generic[Row]):
     At most `most` calls wait, and when more come the oldest are dropped and counted in `dropped`. A batch leaves
     `flush_after` seconds after its first call, or as soon as `batch` calls wait. `append` may raise a `HubError` and
     nothing else; then it is asked again every `flush_after` seconds. What waits when the process is killed is lost;
-    `aclose` stores it.
+    `aclose` stores it. `make_row` makes what the store takes, its own record type, out of the columns of one call.
     """
 
     def __init__(
         self,
         append: Callable[[Sequence[Row]], Awaitable[None]],
-        make_row: MakeRow[Row],
+        make_row: Callable[[Columns], Row],
         *,
         flush_after: float = 1.0,
         batch: int = 500,
@@ -157,15 +140,5 @@ class CallLog(Generic[Row]):
 
     def _row(self, call: _Waiting) -> Row:
         at, caller, client, upstream, method, name, outcome, milliseconds = call
-        return self._make_row(
-            at=at,
-            tenant=caller.tenant,
-            issuer=_fit(caller.issuer),
-            subject=_fit(caller.subject),
-            client=_fit(client),
-            upstream=upstream,
-            method=_fit(method),
-            name=_fit(name),
-            outcome=outcome,
-            milliseconds=milliseconds,
-        )
+        who = (caller.tenant, _fit(caller.issuer), _fit(caller.subject))
+        return self._make_row((at, *who, _fit(client), upstream, _fit(method), _fit(name), outcome, milliseconds))

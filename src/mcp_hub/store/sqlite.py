@@ -7,11 +7,11 @@ disk. `synchronous=FULL` in WAL mode: not even a power cut takes it back. Writes
 import asyncio
 import os
 import sqlite3
-from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Final, TypeVar, final
 
@@ -195,11 +195,12 @@ def _all_of(
 
 def _append(db: sqlite3.Connection, records: tuple[CallRecord, ...], most: int) -> None:
     with _transaction(db):
-        for tenant, count in Counter(record.tenant for record in records).items():
+        for tenant in {record.tenant for record in records}:
+            mine = [record for record in records if record.tenant == tenant]
             last = int(db.execute(_LAST_SEQ, (tenant,)).fetchone()[0])
-            mine = (record for record in records if record.tenant == tenant)
-            db.executemany(_APPEND, ((last + 1 + at, *record) for at, record in enumerate(mine)))
-            db.execute(_PRUNE, (tenant, last + count - most))
+            # Into columns and back into rows with a number before each: no step of the interpreter per record.
+            db.executemany(_APPEND, zip(count(last + 1), *zip(*mine, strict=True), strict=False))
+            db.execute(_PRUNE, (tenant, last + len(mine) - most))
 
 
 def _setting(db: sqlite3.Connection, key: str) -> bytes | None:

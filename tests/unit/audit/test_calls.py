@@ -49,7 +49,7 @@ def record(log: CallLog[CallRecord], name: str, caller: Principal = LOCAL) -> No
 @pytest.mark.promise("D32", "T65")
 async def test_a_record_says_who_where_what_and_how_it_ended():
     shelf = Shelf()
-    log = CallLog(shelf.append, CallRecord)
+    log = CallLog(shelf.append, CallRecord._make)
     ada = Principal("https://id.example.com", "ada", "acme")
     log.record(
         ada, client="cli 1.0", upstream="docs", method="tools/call", name="x", outcome="timeout", milliseconds=7.0
@@ -65,7 +65,7 @@ async def test_a_record_says_who_where_what_and_how_it_ended():
 @pytest.mark.promise("D32")
 async def test_records_end_in_the_store():
     store = SqliteStore.open(":memory:")
-    log = CallLog(store.append_calls, CallRecord)
+    log = CallLog(store.append_calls, CallRecord._make)
     for name in ("one", "two"):
         record(log, name)
     await log.aclose()
@@ -75,7 +75,7 @@ async def test_records_end_in_the_store():
 
 async def test_a_batch_leaves_by_itself_after_a_while():
     shelf = Shelf()
-    log = CallLog(shelf.append, CallRecord, flush_after=0.01)
+    log = CallLog(shelf.append, CallRecord._make, flush_after=0.01)
     record(log, "one")
     record(log, "two")
     await shelf.until_tried(1)
@@ -88,7 +88,7 @@ async def test_a_batch_leaves_by_itself_after_a_while():
 
 async def test_a_full_batch_leaves_at_once_and_no_batch_is_larger():
     shelf = Shelf()
-    log = CallLog(shelf.append, CallRecord, flush_after=3600, batch=3)
+    log = CallLog(shelf.append, CallRecord._make, flush_after=3600, batch=3)
     for at in range(7):
         record(log, str(at))
     await shelf.until_tried(2)
@@ -99,7 +99,7 @@ async def test_a_full_batch_leaves_at_once_and_no_batch_is_larger():
 
 async def test_an_idle_log_has_no_task_and_no_timer():
     shelf, before = Shelf(), asyncio.all_tasks()
-    log = CallLog(shelf.append, CallRecord, flush_after=0.01)
+    log = CallLog(shelf.append, CallRecord._make, flush_after=0.01)
     record(log, "one")
     await shelf.until_tried(1)
     await asyncio.sleep(0)
@@ -111,7 +111,7 @@ async def test_an_idle_log_has_no_task_and_no_timer():
 async def test_when_the_store_fails_records_wait_and_are_stored_in_order_later():
     shelf = Shelf()
     shelf.failing = True
-    log = CallLog(shelf.append, CallRecord, flush_after=0.01, batch=2)
+    log = CallLog(shelf.append, CallRecord._make, flush_after=0.01, batch=2)
     for at in range(3):
         record(log, str(at))
     await shelf.until_tried(3)
@@ -125,7 +125,7 @@ async def test_when_the_store_fails_records_wait_and_are_stored_in_order_later()
 async def test_a_store_that_stays_away_costs_the_oldest_records_and_they_are_counted():
     shelf = Shelf()
     shelf.failing = True
-    log = CallLog(shelf.append, CallRecord, flush_after=0.01, batch=4, most=10)
+    log = CallLog(shelf.append, CallRecord._make, flush_after=0.01, batch=4, most=10)
     for at in range(10):
         record(log, str(at))
     await shelf.until_tried(1)
@@ -140,7 +140,7 @@ async def test_a_store_that_stays_away_costs_the_oldest_records_and_they_are_cou
 async def test_closing_on_a_store_that_stays_away_ends_and_counts_what_was_lost():
     shelf = Shelf()
     shelf.failing = True
-    log = CallLog(shelf.append, CallRecord)
+    log = CallLog(shelf.append, CallRecord._make)
     record(log, "lost")
     await log.aclose()
     assert (shelf.names, log.dropped) == ([], 1)
@@ -153,7 +153,7 @@ async def test_closing_waits_for_the_batch_under_way():
         await shelf.append(records)
         await go.wait()
 
-    log = CallLog(slow, CallRecord, flush_after=0.001)
+    log = CallLog(slow, CallRecord._make, flush_after=0.001)
     record(log, "first")
     await shelf.until_tried(1)
     record(log, "second")
@@ -171,7 +171,7 @@ async def test_a_fault_of_ours_costs_one_batch_and_not_the_log():
         if shelf.tries == 1:
             raise RuntimeError("a fault of ours")
 
-    log = CallLog(broken_once, CallRecord, flush_after=0.001)
+    log = CallLog(broken_once, CallRecord._make, flush_after=0.001)
     record(log, "first")
     await shelf.until_tried(1)
     record(log, "second")
@@ -184,7 +184,7 @@ async def test_a_fault_of_ours_costs_one_batch_and_not_the_log():
 @pytest.mark.promise("T65")
 async def test_names_cannot_forge_lines_and_are_bounded():
     shelf = Shelf()
-    log = CallLog(shelf.append, CallRecord)
+    log = CallLog(shelf.append, CallRecord._make)
     caller = Principal("local", "me\nroot")
     log.record(
         caller,
@@ -206,7 +206,7 @@ async def test_names_cannot_forge_lines_and_are_bounded():
 def test_every_record_is_stored_once_in_order_or_counted_as_dropped(rounds):
     async def play() -> None:
         shelf = Shelf()
-        log = CallLog(shelf.append, CallRecord, flush_after=0.0001, batch=3, most=8)
+        log = CallLog(shelf.append, CallRecord._make, flush_after=0.0001, batch=3, most=8)
         total = 0
         for count, failing in rounds:
             shelf.failing = failing
