@@ -7,6 +7,7 @@ basic/versioning.
 """
 
 from collections.abc import Awaitable
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Raw
@@ -16,7 +17,7 @@ from mcp_hub.gateway.ask import Ask, Description, Gateway
 from mcp_hub.gateway.notices import Notices
 from mcp_hub.inbound.exchange import Exchange
 from mcp_hub.inbound.head import METHOD, NAME, PARAM, VERSION, Head
-from mcp_hub.inbound.incoming import Incoming
+from mcp_hub.inbound.incoming import LONGEST_KEPT, Incoming
 from mcp_hub.inbound.notices import LISTEN, listen
 from mcp_hub.inbound.outcome import Empty, Outcome, Refused
 from mcp_hub.inbound.outlet import Outlet
@@ -39,8 +40,10 @@ from mcp_hub.wire.jsonrpc import (
     UNSUPPORTED_VERSION,
     Fields,
     Json,
+    Malformed,
     Reply,
     encode,
+    fields,
     text,
 )
 
@@ -86,7 +89,7 @@ class Modern:
         """
         params, meta = incoming.params, incoming.meta
         method = incoming.message.method or ""
-        client = climb(head, method, params, meta)
+        client = climb(head, method, incoming)
         if method == "server/discover":
             return self._discover(caller, client.revision)
         if method == LISTEN:
@@ -105,7 +108,7 @@ class Modern:
         return Reply(result=discovery(await self._gateway.describe(caller, revision)))
 
 
-def climb(head: Head | None, method: str, params: Fields, meta: Fields | None) -> Client:
+def climb(head: Head | None, method: str, incoming: Incoming) -> Client:
     """Who sent the request, if every rung of the ladder holds; `head` is `None` where there are no headers.
 
     Raises:
@@ -113,24 +116,12 @@ def climb(head: Head | None, method: str, params: Fields, meta: Fields | None) -
     """
     if head is not None and head.repeated and (twice := ROUTING & head.repeated):
         raise _mismatch(f"{min(twice).decode()} stands more than once")
-    if meta is None:
-        raise _no_meta("params._meta must be an object")
-    for key in (META_VERSION, META_CLIENT_CAPABILITIES):
-        if key not in meta:
-            raise _no_meta(f"params._meta has no {key}")
-    revision = text(meta[META_VERSION])
+    said = incoming.said
+    client = (_kept_client if len(said) <= LONGEST_KEPT else _known_client)(said)
+    revision = _revision(incoming.meta) if client is None else client.revision
     if head is not None:
-        _compare(head, revision, method, params)
-    if revision is None:
-        raise _no_meta(f"{META_VERSION} must be a string")
-    if revision not in MODERN_REVISIONS:
-        raise _unsupported(revision)
-    return Client(
-        _MODERN,
-        revision,
-        _object(meta, META_CLIENT_CAPABILITIES),
-        _object(meta, META_CLIENT_INFO) if META_CLIENT_INFO in meta else None,
-    )
+        _compare(head, revision, method, incoming.params)
+    return client or _client(incoming.meta or {}, revision)
 
 
 def discovery(hub: Description) -> bytes:
@@ -144,6 +135,40 @@ def discovery(hub: Description) -> bytes:
         "_meta": {META_SERVER_INFO: hub.server_info},
     }
     return encode(result | {"instructions": hub.instructions} if hub.instructions else result)
+
+
+def _revision(meta: Fields | None) -> str | None:
+    if meta is None:
+        raise _no_meta("params._meta must be an object")
+    for key in (META_VERSION, META_CLIENT_CAPABILITIES):
+        if key not in meta:
+            raise _no_meta(f"params._meta has no {key}")
+    return text(meta[META_VERSION])
+
+
+def _client(meta: Fields, revision: str | None) -> Client:
+    if revision is None:
+        raise _no_meta(f"{META_VERSION} must be a string")
+    if revision not in MODERN_REVISIONS:
+        raise _unsupported(revision)
+    return Client(
+        _MODERN,
+        revision,
+        _object(meta, META_CLIENT_CAPABILITIES),
+        _object(meta, META_CLIENT_INFO) if META_CLIENT_INFO in meta else None,
+    )
+
+
+def _known_client(said: bytes) -> Client | None:
+    """Who says this of itself; `None` where a rung fails, which `climb` then finds in its turn."""
+    try:
+        meta = fields(said) if said else None
+        return _client(meta or {}, _revision(meta))
+    except (Malformed, Refused):
+        return None
+
+
+_kept_client: Final = lru_cache(maxsize=512)(_known_client)
 
 
 def _compare(head: Head, revision: str | None, method: str, params: Fields) -> None:
