@@ -257,8 +257,8 @@ class Hub:
 
 def _path(scope: Scope) -> str:
     # Below another app's mount, `path` still begins with where that is (ASGI, "HTTP connection scope").
-    path, root = scope["path"], scope.get("root_path", "")
-    return path.removeprefix(root) if path.startswith(f"{root}/") else path
+    path, root = scope["path"], scope.get("root_path")
+    return path.removeprefix(root) if root and path.startswith(f"{root}/") else path
 
 
 def _guarded(site: App, guard: Guard) -> App:

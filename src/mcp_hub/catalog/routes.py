@@ -16,6 +16,7 @@ from mcp_hub.catalog.templates import Template, expands
 from mcp_hub.wire.headers import ParamHeaders
 from mcp_hub.wire.jsonrpc import Json
 
+_TOOL: Final = Kind.TOOL  # once, since Python 3.11 takes its time to find a member of an enumeration
 NO_PARAMS: Final[ParamHeaders] = MappingProxyType({})
 
 
@@ -82,7 +83,7 @@ class Catalog:
 
     def tool(self, name: str) -> Route | None:
         """Whose tool this is, `None` if nobody's."""
-        return self.tables[Kind.TOOL].get(name) or self._of_app(Kind.TOOL, name)
+        return self.tables[_TOOL].get(name) or self._of_app(_TOOL, name)
 
     def prompt(self, name: str) -> Route | None:
         """Whose prompt this is, `None` if nobody's."""

@@ -1,8 +1,10 @@
 """One request of a caller's, and its answer: what the inbound side and the road hand each other."""
 
 from collections.abc import Awaitable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from mcp_hub.principal import Principal
 from mcp_hub.upstream.call import AskClient, Emit, Pause
@@ -10,8 +12,7 @@ from mcp_hub.wire.eras import Client
 from mcp_hub.wire.jsonrpc import Fields, Json, Reply
 
 
-@dataclass(slots=True)
-class Ask:
+class Ask(msgspec.Struct):
     """One request on its way to the road.
 
     `params` and `meta` are the caller's own members, still encoded; `meta` is `params["_meta"]`, decoded one level.
@@ -30,7 +31,7 @@ class Ask:
     emit: Emit
     session: str | None = None
     ask_client: AskClient | None = None
-    param_headers: dict[str, str] | None = field(default_factory=dict[str, str])
+    param_headers: dict[str, str] | None = msgspec.field(default_factory=dict[str, str])
     pause: Pause | None = None
 
 

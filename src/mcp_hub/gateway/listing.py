@@ -61,13 +61,17 @@ class Listing:
             await self._first_contacts()
         return self._views.current()
 
+    def known_tool(self, name: str) -> Route | None:
+        """Whose tool this is, as far as is known at this moment: a look-up that waits for nothing."""
+        return self._views.current().catalog.tool(name)
+
     async def tool(self, name: str) -> Route:
         """Whose tool this is.
 
         Raises:
             UnknownName: nobody's, as far as is known.
         """
-        route = self._views.current().catalog.tool(name) or (await self.view()).catalog.tool(name)
+        route = self.known_tool(name) or (await self.view()).catalog.tool(name)
         return route if route is not None else self._nobody("tool", name)
 
     async def prompt(self, name: str) -> Route:

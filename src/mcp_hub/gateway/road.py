@@ -96,7 +96,8 @@ class Road:
         return self._forward(ask, self._to_whoever)
 
     async def _to_tool(self, ask: Ask) -> "_Turn":
-        route = await self._listing.tool(_required(ask, "name"))
+        name = _required(ask, "name")
+        route = self._listing.known_tool(name) or await self._listing.tool(name)
         mirrored = _param_headers(ask, route) if route.params else None
         params = {**ask.params, "name": Raw(encode(route.original))}
         if "task" in params:

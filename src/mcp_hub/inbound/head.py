@@ -5,6 +5,7 @@ program in front of the hub may have picked the other one; whoever reads a heade
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 from mcp_hub.inbound.asgi import Headers
@@ -24,6 +25,8 @@ PARAM: Final = b"mcp-param-"
 _READ: Final = frozenset(
     {HOST, ORIGIN, ACCEPT, CONTENT_TYPE, CONTENT_LENGTH, VERSION, METHOD, NAME, SESSION, LAST_EVENT}
 )
+_LONGEST_KEPT: Final = 128
+"""Bytes of a value whose text is remembered: revisions, methods and most names come again and again."""
 _NOTHING: Final = frozenset[bytes]()
 
 
@@ -48,7 +51,14 @@ class Head:
         Bytes outside ASCII become lone surrogates, which no decoded JSON string holds, and so equal none.
         """
         value = self.raw(name)
-        return None if value is None else value.decode("ascii", "surrogateescape").strip(" \t")
+        return None if value is None else (_kept_text if len(value) <= _LONGEST_KEPT else _text)(value)
+
+
+def _text(value: bytes) -> str:
+    return value.decode("ascii", "surrogateescape").strip(" \t")
+
+
+_kept_text: Final = lru_cache(maxsize=2048)(_text)
 
 
 def read_head(headers: Headers) -> Head:

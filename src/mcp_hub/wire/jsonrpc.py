@@ -6,6 +6,7 @@ so a message that is only passed on costs no more than copying it, and no field 
 
 import re
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, Final
 
 import msgspec
@@ -38,14 +39,10 @@ class Reply(msgspec.Struct, frozen=True, dict=True):
     result: Raw | bytes | None = None
     error: Raw | None = None
 
-    @property
+    @cached_property
     def traits(self) -> Traits:
         """What the hub has to know of the result; looked for once."""
-        kept: dict[str, Traits] = vars(self)
-        found = kept.get("traits")
-        if found is None:
-            found = kept["traits"] = traits_of(self.result or b"")
-        return found
+        return traits_of(self.result or b"")
 
 
 class Malformed(ValueError):
