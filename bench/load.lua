@@ -2,9 +2,11 @@
 -- (header lines, an empty line, then the body with @ID@ where the id belongs).
 local PREPARED = 4096 -- far more than are ever under way at once, so that no two share an id
 
-local requests, turn = {}, 0
+local requests, turn, pause = {}, 0, 0
 
 function init(args)
+  pause = tonumber(args[2] or 0)
+  if pause == 0 then delay = nil end -- not even asked for
   local job = assert(io.open(args[1], "rb")):read("*a")
   local head, body = job:match("^(.-)\n\n(.*)$")
   local headers = {}
@@ -18,6 +20,8 @@ function request()
   turn = turn % PREPARED + 1
   return requests[turn]
 end
+
+function delay() return pause end
 
 function done(summary, latency)
   local errors = summary.errors

@@ -8,6 +8,7 @@
  * --tools N         how many tools each port lists: echo, big, progress, tool_0, tool_1, ... (default 20, at least 3)
  * --big BYTES       size of the text in the result of `big` (default 1024)
  * --era E           both | modern (2026-07-28 only) | legacy (initialize and sessions only)
+ * --drip-ms N       the first port answers a tools/call byte by byte, one in so many milliseconds, without an end
  * --delay-ms N      how long every port waits before each answer; --first-delay-ms N: the first port instead
  *
  * `GET /stats` answers what arrived so far over all ports: connections, posts, keyed (posts that carried X-Api-Key),
@@ -29,7 +30,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { IN_SIZE = 65536, HEAD_SIZE = 8192, MAX_PORTS = 1024, MAX_ID = 128, PROGRESS_EVENTS = 10 };
+enum { IN_SIZE = 65536, HEAD_SIZE = 8192, MAX_PORTS = 1024, MAX_ID = 128, PROGRESS_EVENTS = 10, DRIPPED = 1000000 };
 enum era { BOTH, MODERN, LEGACY };
 
 typedef struct { const char *at; size_t len; } text;
@@ -37,10 +38,11 @@ typedef struct { const char *at; size_t len; } text;
 
 /* One per listening port (fd only) and one per connection. */
 typedef struct peer {
-    int fd, listens, busy, closing, delay_ms;
+    int fd, listens, busy, closing, delay_ms, drip_ms;
     size_t used, head_len, sent;         /* bytes read and not yet answered; of the answer: its head, what is sent */
     text tail;                           /* the shared, canned rest of the answer */
-    long long due;                       /* when a delayed answer may leave, 0: at once */
+    int drips;                           /* this answer leaves byte by byte */
+    long long due;                       /* when a delayed answer, or its next byte, may leave, 0: at once */
     struct peer *next;                   /* the list of delayed answers */
     char in[IN_SIZE + 1], head[HEAD_SIZE];
 } peer;
@@ -191,6 +193,13 @@ static void stream(peer *c, question q, answer a) {
     c->tail = TEXT("0\r\n\r\n");
 }
 
+/* An answer that is announced as large as it may be, and never gets there. */
+static void drip(peer *c) {
+    c->head_len = (size_t)snprintf(c->head, HEAD_SIZE, "HTTP/1.1 200 -\r\nContent-Type: application/json\r\n"
+                                   "Content-Length: %d\r\n\r\n", DRIPPED);
+    c->drips = 1;
+}
+
 static void stats(peer *c) {
     char body[256];
     int n = snprintf(body, sizeof body, "{\"connections\":%llu,\"posts\":%llu,\"keyed\":%llu,\"calls\":%llu}", connections, posts,
@@ -219,7 +228,8 @@ static void answer_post(peer *c, fields f, text body) {
     keyed += (unsigned)f.key;
     if (!q.id.len) { plain(c, 202, "", TEXT("")); return; }
     answer a = decide(q, f.session);
-    if (a.events) stream(c, q, a);
+    if (c->drip_ms && q.tool.len) drip(c);
+    else if (a.events) stream(c, q, a);
     else json(c, q, a);
 }
 
@@ -261,8 +271,25 @@ static void listen_for(peer *c, uint32_t events) {
     epoll_ctl(epoll, EPOLL_CTL_MOD, c->fd, &(struct epoll_event){.events = events, .data.ptr = c});
 }
 
+static void wait_until(peer *c, int ms) {
+    c->due = now_ms() + ms;
+    c->next = delayed;
+    delayed = c;
+}
+
+/* The head and then a byte at a time: 0 there is more to come, -1 the other side is gone. */
+static int flush_drop(peer *c) {
+    size_t size = c->sent ? 1 : c->head_len;
+    const char *at = c->sent ? " " : c->head;
+    if (send(c->fd, at, size, 0) < 0 && errno != EAGAIN) return -1;
+    c->sent += size;
+    wait_until(c, c->drip_ms);
+    return 0;
+}
+
 /* Sends what is left of the answer: 1 done, 0 the socket is full, -1 the other side is gone. */
 static int flush(peer *c) {
+    if (c->drips) return flush_drop(c);
     while (c->sent < c->head_len + c->tail.len) {
         size_t skip = c->sent > c->head_len ? c->sent - c->head_len : 0;
         struct iovec parts[2] = {{c->head + (c->sent - skip), c->head_len - (c->sent - skip)},
@@ -282,9 +309,7 @@ static int serve(peer *c) {
         int got = c->busy ? 1 : take_request(c);
         if (got == 0) return 1;
         if (got > 0 && c->delay_ms && !c->due) {
-            c->due = now_ms() + c->delay_ms;
-            c->next = delayed;
-            delayed = c;
+            wait_until(c, c->delay_ms);
             return 1;
         }
         int sent = got < 0 ? -1 : flush(c);
@@ -311,12 +336,13 @@ static int wait_ms(void) {
     return (int)first;
 }
 
-static peer *watch(int fd, int listens, int delay_ms) {
+static peer *watch(int fd, int listens, int delay_ms, int drip_ms) {
     peer *c = calloc(1, sizeof *c);
     if (!c) abort();
     c->fd = fd;
     c->listens = listens;
     c->delay_ms = delay_ms;
+    c->drip_ms = drip_ms;
     epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &(struct epoll_event){.events = EPOLLIN, .data.ptr = c});
     return c;
 }
@@ -325,7 +351,7 @@ static void accept_all(peer *listener) {
     int fd;
     while ((fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK)) >= 0) {
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
-        watch(fd, 0, listener->delay_ms);
+        watch(fd, 0, listener->delay_ms, listener->drip_ms);
         connections++;
     }
 }
@@ -337,7 +363,7 @@ static void readable(peer *c) {
     if (!c->busy) serve(c);
 }
 
-static void open_ports(int count, int delay_ms, int first_delay_ms) {
+static void open_ports(int count, int delay_ms, int first_delay_ms, int drip_ms) {
     for (int i = 0; i < count; i++) {
         struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
         socklen_t size = sizeof at;
@@ -346,7 +372,7 @@ static void open_ports(int count, int delay_ms, int first_delay_ms) {
             perror("listen");
             exit(1);
         }
-        watch(fd, 1, i == 0 && first_delay_ms >= 0 ? first_delay_ms : delay_ms);
+        watch(fd, 1, i == 0 && first_delay_ms >= 0 ? first_delay_ms : delay_ms, i == 0 ? drip_ms : 0);
         printf("%s%d", i ? " " : "", ntohs(at.sin_port));
     }
     printf("\n");
@@ -383,8 +409,8 @@ static void serve_stdio(void) {
 
 int main(int argc, char **argv) {
     static const struct option options[] = {{"listen", 1, 0, 'l'}, {"tools", 1, 0, 't'}, {"big", 1, 0, 'b'}, {"era", 1, 0, 'e'},
-        {"delay-ms", 1, 0, 'd'}, {"first-delay-ms", 1, 0, 'f'}, {"stdio", 0, 0, 's'}, {0}};
-    int ports = 1, tools = 20, delay = 0, first_delay = -1, stdio = 0, option;
+        {"delay-ms", 1, 0, 'd'}, {"first-delay-ms", 1, 0, 'f'}, {"drip-ms", 1, 0, 'r'}, {"stdio", 0, 0, 's'}, {0}};
+    int ports = 1, tools = 20, delay = 0, first_delay = -1, drip_ms = 0, stdio = 0, option;
     size_t big = 1024;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == 'l') ports = atoi(optarg);
@@ -392,6 +418,7 @@ int main(int argc, char **argv) {
         else if (option == 'b') big = strtoul(optarg, NULL, 10);
         else if (option == 'd') delay = atoi(optarg);
         else if (option == 'f') first_delay = atoi(optarg);
+        else if (option == 'r') drip_ms = atoi(optarg);
         else if (option == 's') stdio = 1;
         else if (option == 'e') era = !strcmp(optarg, "modern") ? MODERN : !strcmp(optarg, "legacy") ? LEGACY : BOTH;
         else return 2;
@@ -401,6 +428,6 @@ int main(int argc, char **argv) {
     if (stdio) { serve_stdio(); return 0; }
     signal(SIGPIPE, SIG_IGN);
     epoll = epoll_create1(0);
-    open_ports(ports, delay, first_delay);
+    open_ports(ports, delay, first_delay, drip_ms);
     serve_http();
 }

@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -56,6 +57,8 @@ class Lab:
     hub_command: str
     rounds: int
     seconds: float
+    minutes: float = 0.5
+    """How long the case that looks for leaks goes on."""
 
     @contextmanager
     def upstream(self, ports: int = 1, *flags: str) -> Iterator[Upstream]:
@@ -83,23 +86,26 @@ class Lab:
             yield Running("nginx", to, process=process, upstream=upstream, adds_key=True)
 
     @contextmanager
-    def hub(self, upstreams: Upstream, era: Era = "modern", name: str = "mcp_hub") -> Iterator[Running]:
+    def hub(
+        self, upstreams: Upstream, era: Era = "modern", name: str = "mcp_hub", *, watched: bool = False
+    ) -> Iterator[Running]:
         """The hub in front of every port of the upstream, spoken to in this era. The tool is the last port's echo."""
-        with self.bare_hub(upstreams) as (process, url):
+        with self.bare_hub(upstreams, watched=watched) as (process, url):
             to = Endpoint(url) if era == "modern" else open_session(url)
             tool = f"u{len(upstreams.ports) - 1}__echo"
             wait_for_call(to, tool, process)
             yield Running(name, to, tool, process, upstreams, adds_key=True)
 
     @contextmanager
-    def bare_hub(self, upstreams: Upstream) -> Iterator[tuple[Process, str]]:
-        """The same, as soon as it says that it listens."""
+    def bare_hub(self, upstreams: Upstream, *, watched: bool = False) -> Iterator[tuple[Process, str]]:
+        """The same, as soon as it says that it listens; `watched` as in watched_hub.py."""
         if not Path(self.hub_command).exists():
             raise Failed(f"there is no {self.hub_command}: install the hub first (python -m pip install -e .)")
         data = Path(tempfile.mkdtemp(prefix="hub-", dir=self.home))
         config = data / "hub.yaml"
         config.write_text(json.dumps(_hub_config(upstreams.urls)))  # JSON is YAML
-        words = [self.hub_command, "serve", "-c", str(config), "--port", "0"]
+        command = [sys.executable, str(setup.BENCH / "watched_hub.py")] if watched else [self.hub_command]
+        words = [*command, "serve", "-c", str(config), "--port", "0"]
         with started(words, PROXY_CORE, self.home, {"MCP_HUB_DATA": str(data)}) as process:
             line = process.wait_for_line(r"^\s*Endpoint\s+(http\S+)", 30)
             yield process, line.group(1)

@@ -28,6 +28,7 @@ class Sample:
     per_second: float
     cpu_ms: float
     p50_ms: float
+    p99_ms: float
     bytes_per_second: float
     upstream_posts: int
 
@@ -57,6 +58,15 @@ def warm_up(lab: Lab, running: Running, question: Question, connections: int = 1
     _turn(lab, running, question, connections, lab.seconds / 2)
 
 
+def load(
+    lab: Lab, running: Running, question: Question, connections: int, seconds: float, *, pause_ms: int = 0
+) -> float:
+    """Calls per second of one load, each connection resting `pause_ms` between two calls. Raises: Failed"""
+    found = _wrk(lab, running, question, connections, seconds, pause_ms=pause_ms)
+    _check_answers(running, found)
+    return found["requests"] * 1e6 / found["us"]
+
+
 def median(samples: Sequence[Sample], of: Callable[[Sample], float]) -> float:
     """The median over the rounds."""
     return statistics.median(map(of, samples))
@@ -83,6 +93,7 @@ def _turn(lab: Lab, running: Running, question: Question, connections: int, seco
         per_second=found["requests"] / took,
         cpu_ms=cpu * 1000 / calls,
         p50_ms=found["p50"] / 1000,
+        p99_ms=found["p99"] / 1000,
         bytes_per_second=found["bytes"] / took,
         upstream_posts=after["posts"] - before["posts"],
     )
@@ -122,13 +133,15 @@ def _wait_for_arrivals(running: Running, question: Question, wanted: int) -> Non
         time.sleep(0.05)
 
 
-def _wrk(lab: Lab, running: Running, question: Question, connections: int, seconds: float) -> dict[str, int]:
+def _wrk(
+    lab: Lab, running: Running, question: Question, connections: int, seconds: float, *, pause_ms: int = 0
+) -> dict[str, int]:
     before = _posts(running)
     job = lab.home / f"job-{next(_numbers)}"
     headers = "\n".join(f"{name}: {value}" for name, value in question.headers(running.to).items())
     job.write_text(f"{headers}\n\n{question.body(running.to, '@ID@')}")
     words = [lab.programs.wrk, "-t1", f"-c{connections}", "-d1h", "--timeout", "1m", "-s", str(BENCH / "load.lua")]
-    with started([*words, running.to.url, "--", str(job)], LOAD_CORE, lab.home) as wrk:
+    with started([*words, running.to.url, "--", str(job), str(pause_ms)], LOAD_CORE, lab.home) as wrk:
         time.sleep(seconds)
         _wait_for_arrivals(running, question, before["calls"] + 2 * connections)
         wrk.interrupt()  # it ends well and reports; its own limit knows whole seconds only

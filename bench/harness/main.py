@@ -8,14 +8,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
-from cases import s1, s2, s3, s4, s6, s7, s8, s10, s12
+from cases import s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11, s12, s13
 from harness import machine, setup
 from harness.contenders import Lab
 from harness.outcome import Outcome, Verdict, chapter, summary, table
 from harness.process import Failed, end_on_signals
 
 CASES: Mapping[str, ModuleType] = {
-    "S1": s1, "S2": s2, "S3": s3, "S4": s4, "S6": s6, "S7": s7, "S8": s8, "S10": s10, "S12": s12,
+    "S1": s1, "S2": s2, "S3": s3, "S4": s4, "S5": s5, "S6": s6, "S7": s7, "S8": s8, "S9": s9, "S10": s10, "S11": s11,
+    "S12": s12, "S13": s13,
 }  # fmt: skip
 ROOT = setup.BENCH.parent
 PAGE = ROOT / "docs" / "speed.md"
@@ -55,6 +56,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="short turns: for orientation, not for publishing")
     parser.add_argument("--only", metavar="S1,S6", default=",".join(CASES), help="only these cases")
     parser.add_argument("--write-docs", action="store_true", help=f"put the table into {PAGE.relative_to(ROOT)}")
+    parser.add_argument("--minutes", type=float, metavar="N", help="how long S13 goes on (1, or 0.2 with --quick)")
     parser.add_argument("--hub", metavar="PATH", default=str(HUB), help="the hub's command")
     options = parser.parse_args()
     options.only = [name.strip().upper() for name in options.only.split(",")]
@@ -78,7 +80,8 @@ def _run(options: argparse.Namespace, programs: setup.Programs) -> list[tuple[st
 def _case(case: ModuleType, options: argparse.Namespace, programs: setup.Programs) -> Outcome:
     """Its outcome, or one that says why there is none: the other cases go on."""
     with tempfile.TemporaryDirectory(prefix="mcp-hub-bench-") as home:
-        lab = Lab(programs, Path(home), options.hub, *(QUICK if options.quick else WHOLE))
+        minutes = options.minutes or (0.2 if options.quick else 1.0)
+        lab = Lab(programs, Path(home), options.hub, *(QUICK if options.quick else WHOLE), minutes)
         try:
             return case.run(lab)
         except Failed as problem:

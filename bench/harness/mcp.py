@@ -2,9 +2,10 @@
 
 import http.client
 import json
+import socket
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -29,6 +30,8 @@ class Endpoint:
     url: str
     era: Era = "modern"
     session: str = ""
+    who: str = ""
+    """The name to ask under where the hub tells callers by `x-bench-name` (see watched_hub.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +40,13 @@ class Question:
 
     method: str
     params: Mapping[str, Any]
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    """Members of `_meta` beside those that the modern era wants on every request."""
 
     def headers(self, to: Endpoint) -> dict[str, str]:
         """The HTTP headers that belong to it at this endpoint."""
         common = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+        common |= {"x-bench-name": to.who} if to.who else {}
         if to.era == "legacy":
             opened = {"Mcp-Session-Id": to.session} if to.session else {}
             revision = {} if self.method == "initialize" else {"MCP-Protocol-Version": LEGACY_REVISION}
@@ -50,7 +56,8 @@ class Question:
 
     def body(self, to: Endpoint, request_id: object) -> str:
         """The JSON text; `request_id` is put in as it is, so that it may be a placeholder."""
-        params = dict(self.params) if to.era == "legacy" else {**self.params, "_meta": _META}
+        meta = self.meta if to.era == "legacy" else {**_META, **self.meta}
+        params = {**self.params, "_meta": meta} if meta else self.params
         text = json.dumps({"method": self.method, "params": params}, separators=(",", ":"))
         return f'{{"jsonrpc":"2.0","id":{request_id},' + text[1:]
 
@@ -61,6 +68,12 @@ def call(tool: str) -> Question:
 
 
 LIST = Question("tools/list", {})
+LISTEN = Question("subscriptions/listen", {"notifications": {"toolsListChanged": True}})
+
+
+def watched_call(tool: str) -> Question:
+    """The same with a progress token of its own for each request."""
+    return Question("tools/call", call(tool).params, {"progressToken": "@ID@"})
 
 
 def ask(to: Endpoint, question: Question, seconds: float = 30) -> dict[str, Any]:
@@ -75,17 +88,34 @@ def ask(to: Endpoint, question: Question, seconds: float = 30) -> dict[str, Any]
     return answer["result"]
 
 
-def open_session(url: str) -> Endpoint:
+def open_session(url: str, who: str = "") -> Endpoint:
     """A legacy session, opened and ready for requests. Raises: Failed"""
-    to = Endpoint(url, "legacy")
+    to = Endpoint(url, "legacy", who=who)
     about = {"protocolVersion": LEGACY_REVISION, "capabilities": {}, "clientInfo": _CLIENT}
     question = Question("initialize", about)
     _, headers, text = _post(to, question.headers(to), question.body(to, 1), 30)
     if "result" not in _last_message(text):
         raise Failed(f"initialize at {url} was answered with: {text[:300]}")
-    opened = Endpoint(url, "legacy", headers.get("Mcp-Session-Id", ""))
+    opened = replace(to, session=headers.get("Mcp-Session-Id", ""))
     _post(opened, LIST.headers(opened), '{"jsonrpc":"2.0","method":"notifications/initialized"}', 30)
     return opened
+
+
+def open_stream(to: Endpoint) -> socket.socket:
+    """A `subscriptions/listen` that has been acknowledged; open as long as the socket is. Raises: Failed"""
+    at = urlsplit(to.url)
+    body = LISTEN.body(to, 1).encode()
+    lines = [f"{name}: {value}" for name, value in LISTEN.headers(to).items()]
+    head = "\r\n".join([f"POST {at.path} HTTP/1.1", f"Host: {at.netloc}", *lines, f"Content-Length: {len(body)}"])
+    stream = socket.create_connection((at.hostname, at.port), timeout=30)
+    stream.sendall(head.encode() + b"\r\n\r\n" + body)
+    answer = b""
+    while b"subscriptions/acknowledged" not in answer:
+        part = stream.recv(4096)
+        answer += part
+        if not part:
+            raise Failed(f"a listen at {to.url} was answered with: {answer[:300].decode(errors='replace')}")
+    return stream
 
 
 def text_of(result: Mapping[str, Any]) -> str:

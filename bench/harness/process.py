@@ -58,6 +58,27 @@ class Process:
         """What Ctrl-C does to it."""
         self._child.send_signal(signal.SIGINT)
 
+    def kill(self) -> None:
+        """End it without a word."""
+        self._child.kill()
+        self._child.wait(5)
+
+    def tell(self) -> dict[str, int]:
+        """What a watched hub counts of itself (watched_hub.py). Raises: Failed"""
+        before = len(self.said())
+        self._child.send_signal(signal.SIGUSR1)
+        until = time.monotonic() + 10
+        while not (found := re.search(r"^COUNTED (.+)$", self.said()[before:], re.MULTILINE)):
+            self.check_alive()
+            if time.monotonic() > until:
+                raise Failed(f"{self._name} does not tell what it holds: {self.last_words()}")
+            time.sleep(0.01)
+        return {name: int(value) for name, value in (pair.split("=") for pair in found.group(1).split())}
+
+    def descriptors(self) -> int:
+        """Open files and sockets, summed over its processes."""
+        return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in self._counted())
+
     def cpu_seconds(self) -> float:
         """What it and its counted children have used so far, user and system, from /proc/PID/stat."""
         return sum(self._ticks(pid) for pid in self._counted()) / _TICK
