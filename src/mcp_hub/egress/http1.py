@@ -13,13 +13,16 @@ from typing import Final, Protocol, cast
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from mcp_hub.egress.errors import ConnectionLost, EgressError, NotHttp, ResponseTimedOut, TooLarge
-from mcp_hub.egress.response import Body, Response
+from mcp_hub.egress.response import Body, Response, Rest
 
 MAX_HEAD: Final = 64 * 1024
 """Bytes of header, and of anything else that is not body, that are read without getting on."""
 MAX_HEADERS: Final = 128
 SLICE: Final = 256 * 1024
 """A larger request is written in pieces of this size, each when the other side has taken the one before."""
+
+LINGER: Final = 0.1
+"""Seconds in which the end of a body may come of which nothing more is wanted."""
 
 _KEEP_ALIVE: Final = re.compile(rb"(?:^|[,;\s])timeout=(\d{1,6})(?![^,;\s])", re.IGNORECASE)
 _NO_BODY: Final = frozenset({204, 304})
@@ -91,7 +94,7 @@ class Link(asyncio.Protocol):
         self._write_paused = False
         self._drained: asyncio.Future[None] | None = None
         self._head: asyncio.Future[Response | None] | None = None
-        self._body: Body | None = None
+        self._body: Body | Rest | None = None
         self._headers: dict[bytes, bytes] = {}
         self._header_bytes = self._header_count = self._dry = 0
         self._answered = self._complete = self._has_head = self._keep = self._unsent = False
@@ -258,6 +261,13 @@ class Link(asyncio.Protocol):
             self._paused = False
             self._transport.resume_reading()
 
+    def linger(self) -> None:
+        """Wait a moment for the end of the body, of which nobody reads the rest; then close."""
+        if self._body is not None:
+            self._body = Rest()
+            self.resume()
+            self._expect(LINGER)
+
     # ── the parser's calls ──
 
     def on_message_begin(self) -> None:
@@ -294,7 +304,7 @@ class Link(asyncio.Protocol):
         self._has_head = True
         self._keep = self._parser.should_keep_alive()
         body, head = self._body, self._head
-        if body is not None and head is not None and not head.done():
+        if isinstance(body, Body) and head is not None and not head.done():
             length = headers.get(b"content-length")
             if length is not None and status not in _NO_BODY:
                 body.length = int(length)
@@ -319,9 +329,10 @@ class Link(asyncio.Protocol):
             raise self._blame(NotHttp(f"{self._name} switched to another protocol, which the hub did not ask for."))
         self._headers = {}
 
-    def _finish(self, body: Body) -> None:
+    def _finish(self, body: Body | Rest) -> None:
         """The response is complete: hand the connection back, or close it where it is in doubt."""
         self._body = None
+        self._deadline = _NEVER
         body.end()
         if self._drained is not None:
             self._wake_writer()

@@ -12,6 +12,8 @@ from mcp_hub.egress.errors import EgressError, ResponseTimedOut, TooLarge
 
 HIGH_WATER: Final = 256 * 1024
 """Unread bytes at which the other side is made to wait."""
+LONGEST_REST: Final = 16 * 1024
+"""Bytes that may come after everything that was wanted before the connection is given up."""
 
 
 class Source(Protocol):
@@ -23,6 +25,10 @@ class Source(Protocol):
 
     def resume(self) -> None:
         """Read on."""
+        ...
+
+    def linger(self) -> None:
+        """The rest of the body is of no interest: wait a moment for its end, or close."""
         ...
 
     def drop(self, error: EgressError | None = None) -> None:
@@ -121,6 +127,13 @@ class Body:
             self._source.drop()
         self._parts.clear()
 
+    def linger(self) -> None:
+        """See `Response.linger`."""
+        source, self._source = self._source, None
+        self._parts.clear()
+        if source is not None:
+            source.linger()
+
     async def _collect(self, limit: int, within: float | None) -> bytes:
         if max(self.size, self.length or 0) > limit:
             self.close()
@@ -172,6 +185,35 @@ class Body:
             self._source.drop(ResponseTimedOut(f"The answer began but did not go on within {seconds:g} s."))
 
 
+class Rest:
+    """What is left of a body that nobody reads any more: filled by the connection like a `Body`, and keeps nothing."""
+
+    __slots__ = ("length", "size")
+
+    def __init__(self) -> None:
+        self.length: int | None = None
+        self.size = 0
+
+    def put(self, data: bytes) -> None:
+        """Let it go by.
+
+        Raises:
+            TooLarge: it is more than is worth waiting for.
+        """
+        self.size += len(data)
+        if self.size > LONGEST_REST:
+            raise _too_large(LONGEST_REST)
+
+    def wake(self) -> None:
+        """Nobody waits."""
+
+    def end(self) -> None:
+        """Nobody has to be told."""
+
+    def fail(self, error: EgressError) -> None:
+        """Nobody has to be told."""
+
+
 class Response:
     """An answer whose head has arrived. Its body is read once, by one reader; whoever holds it reads or closes it.
 
@@ -179,7 +221,7 @@ class Response:
     Redirects are answers like any other: they are never followed.
     """
 
-    __slots__ = ("_body", "close", "headers", "status", "whole")
+    __slots__ = ("_body", "close", "headers", "linger", "status", "whole")
 
     def __init__(self, status: int, headers: dict[bytes, bytes], body: Body) -> None:
         self.status = status
@@ -189,6 +231,8 @@ class Response:
         """The whole body if it is here already and within a limit: then there is nothing to wait for."""
         self.close: Callable[[], None] = body.close
         """No more is wanted. A connection in the middle of a body is closed, never pooled."""
+        self.linger: Callable[[], None] = body.linger
+        """Everything wanted has come. The connection is kept if what is left is little and its end comes soon."""
 
     def read(self, limit: int, within: float | None = None) -> Coroutine[Any, Any, bytes]:
         """The whole body, of at most `limit` bytes; `within` seconds from now, None: however long it takes.

@@ -147,6 +147,7 @@ class _Events:
                 async for chunk in chunks:
                     reply = await self._take(fed(self._name, parser, chunk, self._limits.result))
                     if reply is not None:
+                        response.linger()  # its stream has only to end
                         return reply
         except ConnectionLost:
             if not resumable or (parser.last_id or self._last_id) is None:

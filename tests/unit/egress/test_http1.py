@@ -416,6 +416,60 @@ async def test_a_closed_connection_leaves_no_alarm_behind(setup):
     assert setup.link._alarm is None
 
 
+# ── the end of a body of which nothing more is wanted ──
+
+STREAM = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nanswer\r\n"
+
+
+@pytest.mark.promise("S5")
+@pytest.mark.parametrize("rest", [b"0\r\n\r\n", b"1\r\n\n\r\n0\r\n\r\n"])
+async def test_a_stream_whose_end_comes_after_the_answer_keeps_its_connection(setup, rest):
+    response = await setup.asked(STREAM)
+    response.linger()
+    setup.hear(*(bytes([each]) for each in rest))
+    assert (setup.holder.freed_count, setup.wire.open) == (1, True)
+    assert (await setup.asked(OK)).status == 200
+
+
+async def test_what_lingers_is_never_part_of_the_next_answer(setup):
+    response = await setup.asked(STREAM)
+    response.linger()
+    setup.hear(b"4\r\nevil\r\n0\r\n\r\n")
+    answer = await setup.asked(OK)
+    assert await answer.read(100) == b"ok"
+
+
+@pytest.mark.promise("T24")
+async def test_an_end_that_does_not_come_soon_is_not_waited_for(setup, monkeypatch):
+    monkeypatch.setattr("mcp_hub.egress.http1.LINGER", 0.01)
+    response = await setup.asked(STREAM)
+    response.linger()
+    async with asyncio.timeout(5):
+        while setup.wire.open:
+            setup.hear(b"1\r\n.\r\n")  # however often a byte comes
+            await asyncio.sleep(0.002)
+    assert (setup.holder.freed_count, setup.holder.gone_count) == (0, 1)
+
+
+@pytest.mark.promise("T23")
+async def test_a_rest_that_is_large_is_not_waited_for(setup):
+    response = await setup.asked(STREAM)
+    response.linger()
+    setup.hear(b"4001\r\n" + b"x" * 0x4001)
+    assert (setup.holder.freed_count, setup.holder.gone_count) == (0, 1)
+
+
+async def test_the_moment_of_lingering_ends_no_later_exchange(setup, monkeypatch):
+    monkeypatch.setattr("mcp_hub.egress.http1.LINGER", 0.005)
+    response = await setup.asked(STREAM)
+    response.linger()
+    setup.hear(b"0\r\n\r\n")
+    longer = await setup.ask(first_byte=5.0)
+    await asyncio.wait([longer], timeout=0.02)
+    setup.hear(OK)
+    assert (await longer).status == 200
+
+
 # ── what is refused ──
 
 

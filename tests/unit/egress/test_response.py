@@ -16,6 +16,10 @@ class Faucet:
         self.response = Response(200, {}, self.body)
         self.paused = False
         self.dropped = False
+        self.lingers = 0
+
+    def linger(self):
+        self.lingers += 1
 
     def pause(self):
         self.paused = True
@@ -205,3 +209,20 @@ def test_closing_what_is_complete_leaves_the_connection_alone(faucet):
 def test_closing_early_drops_the_connection(faucet):
     faucet.response.close()
     assert faucet.dropped
+
+
+async def test_leaving_a_stream_that_has_said_everything_leaves_the_connection_alone(faucet):
+    faucet.give(b"answer")
+    async with asyncio.timeout(5):
+        async for chunk in faucet.response.chunks(5):
+            assert chunk == b"answer"
+            faucet.response.linger()
+            break
+    faucet.response.close()
+    assert (faucet.lingers, faucet.dropped) == (1, False)
+
+
+def test_what_is_complete_has_nothing_to_linger_for(faucet):
+    faucet.body.end()
+    faucet.response.linger()
+    assert faucet.lingers == 0
