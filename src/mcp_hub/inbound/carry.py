@@ -8,7 +8,7 @@ from collections.abc import Awaitable
 from contextlib import suppress
 from typing import Final
 
-from mcp_hub.inbound.errors import settled
+from mcp_hub.inbound.errors import comes_to
 from mcp_hub.inbound.exchange import Exchange
 from mcp_hub.inbound.outcome import Failure, Outcome
 from mcp_hub.wire.jsonrpc import INTERNAL_ERROR
@@ -25,7 +25,11 @@ _STOPPING: Final = Failure(
 async def carry(exchange: Exchange, work: Awaitable[Outcome]) -> None:
     """Await the outcome and write it."""
     try:
-        await exchange.finish(await settled(work, exchange))
+        try:
+            outcome = await work
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the last place, as `comes_to` says
+            outcome = comes_to(error, exchange)
+        await exchange.finish(outcome)
     except asyncio.CancelledError:
         if not exchange.flight.recover():
             await _last_words(exchange)

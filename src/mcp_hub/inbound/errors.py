@@ -114,13 +114,22 @@ async def settled(work: Awaitable[Outcome], subject: Subject) -> Outcome:
     """What `work` returns, or the wire form of what it raises; only a cancellation of this very task passes through."""
     try:
         return await work
-    except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-        return _fault(error)  # somebody cancelled what this caller was waiting for together with others
-    except Exception as error:  # noqa: BLE001 - the last place: nothing above it could say anything to the caller
+    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the last place, as `comes_to` says
+        return comes_to(error, subject)
+
+
+def comes_to(error: Exception | asyncio.CancelledError, subject: Subject) -> Outcome:
+    """The wire form of what was raised while a request was served: nothing above could say anything to the caller.
+
+    Raises:
+        CancelledError: the same, if it is this very task that is being cancelled.
+    """
+    if not isinstance(error, asyncio.CancelledError):
         return _wire_form(error, subject.method, subject.era)
+    task = asyncio.current_task()
+    if task is None or task.cancelling():
+        raise error
+    return _fault(error)  # somebody cancelled what this caller was waiting for together with others
 
 
 async def contained(work: Awaitable[None]) -> None:
