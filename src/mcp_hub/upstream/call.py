@@ -124,7 +124,7 @@ def is_progress_of(message: Message, token: Raw | None) -> bool:
         Malformed: its params are not what JSON-RPC calls params.
     """
     told = fields(message.params).get(PROGRESS_TOKEN)
-    return token is not None and told is not None and value(told) == value(token)
+    return token is not None and told is not None and (told == token or value(told) == value(token))
 
 
 async def nowhere(notification: bytes) -> None:

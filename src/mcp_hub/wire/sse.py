@@ -5,9 +5,9 @@ Source: WHATWG HTML, "Server-sent events", 9.2.5 and 9.2.6.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 from msgspec import Raw
 
 COMMENT: Final = b": keep-alive\n\n"
@@ -20,8 +20,7 @@ _LONGEST_PREFIX: Final = len(b"data: ")
 _RETRY_DIGITS: Final = 12
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True, gc=False):
     """One dispatched event.
 
     `id` is the last id the stream has set, not only this event's own; `retry` is in milliseconds. `data` may be empty:
