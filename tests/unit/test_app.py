@@ -11,7 +11,8 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from mcp_hub import create_app as public_create_app
-from mcp_hub.app import check_upstream, create_app
+from mcp_hub.app import create_app
+from mcp_hub.assembly import check_upstream
 from mcp_hub.config import model
 from mcp_hub.errors import StoreFailed
 from mcp_hub.secret import Secret

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from mcp_hub.app import check_upstream
+from mcp_hub.assembly import check_upstream
 from mcp_hub.cli.options import file_option, json_option, named_or_found, url_option
 from mcp_hub.cli.output import Exit, print_json, print_table, style
 from mcp_hub.cli.remote import address, remote_hub

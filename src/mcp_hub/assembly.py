@@ -1,0 +1,199 @@
+"""Composition root: a Config in, a running hub out; the one file that knows every part.
+
+Rule: the configuration is split here and in `declared`. A room gets the few values it needs, never the whole.
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Final
+
+from msgspec import Raw
+
+from mcp_hub import __version__
+from mcp_hub.audit.calls import CallLog
+from mcp_hub.catalog.parts import Exposure
+from mcp_hub.config import model
+from mcp_hub.config.places import store_path
+from mcp_hub.credentials.credential import Credential
+from mcp_hub.credentials.resolve import Credentials
+from mcp_hub.declared import (
+    OLDER,
+    command_of,
+    credential_of,
+    exposure_of,
+    limits_of,
+    place_of,
+    settings_of,
+    way_to,
+)
+from mcp_hub.egress.client import HttpClient
+from mcp_hub.egress.dial import Dialer
+from mcp_hub.gateway.asking import Asking
+from mcp_hub.gateway.keys import kept_key
+from mcp_hub.gateway.listing import Listing
+from mcp_hub.gateway.memory import Memory
+from mcp_hub.gateway.notices import Notices
+from mcp_hub.gateway.parking import Parking
+from mcp_hub.gateway.road import Road
+from mcp_hub.gateway.sealed import Seal
+from mcp_hub.gateway.task_ids import KEY_BYTES as TASK_KEY_BYTES
+from mcp_hub.gateway.task_ids import TaskIds
+from mcp_hub.gateway.task_notices import TaskNotices
+from mcp_hub.gateway.tasks import Tasks
+from mcp_hub.gateway.view import Views
+from mcp_hub.inbound.records import Records
+from mcp_hub.inbound.sessions import Limits as SessionLimits
+from mcp_hub.inbound.sessions import MemorySessions
+from mcp_hub.principal import LOCAL
+from mcp_hub.store.base import CallRecord, Store
+from mcp_hub.store.sqlite import SqliteStore
+from mcp_hub.upstream.carrier import Carrier
+from mcp_hub.upstream.channel import Channel
+from mcp_hub.upstream.check import Verdict, by_dialing, by_starting, check, url_not_set
+from mcp_hub.upstream.fetch import Fetch
+from mcp_hub.upstream.starts import Starts
+from mcp_hub.upstream.stdio import Processes
+from mcp_hub.upstream.supervise import supervise
+from mcp_hub.upstream.transports import Transports
+from mcp_hub.upstream.upstream import Upstream
+from mcp_hub.wire.jsonrpc import Json, encode
+
+SERVER_INFO: Final[Json] = {"name": "mcp_hub", "title": "mcp_hub", "version": __version__}
+_INFO: Final = Raw(encode(SERVER_INFO))
+_CURSOR_KEY: Final = "cursor-key"
+_STATE_KEY: Final = "request-state-key"
+_TASK_KEY: Final = "task-id-key"
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The parts of a running hub that requests are handed to."""
+
+    upstreams: Mapping[str, Upstream]
+    road: Road
+    notices: Notices
+    sessions: MemorySessions
+
+
+@dataclass(frozen=True, slots=True)
+class _Fleet:
+    """The upstreams that are served, and what is known of them together."""
+
+    upstreams: Mapping[str, Upstream]
+    exposures: Mapping[str, Exposure]
+    credentials: Mapping[str, Credential]
+    views: Views
+    notices: Notices
+    memory: Memory
+
+
+async def assemble(config: model.Config, stack: AsyncExitStack) -> Running:
+    """Open the store and begin to contact the upstreams; `stack` ends all of it, in the right order.
+
+    Raises:
+        StoreFailed: the store cannot be opened.
+    """
+    store = SqliteStore.open(store_path(config.store, os.environ))
+    stack.push_async_callback(store.aclose)
+    fleet = await _fleet(config, store, stack)
+    parking = Parking()
+    road = await _road(config.defaults, store, fleet, parking, stack)
+    limits = SessionLimits(idle=config.server.session_idle, total=config.server.max_sessions)
+    sessions = MemorySessions(road.end_session, limits, records=Records(store), on_wake=road.set_log_level)
+    await sessions.recall()
+    stack.push_async_callback(sessions.flush)
+    stack.push_async_callback(fleet.memory.flush)
+    stack.push_async_callback(_close_all, list(fleet.upstreams.values()))
+    stack.push_async_callback(parking.aclose)  # before the sessions that their calls are in
+    runs = {"the memory of lists": fleet.memory.run, "the records of sessions": sessions.run}
+    _keep_running(stack, {**runs, **{name: each.run for name, each in fleet.upstreams.items()}})
+    return Running(fleet.upstreams, road, fleet.notices, sessions)
+
+
+async def _fleet(config: model.Config, store: Store, stack: AsyncExitStack) -> _Fleet:
+    defaults = config.defaults
+    served = {name: each for name, each in config.upstreams.items() if each.enabled and each.is_reachable}
+    exposures = {name: exposure_of(each, defaults) for name, each in served.items()}
+    credentials = {name: credential_of(each) for name, each in served.items()}
+    views = Views(exposures, SERVER_INFO, round(defaults.catalog_ttl * 1000))
+    notices = Notices(views)
+    memory = Memory(store, LOCAL.tenant, {name: place_of(each) for name, each in served.items()})
+    known = await memory.recall()
+    http = HttpClient(Dialer(allow_private=config.network.allow_private))
+    stack.push_async_callback(http.aclose)
+    starts = Starts()
+    upstreams = {
+        name: Upstream(
+            settings_of(each, defaults, credentials[name], _INFO),
+            way_to(each, defaults, http, starts),
+            (views, memory, notices),
+            known=known.get(name),
+            notices=notices,
+            prepare=views.prepare,
+        )
+        for name, each in served.items()
+    }
+    views.watch(upstreams)
+    await views.prepare()
+    return _Fleet(upstreams, exposures, credentials, views, notices, memory)
+
+
+async def _road(defaults: model.Defaults, store: Store, fleet: _Fleet, parking: Parking, stack: AsyncExitStack) -> Road:
+    upstreams, deadline = fleet.upstreams, defaults.list_timeout
+    calls = CallLog(store.append_calls, CallRecord._make)
+    stack.push_async_callback(calls.aclose)
+    listing = Listing(
+        upstreams,
+        fleet.exposures,
+        fleet.views,
+        deadline=deadline,
+        page_size=defaults.page_size,
+        cursor_key=await kept_key(store, _CURSOR_KEY),
+    )
+    asking = Asking(Seal(await kept_key(store, _STATE_KEY)), parking)
+    task_ids = TaskIds(await kept_key(store, _TASK_KEY, TASK_KEY_BYTES))
+    given, namespaces = Credentials(fleet.credentials), {name: each.namespace for name, each in fleet.exposures.items()}
+    task_notices = TaskNotices(task_ids, upstreams, namespaces, listing.view, given, deadline=deadline)
+    fleet.notices.watch(upstreams, namespaces, listing.resource, task_notices.follow)
+    tasks = Tasks(task_ids)
+    return Road(upstreams, listing, given, asking=asking, tasks=tasks, calls=calls, server_info=SERVER_INFO)
+
+
+async def check_upstream(config: model.Config, name: str) -> Verdict:
+    """Check one declared upstream from this process; see `upstream.check`."""
+    declared = config.upstreams[name]
+    if not declared.is_reachable:
+        return url_not_set(name)
+    dialer = Dialer(allow_private=config.network.allow_private)
+    http = HttpClient(dialer)
+    settings = settings_of(declared, config.defaults, credential_of(declared), _INFO)
+    carrier: Carrier
+    if declared.command:
+        carrier = processes = Processes(name, command_of(declared), limits_of(declared, config.defaults))
+        reach = by_starting(processes.start, command_of(declared).program)
+    else:
+        channel = Channel(name, settings.url, http, limits_of(declared, config.defaults))
+        carrier = Transports.over(channel, is_older=OLDER[declared.transport])
+        reach = by_dialing(settings.url, dialer)
+    try:
+        return await check(settings, reach, Fetch(name, carrier, settings.credential, _INFO, settings.listing))
+    finally:
+        await http.aclose()
+
+
+async def _close_all(upstreams: Sequence[Upstream]) -> None:
+    await asyncio.gather(*(each.aclose() for each in upstreams))
+
+
+def _keep_running(stack: AsyncExitStack, runs: Mapping[str, Callable[[], Awaitable[None]]]) -> None:
+    tasks = [asyncio.ensure_future(supervise(name, run)) for name, run in runs.items()]
+
+    async def stop() -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    stack.push_async_callback(stop)

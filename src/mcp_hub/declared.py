@@ -1,0 +1,110 @@
+"""One declared upstream, in the words of the rooms that deal with it.
+
+Rule: pure. Each room is told the few values it needs of a declaration, never the whole.
+"""
+
+import hashlib
+from collections.abc import Container, Mapping
+from typing import Final
+
+from msgspec import Raw
+
+from mcp_hub.catalog.access import Filter
+from mcp_hub.catalog.parts import Exposure
+from mcp_hub.config import model
+from mcp_hub.credentials.credential import Credential
+from mcp_hub.egress.client import HttpClient
+from mcp_hub.secret import Secret
+from mcp_hub.upstream.carrier import Way
+from mcp_hub.upstream.channel import Channel, Limits
+from mcp_hub.upstream.process import Command
+from mcp_hub.upstream.settings import Settings
+from mcp_hub.upstream.starts import Starts
+from mcp_hub.upstream.stdio import START, process_way
+from mcp_hub.upstream.transports import found_way
+from mcp_hub.wire.eras import Era
+from mcp_hub.wire.jsonrpc import encode
+
+ERAS: Final[Mapping[model.ProtocolChoice, Era | None]] = {"auto": None, "legacy": Era.LEGACY, "2026-07-28": Era.MODERN}
+OLDER: Final[Mapping[model.Transport, bool | None]] = {
+    "auto": None,
+    "streamable-http": False,
+    "sse": True,
+    "stdio": None,
+}
+"""Whether a transport is HTTP+SSE, `None` where that is found out."""
+
+
+def place_of(upstream: model.Upstream) -> str:
+    """What stands for an upstream's URL or command in the store, since parts of it may be secret."""
+    words = [*(each.open() for each in upstream.command), upstream.cwd or ""]
+    place = encode(words) if upstream.command else (upstream.url or "").encode()
+    return hashlib.sha256(place).hexdigest()
+
+
+def exposure_of(upstream: model.Upstream, defaults: model.Defaults) -> Exposure:
+    """What the catalog is told of it."""
+    return Exposure(
+        name=upstream.name,
+        title=upstream.title or upstream.name,
+        namespace=upstream.namespace,
+        name_limit=defaults.name_limit,
+        tools=_filter(upstream.tools),
+        prompts=_filter(upstream.prompts),
+        resources=_filter(upstream.resources),
+        rename=upstream.rename,
+    )
+
+
+def _filter(said: model.Filter) -> Filter:
+    return Filter(said.allow, said.deny)
+
+
+def credential_of(upstream: model.Upstream) -> Credential:
+    """The credential that every call to it carries."""
+    headers = dict(upstream.headers)
+    if isinstance(upstream.auth, model.ApiKey):
+        headers["Authorization"] = Secret(f"Bearer {upstream.auth.value.open()}")
+    return Credential(headers)
+
+
+def way_to(declared: model.Upstream, defaults: model.Defaults, http: HttpClient, starts: Starts) -> Way:
+    """How it is reached."""
+    bounds = limits_of(declared, defaults)
+    if declared.command:
+        return process_way(declared.name, command_of(declared), bounds, starts)
+    channel = Channel(declared.name, declared.url or "", http, bounds)
+    return found_way(channel, is_older=OLDER[declared.transport])
+
+
+def command_of(declared: model.Upstream) -> Command:
+    """The command that starts it, if it is one."""
+    return Command(declared.command, declared.env, declared.cwd)
+
+
+def settings_of(declared: model.Upstream, defaults: model.Defaults, credential: Credential, info: Raw) -> Settings:
+    """What the way to it is told."""
+    return Settings(
+        name=declared.name,
+        url=f"stdio:{command_of(declared).program}" if declared.command else declared.url or "",
+        pinned=Era.LEGACY if declared.transport == "sse" else ERAS[declared.protocol],
+        ttl=declared.catalog_ttl,
+        listing=defaults.list_timeout,
+        credential=credential,
+        info=info,
+        start=START if declared.command else 0.0,
+    )
+
+
+def limits_of(declared: model.Upstream, defaults: model.Defaults) -> Limits:
+    """The bounds of what is asked there."""
+    return Limits(declared.max_result, defaults.max_event, declared.timeout, defaults.list_timeout)
+
+
+def unserved(all_declared: Mapping[str, model.Upstream], served: Container[str]) -> dict[str, str]:
+    """Why each of the others is not served."""
+    return {
+        name: "Server URL not set" if each.enabled else "Disabled in the configuration"
+        for name, each in all_declared.items()
+        if name not in served
+    }
