@@ -183,9 +183,9 @@ LATER = [
     ("upstreams: {a: {auth: {type: header, from: x}}}", "upstreams.a.auth.type"),
     ("upstreams: {a: {auth: oauth}}", "upstreams.a.auth"),
     ("store: {url: postgresql://h/d}", "store.url"),
-    *((f"{key}: {{}}", key) for key in Root.later),
+    *((f"{key}: {{}}", key) for key in sorted(Root.later)),
     *((f"store: {{{key}: auto}}", f"store.{key}") for key in ("key",)),
-    *((f"upstreams: {{a: {{{key}: x}}}}", f"upstreams.a.{key}") for key in UpstreamShape.later),
+    *((f"upstreams: {{a: {{{key}: x}}}}", f"upstreams.a.{key}") for key in sorted(UpstreamShape.later)),
 ]
 
 
