@@ -11,20 +11,22 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Final, Protocol, final
 
+from msgspec import Raw
+
 from mcp_hub.credentials.credential import Credential
 from mcp_hub.egress.request import HeaderLines
 from mcp_hub.egress.response import Response
 from mcp_hub.errors import TimedOut, UpstreamError
 from mcp_hub.upstream.answer import content_type, require_well
-from mcp_hub.upstream.call import NOTICES, Call
+from mcp_hub.upstream.call import NOTICES, PROGRESS, PROGRESS_TOKEN, Call
 from mcp_hub.upstream.channel import Channel
-from mcp_hub.upstream.dialect import CANNOT_ASK
+from mcp_hub.upstream.dialect import CANNOT_ASK, restored
 from mcp_hub.upstream.duplex import Duplex
 from mcp_hub.upstream.questions import CANCELLED, Questions
 from mcp_hub.upstream.stream import pieces
 from mcp_hub.upstream.under_way import UnderWay
 from mcp_hub.wire.eras import Era
-from mcp_hub.wire.jsonrpc import Malformed, Message, Reply, response
+from mcp_hub.wire.jsonrpc import Malformed, Message, Reply, fields, response
 
 KEPT: Final = 10.0
 """Seconds that a stream is kept open after the last call."""
@@ -48,6 +50,7 @@ class Inside(Protocol):
     lines: HeaderLines
     credential: Credential
     may_ask: frozenset[str]
+    tokens: dict[bytes, Raw]
 
 
 @final
@@ -282,6 +285,15 @@ class Beside:
             under_way = self._duplex.whose(message)
             if under_way is not None:
                 await under_way.tell(message, data)
+            elif message.method == PROGRESS:
+                await self._tell_of_task(message)
+
+    async def _tell_of_task(self, message: Message) -> None:
+        """A request that has become a task tells of its progress on any stream of the session."""
+        token = self._inside.tokens.get(bytes(fields(message.params).get(PROGRESS_TOKEN, b"")))
+        about = self._duplex.candidates()
+        if token is not None and about:
+            await about[0].pass_on(restored(message, token))
 
     async def _asked(self, asked: Message) -> None:
         # What is answered at once is answered in turn, so that a flood of it has the upstream itself wait.

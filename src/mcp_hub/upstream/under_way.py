@@ -73,14 +73,20 @@ class UnderWay:
             Malformed: the params are not what JSON-RPC calls params.
         """
         self.heard()
-        if self.call is None or self.is_over or self._is_told_something:
-            return  # whoever does not read what his call is told may not hold up the other calls of the session
+        if self.call is None:
+            return
         if message.method == PROGRESS:
             if self.token is None:
                 return
             data = restored(message, self.token)
         elif message.method == _LOG and not wants_log(self.call, message):
             return
+        await self.pass_on(data)
+
+    async def pass_on(self, data: bytes) -> None:
+        """Put one encoded notification on the caller's stream; returns when the next may follow."""
+        if self.call is None or self.is_over or self._is_told_something:
+            return  # whoever does not read what his call is told may not hold up the other calls of the session
         # By a task of its own: what becomes of it is this caller's business, and not the stream's.
         self._telling = asyncio.ensure_future(self.call.emit(data))
         self._telling.add_done_callback(_leave_be)
