@@ -10,6 +10,7 @@ Source: MCP 2026-07-28, basic/transports/stdio ("Receiving Messages").
     request                         the same
 """
 
+from collections.abc import Iterator
 from itertools import count
 from typing import Generic, TypeVar, final
 
@@ -25,8 +26,9 @@ T = TypeVar("T")
 class Duplex(Generic[T]):
     """The requests under way on one stream, by their numbers. `T` is whatever stands for one of them."""
 
-    def __init__(self) -> None:
-        self._numbers = count(1)
+    def __init__(self, numbers: Iterator[int] | None = None) -> None:
+        """`numbers` are those of the requests, each once; from 1 if there are none."""
+        self._numbers = count(1) if numbers is None else numbers
         self._open: dict[int, T] = {}
         self._calls: dict[int, T] = {}
         self._of_one_client: set[int] = set()
@@ -54,11 +56,9 @@ class Duplex(Generic[T]):
         self._calls.pop(number, None)
         self._of_one_client.discard(number)
 
-    def siblings(self, number: int) -> list[T]:
-        """The other calls under way if this and all of them are one client's: a question may be about any of them."""
-        if number not in self._of_one_client or len(self._of_one_client) != len(self._calls):
-            return []
-        return [each for key, each in self._calls.items() if key != number]
+    def is_one_of_several(self, number: int) -> bool:
+        """Whether this call and others under way are all one client's: a question may be about any of them."""
+        return number in self._of_one_client and 1 < len(self._of_one_client) == len(self._calls)
 
     def pending(self) -> list[T]:
         """Every request under way."""
@@ -70,9 +70,13 @@ class Duplex(Generic[T]):
             return self._open.get(_number(message.id))
         if message.method == PROGRESS:
             return self._open.get(_number(_token(message)))
+        return next(iter(self.candidates()), None)
+
+    def candidates(self) -> list[T]:
+        """The calls that a message may be about which does not say it: one, or all of one client, the latest first."""
         if len(self._calls) == 1 or len(self._of_one_client) == len(self._calls):
-            return next(reversed(self._calls.values()), None)
-        return None
+            return list(reversed(self._calls.values()))
+        return []
 
 
 def _token(message: Message) -> Raw:

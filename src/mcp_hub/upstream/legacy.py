@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import count
 from typing import Final, final
 
@@ -19,6 +20,7 @@ from mcp_hub.egress.request import HeaderLines, header_lines
 from mcp_hub.egress.response import Response
 from mcp_hub.errors import BrokeProtocol, UpstreamError
 from mcp_hub.upstream.answer import OnMessage, SessionGone, read_answer
+from mcp_hub.upstream.beside import Beside, Room
 from mcp_hub.upstream.call import (
     NOTICES,
     PROGRESS,
@@ -45,6 +47,7 @@ from mcp_hub.upstream.dialect import (
 )
 from mcp_hub.upstream.resume import resumed
 from mcp_hub.upstream.single_flight import SingleFlight
+from mcp_hub.upstream.under_way import UnderWay
 from mcp_hub.wire.eras import (
     Client,
 )
@@ -64,6 +67,8 @@ MOST_TOKENS: Final = 64
 """Tasks of one session whose progress is passed on."""
 MOST: Final = 500
 """Sessions kept per upstream; the one longest unused makes room, unless all are in use."""
+LONGEST: Final = 86_400.0
+"""Seconds for an answer on the connection, where it is not the connection that keeps the time."""
 _GONE: Final = 404
 _LONGEST_DENIAL: Final = 1024
 """Bytes in which a server has said that it does not know a session, if that is what it says."""
@@ -75,8 +80,8 @@ class Session:
 
     `busy` counts the requests under way in it, `held` is the time until which a task in it may run. `credential` is the
     one its owner used last. `may_ask` are the methods by which the upstream may ask the client, because the client said
-    that it answers them. `tokens` are the progress tokens of requests that have become tasks, by the number
-    that the upstream was given instead.
+    that it answers them; where there are some, calls are made `beside` a stream on which it may do so too. `tokens` are
+    the progress tokens of requests that have become tasks, by the number that the upstream was given instead.
     """
 
     owner: Owner
@@ -90,6 +95,7 @@ class Session:
     log_level: str | None = None
     levelling: asyncio.Lock = field(default_factory=asyncio.Lock)
     busy: int = 0
+    beside: Beside | None = None
 
     def keep_for_task(self, number: bytes, token: Raw | None, now: float, seconds: float) -> None:
         """A request has become a task that may live so long, and may tell of its progress for all that time."""
@@ -136,6 +142,7 @@ class LegacyWire:
         self._sessions: dict[Owner, Session] = {}
         self._opening = SingleFlight[Owner, Session]()
         self._farewells: set[asyncio.Task[None]] = set()
+        self._room = Room()
 
     async def send(self, call: Call, credential: Credential) -> Reply:
         """Send one request in the owner's session and read its answer.
@@ -187,6 +194,8 @@ class LegacyWire:
         """Close the owner's session, telling the upstream; trouble on the way is of no interest."""
         session = self._sessions.pop(owner, None)
         if session is not None:
+            if session.beside is not None:
+                await session.beside.end()
             await self._delete(session)
 
     async def end_idle(self, spared: Owner) -> None:
@@ -213,6 +222,11 @@ class LegacyWire:
         revision = str(opened["protocolVersion"])
         lines = self._lines(revision, session_id)
         session = Session(owner, lines, opened, credential, self._clock(), may_ask=may_ask(client))
+        if session.may_ask:
+            tell = partial(self._tell_quietly, session)
+            session.beside = Beside(
+                self._channel, session, self._room, numbers=self._numbers, tell=tell, heard=self._heard
+            )
         await self._tell(session, notification("notifications/initialized"))
         await self._make_room()
         self._sessions[owner] = session
@@ -230,14 +244,35 @@ class LegacyWire:
         session.busy += 1
         try:
             await self._set_level(session, call)
-            return await self._call(session, call)
+            if session.beside is None:
+                return await self._exchange(session, call, next(self._numbers), None)
+            wait = self._channel.limits.first_byte if call.wait is None else call.wait
+            async with session.beside.calling(call, wait) as under_way:
+                return await self._exchange(session, call, under_way.number, under_way)
         finally:
             session.busy -= 1
             session.used = self._clock()
 
-    async def _call(self, session: Session, call: Call) -> Reply:
-        number = next(self._numbers)
+    async def _exchange(self, session: Session, call: Call, number: int, under_way: UnderWay | None) -> Reply:
         params, token = request_params(call, number)
+        on_message, wait = self._listening(session, call, number, token), call.wait
+        if under_way is not None:
+            under_way.token = token
+            on_message, wait = under_way.timed(on_message), LONGEST  # it keeps the time, also of what comes beside
+        body = request(number, call.method, params)
+        try:
+            reply = await self._ask(
+                session, number, body, on_message, wait=wait, repeatable=call.repeatable, pause=call.pause
+            )
+        except asyncio.CancelledError:
+            self._cancel(session, number)
+            raise
+        if "task" in call.params:
+            session.keep_for_task(b"%d" % number, token, self._clock(), task_seconds(reply))
+        return reply
+
+    def _listening(self, session: Session, call: Call, number: int, token: Raw | None) -> OnMessage:
+        """What is done with the messages on the call's own stream."""
 
         async def on_message(message: Message, data: bytes) -> None:
             if message.is_request:
@@ -255,17 +290,7 @@ class LegacyWire:
             elif message.method != "notifications/message" or wants_log(call, message):
                 await call.emit(data)
 
-        body = request(number, call.method, params)
-        try:
-            reply = await self._ask(
-                session, number, body, on_message, wait=call.wait, repeatable=call.repeatable, pause=call.pause
-            )
-        except asyncio.CancelledError:
-            self._cancel(session, number)
-            raise
-        if "task" in call.params:
-            session.keep_for_task(b"%d" % number, token, self._clock(), task_seconds(reply))
-        return reply
+        return on_message
 
     async def _ask(
         self,
@@ -340,6 +365,8 @@ class LegacyWire:
     def _drop(self, session: Session) -> None:
         if self._sessions.get(session.owner) is session:
             del self._sessions[session.owner]
+        if session.beside is not None:
+            session.beside.give_up()
 
 
 def _denies_session(said: bytes) -> bool:

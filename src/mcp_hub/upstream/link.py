@@ -20,16 +20,15 @@ from mcp_hub.errors import BrokeProtocol, TimedOut, Unreachable, UpstreamError
 from mcp_hub.upstream.answer import checked
 from mcp_hub.upstream.call import ACKNOWLEDGED, NOTICES, PROGRESS, Call
 from mcp_hub.upstream.channel import Limits
-from mcp_hub.upstream.dialect import CANNOT_ASK, asked_of, restored, wants_log
+from mcp_hub.upstream.dialect import CANNOT_ASK, restored, wants_log
 from mcp_hub.upstream.duplex import Duplex
+from mcp_hub.upstream.questions import CANCELLED, Questions
 from mcp_hub.wire.eras import Era
 from mcp_hub.wire.jsonrpc import (
-    ABSENT,
     Fields,
     Malformed,
     Message,
     Reply,
-    fields,
     is_batch,
     notification,
     parse,
@@ -46,9 +45,7 @@ AT_ONCE: Final = 64
 """Messages of one line that are read before others have their turn."""
 GRACE: Final = 2.0
 """Seconds in which what was read is still taken once the line is ended."""
-MOST_QUESTIONS: Final = 16
 LOG_MESSAGE: Final = "notifications/message"
-CANCELLED: Final = "notifications/cancelled"
 _ANNOUNCEMENTS: Final = NOTICES | {ACKNOWLEDGED}
 """What is about the upstream's lists and resources, and not about any request."""
 
@@ -105,11 +102,18 @@ class _Pending:
     news: asyncio.Event = field(default_factory=asyncio.Event)
     room: asyncio.Event = field(default_factory=asyncio.Event)
     failure: UpstreamError | None = None
-    questions: dict[bytes, asyncio.Task[None]] = field(default_factory=dict[bytes, "asyncio.Task[None]"])
+    open_questions: int = 0
     was_asking: bool = False
     patience: float = PATIENCE
     is_answered: bool = False
     is_over: bool = False
+
+    def asking(self) -> None:
+        self.open_questions += 1
+
+    def answered(self) -> None:
+        self.open_questions -= 1
+        self.was_asking = True
 
     async def put(self, message: Message, data: bytes) -> bool:
         """Whether there was room for it. An answer needs none, and nothing comes after it."""
@@ -152,8 +156,6 @@ class _Pending:
         self.is_over = True
         self.waiting.clear()
         self.room.set()
-        for question in self.questions.values():
-            question.cancel()
 
 
 @final
@@ -182,6 +184,7 @@ class Link:
         self._over = over
         self._awake = awake
         self._duplex = Duplex[_Pending]()
+        self._questions = Questions[_Pending](self._write_answer)
         self._babbles = False
         self._hurries = False
         self._is_ending = False
@@ -211,6 +214,8 @@ class Link:
         pending = _Pending(call)
         of_one_client = call is not None and call.client.era is Era.LEGACY
         number = self._duplex.open(pending, is_call=call is not None, of_one_client=of_one_client)
+        if self._duplex.is_one_of_several(number):
+            self._questions.join(pending)
         try:
             given, token = params(number)
             await self._write(request(number, method, given), pending, wait)
@@ -224,10 +229,8 @@ class Link:
                 self._line.write_now(notification(CANCELLED, reason))
             raise
         finally:
-            for heir in self._duplex.siblings(number)[-1:]:  # whose question it was is not known
-                heir.questions |= pending.questions
-                pending.questions.clear()
             self._duplex.close(number)
+            self._questions.leave(pending)
             pending.end()
 
     def tell(self, body: bytes) -> None:
@@ -257,7 +260,7 @@ class Link:
 
     async def _answer(self, pending: _Pending, number: int, token: Raw | None, wait: float | None) -> Reply:
         while True:
-            message, data = await self._next(pending, number, wait)
+            message, data = await self._next(pending, wait)
             if message.method is None:
                 try:
                     return checked(self.name, message, number)
@@ -265,13 +268,13 @@ class Link:
                     raise BrokeProtocol(self.name, f"{self.name} sent an answer that is not valid JSON.") from error
             await _emit(pending.call, message, data, token)
 
-    async def _next(self, pending: _Pending, number: int, wait: float | None) -> tuple[Message, bytes]:
+    async def _next(self, pending: _Pending, wait: float | None) -> tuple[Message, bytes]:
         while True:
             try:
                 async with asyncio.timeout(wait):
                     return await pending.take()
             except TimeoutError as error:
-                is_asking = any(each.questions for each in (pending, *self._duplex.siblings(number)))
+                is_asking = pending.open_questions > 0
                 if not (is_asking or pending.was_asking):  # else it was the client that took its time
                     effects = "The call may have had effects."
                     raise TimedOut(self.name, f"{self.name} did not answer in time. {effects}") from error
@@ -321,11 +324,12 @@ class Link:
                 log.warning("%s writes between its messages what is none; it is left out", self.name)
 
     async def _route(self, message: Message, data: bytes) -> None:
-        pending = self._duplex.whose(message)
         if message.is_request:
-            self._asked(message, pending)
-        elif message.method == CANCELLED:
-            self._withdraw(message)
+            self._asked(message)
+            return
+        pending = self._duplex.whose(message)
+        if message.method == CANCELLED:
+            self._questions.withdraw(message)
         elif message.method is not None and len(data) > self._limits.event:
             log.warning("%s sent a notification of more than %d bytes; it is left out", self.name, self._limits.event)
         elif message.method in _ANNOUNCEMENTS:
@@ -338,45 +342,16 @@ class Link:
             self._hurries = True
             log.warning("%s tells a call more than its client reads; some of it is left out", self.name)
 
-    def _asked(self, asked: Message, pending: _Pending | None) -> None:
+    def _asked(self, asked: Message) -> None:
         if asked.method == "ping":
             self._line.write_now(response(asked.id, Reply(result=b"{}")))
-            return
-        call = pending.call if pending is not None else None
-        number = bytes(asked.id)
-        if pending is None or call is None or call.ask_client is None or not self._may(asked, pending):
-            if self.may_ask is not None:  # 2026-07-28: clients write no responses
-                self._line.write_now(response(asked.id, Reply(error=CANNOT_ASK)))
-            return
-        task = asyncio.ensure_future(self._question(call, asked))
-        pending.questions[number] = task
-        task.add_done_callback(lambda _: self._answered(number))
+        elif self.may_ask is None:
+            return  # 2026-07-28: clients write no responses
+        elif not self._questions.ask(asked, self._duplex.candidates(), self.may_ask):
+            self._line.write_now(response(asked.id, Reply(error=CANNOT_ASK)))
 
-    def _may(self, asked: Message, pending: _Pending) -> bool:
-        known = self.may_ask is not None and asked.method in self.may_ask
-        return known and len(pending.questions) < MOST_QUESTIONS and bytes(asked.id) not in pending.questions
-
-    async def _question(self, call: Call, asked: Message) -> None:
-        if call.ask_client is None:
-            raise AssertionError("only a client that can be asked is asked")
-        reply = await asked_of(call.ask_client, asked)
-        for each in self._duplex.pending():
-            each.was_asking = each.was_asking or bytes(asked.id) in each.questions
-        await self._line.write(response(asked.id, reply), _unheard)
-
-    def _answered(self, number: bytes) -> None:
-        for pending in self._duplex.pending():
-            pending.questions.pop(number, None)
-
-    def _withdraw(self, message: Message) -> None:
-        try:
-            number = bytes(fields(message.params).get("requestId", ABSENT))
-        except Malformed:
-            return
-        for pending in self._duplex.pending():
-            question = pending.questions.get(number)
-            if question is not None:
-                question.cancel()
+    async def _write_answer(self, answer: bytes) -> None:
+        await self._line.write(answer, _unheard)
 
 
 def _unheard(failure: UpstreamError) -> None:

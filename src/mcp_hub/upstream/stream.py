@@ -1,4 +1,4 @@
-"""A stream of an upstream's on which notices come: read message by message, in bounded memory."""
+"""A stream of an upstream's on which messages come beside all answers: read one by one, in bounded memory."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -7,7 +7,7 @@ from mcp_hub.egress.errors import EgressError
 from mcp_hub.egress.response import Response
 from mcp_hub.upstream.answer import fed
 from mcp_hub.upstream.channel import translated
-from mcp_hub.wire.jsonrpc import Malformed, Message, parse
+from mcp_hub.wire.jsonrpc import Malformed, Message, is_batch, parse, parse_batch
 from mcp_hub.wire.sse import EventParser
 
 
@@ -19,18 +19,26 @@ async def messages(name: str, response: Response, limit: int, quiet: float) -> A
     Raises:
         UpstreamError: the stream broke off, was quiet for too long, or held too large an event.
     """
+    async with aclosing(pieces(name, response, limit, quiet)) as told:
+        async for several in told:
+            yield [message for message, _ in several]
+
+
+async def pieces(
+    name: str, response: Response, limit: int, quiet: float
+) -> AsyncGenerator[list[tuple[Message, bytes]], None]:
+    """As `messages`, each with its bytes as they came."""
     parser = EventParser(limit)
     try:
         async with aclosing(response.chunks(quiet)) as chunks:
             async for chunk in chunks:
-                read = [_parsed(event.data) for event in fed(name, parser, chunk, limit)]
-                yield [message for message in read if message is not None]
+                yield [each for event in fed(name, parser, chunk, limit) for each in _parsed(event.data)]
     except EgressError as error:
         raise translated(name, error) from error
 
 
-def _parsed(data: bytes) -> Message | None:
+def _parsed(data: bytes) -> list[tuple[Message, bytes]]:
     try:
-        return parse(data)
+        return [(parse(part), part) for part in (parse_batch(data) if is_batch(data) else (data,))]
     except Malformed:
-        return None  # it says nothing to anybody
+        return []  # it says nothing to anybody

@@ -12,10 +12,6 @@ from interaction.crossing.rows import Cell, No, row
 from interaction.crossing.rows_around import NOBODYS, waiting
 
 ONLY_RESULTS = "Servers of revision 2026-07-28 ask in results only."
-NO_STREAM = (
-    "Over Streamable HTTP such a question comes on a stream beside all calls, which the hub opens for itself, not for"
-    " each of its clients. The server gets no answer."
-)
 ROOTS_WHEN_ASKED = (
     "Not passed on, and no upstream is told that it would be. Upstreams get the roots of the moment whenever they ask."
 )
@@ -147,11 +143,7 @@ async def _unheard(cell: Cell) -> None:
     await cell.principals(one)
 
 
-@row(
-    "questions without a call",
-    No(ONLY_RESULTS, _unheard, upstreams=MODERN_UPSTREAMS),
-    No(NO_STREAM, _unheard, upstreams=LEGACY_UPSTREAMS - ONE_STREAM),
-)
+@row("questions without a call", No(ONLY_RESULTS, _unheard, upstreams=MODERN_UPSTREAMS))
 async def asked_beside(cell: Cell) -> None:
     """A server that does not say for which call it asks: its client is asked while a call of it is under way."""
 

@@ -62,3 +62,16 @@ def test_a_client_that_made_all_calls_may_be_asked_and_told_on_any_of_them():
     assert duplex.whose(told) == duplex.whose(asked) == "two"
     duplex.open("of another", is_call=True)
     assert duplex.whose(told) is duplex.whose(asked) is None
+
+
+def test_calls_are_of_several_only_while_all_of_them_are_one_clients():
+    duplex = Duplex[str](iter(range(7, 20)))
+    one = duplex.open("one", is_call=True, of_one_client=True)
+    assert (one, duplex.is_one_of_several(one)) == (7, False)
+    two = duplex.open("two", is_call=True, of_one_client=True)
+    assert duplex.is_one_of_several(one)
+    assert duplex.candidates() == ["two", "one"]
+    other = duplex.open("of another", is_call=True)
+    assert not duplex.is_one_of_several(two)
+    assert not duplex.is_one_of_several(other)
+    assert duplex.candidates() == []
