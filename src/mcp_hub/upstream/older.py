@@ -148,7 +148,10 @@ class Streams:
             yield call.owner
             return
         several = (call.owner, *((*call.owner, str(number)) for number in range(1, MOST_APART)))
-        owner = next((each for each in several if each not in self._apart_now), call.owner)
+        owner = next((each for each in several if each not in self._apart_now), None)
+        if owner is None:
+            yield call.owner
+            return
         self._apart_now.add(owner)
         try:
             yield owner

@@ -11,7 +11,7 @@ from mcp_hub.upstream import event_line
 from mcp_hub.upstream.call import Call
 from mcp_hub.upstream.channel import Limits
 from mcp_hub.upstream.event_line import NotThisTransport
-from mcp_hub.upstream.older import Streams
+from mcp_hub.upstream.older import MOST_APART, Streams
 from mcp_hub.wire.eras import Client, Era
 from mcp_hub.wire.jsonrpc import Raw, Reply
 from rig.fake_upstream import Answer, tool
@@ -486,3 +486,33 @@ async def test_a_large_list_arrives_whole(server):
     async with streams_to(server) as streams:
         reply = await streams.send(call(method="tools/list", params={}), KEY)
         assert len(json.loads(bytes(reply.result))["tools"]) == 300
+
+
+@pytest.mark.promise("B22")
+async def test_a_call_that_shares_a_session_does_not_leave_it_to_a_call_that_is_asked_apart(server):
+    modern = Client(Era.MODERN, "2026-07-28", Raw(b'{"elicitation":{}}'), None)
+    started = 0
+
+    async def nobody(method, params):
+        raise AssertionError(method)
+
+    async with streams_to(server) as streams:
+
+        async def begin():
+            nonlocal started
+            started += 1
+            begun = asyncio.ensure_future(streams.send(call(client=modern, ask_client=nobody), KEY))
+            await until(server, "tools/call", started)
+            return begun
+
+        server.silent = {"tools/call"}
+        apart = [await begin() for _ in range(MOST_APART)]
+        for end in (await begin(), apart[-1]):  # one that shares a session, and one that has its own
+            end.cancel()
+            await asyncio.wait([end])
+        last = await begin()
+        paths = [each.path for each in server.seen if each.method == "tools/call"]
+        assert (paths[-2], paths[-1]) == (paths[0], paths[MOST_APART - 1])
+        for each in (*apart, last):
+            each.cancel()
+        await asyncio.wait([*apart, last])
