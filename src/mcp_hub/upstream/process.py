@@ -67,6 +67,8 @@ class Command:
         risky = [word for before, word in pairwise(words) if holds_secret(word, before)]
         values = [word.partition("=")[2] for word in risky]
         found = {*risky, *values, *(each.open() for each in self.env.values())}
+        # What a child says is looked at line by line, and so a key of several lines is hidden line by line.
+        found |= {line.strip() for each in found for line in each.splitlines()}
         return sorted((each for each in found if len(each) >= _SHORTEST_SECRET), key=len, reverse=True)
 
 
