@@ -258,12 +258,13 @@ class Link:
     async def _answer(self, pending: _Pending, number: int, token: Raw | None, wait: float | None) -> Reply:
         while True:
             message, data = await self._next(pending, number, wait)
-            if message.method is None:
-                try:
+            try:
+                if message.method is None:
                     return checked(self.name, message, number)
-                except Malformed as error:
-                    raise BrokeProtocol(self.name, f"{self.name} sent an answer that is not valid JSON.") from error
-            await _emit(pending.call, message, data, token)
+                await _emit(pending.call, message, data, token)
+            except Malformed as error:
+                sentence = f"{self.name} sent a message whose parts are not valid JSON."
+                raise BrokeProtocol(self.name, sentence) from error
 
     async def _next(self, pending: _Pending, number: int, wait: float | None) -> tuple[Message, bytes]:
         while True:
