@@ -516,3 +516,22 @@ async def test_a_call_that_shares_a_session_does_not_leave_it_to_a_call_that_is_
         for each in (*apart, last):
             each.cancel()
         await asyncio.wait([*apart, last])
+
+
+@pytest.mark.promise("T23")
+async def test_sessions_that_are_opened_at_once_are_bounded_too(server):
+    server.silent = {"tools/call"}
+    async with streams_to(server, most=2) as streams:
+        calls = [asyncio.ensure_future(streams.send(call(("session", name)), KEY)) for name in "abcde"]
+        await until(server, "tools/call", 2)
+        refused = [await each for each in asyncio.as_completed([_error(each) for each in calls[2:]])]
+        assert [type(each) for each in refused] == [Busy] * 3
+        assert len(server.opened) == len(streams) == 2
+        for each in calls:
+            each.cancel()
+        await asyncio.wait(calls)
+
+
+async def _error(sending):
+    async with asyncio.timeout(5):
+        return await asyncio.wait([sending]) and sending.exception()
