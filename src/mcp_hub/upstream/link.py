@@ -19,6 +19,7 @@ from msgspec import Raw
 from mcp_hub.errors import BrokeProtocol, TimedOut, Unreachable, UpstreamError
 from mcp_hub.upstream.answer import checked
 from mcp_hub.upstream.call import ACKNOWLEDGED, NOTICES, PROGRESS, Call
+from mcp_hub.upstream.carrier import Lost
 from mcp_hub.upstream.channel import Limits
 from mcp_hub.upstream.dialect import CANNOT_ASK, asked_of, restored, wants_log
 from mcp_hub.upstream.duplex import Duplex
@@ -55,7 +56,7 @@ _ANNOUNCEMENTS: Final = NOTICES | {ACKNOWLEDGED}
 log = logging.getLogger(__name__)
 
 
-class LinkOver(Unreachable):
+class LinkOver(Lost):
     """The other side was gone before it took the request: it did not run."""
 
 

@@ -20,6 +20,7 @@ from typing import Final, cast, final
 from mcp_hub.config.foreign import holds_secret
 from mcp_hub.errors import Unreachable
 from mcp_hub.secret import Secret
+from mcp_hub.upstream.carrier import Lost
 from mcp_hub.upstream.link import Failed, LinkOver
 
 GRACE: Final = 2.0
@@ -267,11 +268,11 @@ class Child(asyncio.SubprocessProtocol):
         """What it said last on standard error, on one line, for the log."""
         return " | ".join(self.remarks.last)
 
-    def farewell(self) -> Unreachable:
+    def farewell(self) -> Lost:
         """See `Line.farewell`."""
         code = self.exit_code
         how = "" if code is None else f" (exit code {code})" if code >= 0 else f" (signal {-code})"
-        return Unreachable(self.name, f"The process of {self.name} has ended{how}. The call may have had effects.")
+        return Lost(self.name, f"The process of {self.name} has ended{how}. The call may have had effects.")
 
     async def settle(self) -> None:
         """Wait a moment for the exit of a process that has closed its output, so that its exit code is known."""

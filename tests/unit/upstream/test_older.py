@@ -3,12 +3,14 @@
 import asyncio
 import json
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
 from mcp_hub.errors import BrokeProtocol, Busy, RefusedCredential, TimedOut, Unreachable
 from mcp_hub.upstream import event_line
 from mcp_hub.upstream.call import Call
+from mcp_hub.upstream.carrier import Lost
 from mcp_hub.upstream.channel import Limits
 from mcp_hub.upstream.event_line import NotThisTransport
 from mcp_hub.upstream.older import MOST_APART, Streams
@@ -535,3 +537,15 @@ async def test_sessions_that_are_opened_at_once_are_bounded_too(server):
 async def _error(sending):
     async with asyncio.timeout(5):
         return await asyncio.wait([sending]) and sending.exception()
+
+
+@pytest.mark.promise("A8")
+async def test_an_answer_that_is_too_large_ends_its_own_session_and_says_nothing_about_others(server):
+    server.silent = {"tools/call"}
+    async with streams_to(server, replace(LIMITS, result=2000)) as streams:
+        calling = asyncio.ensure_future(streams.send(call(), KEY))
+        await until(server, "tools/call")
+        server.say(0, {"id": 2, "result": {"content": "x" * 3000}})
+        with pytest.raises(Lost, match="more than 2000 bytes"):
+            async with asyncio.timeout(5):
+                await calling
