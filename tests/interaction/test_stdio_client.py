@@ -5,7 +5,7 @@ import json
 import os
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from mcp import ClientSession, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
 from interaction.whole_hub import MODERN, PROGRAM, message, modern, said
-from rig.commands import gone, words
+from rig.commands import children, gone, words
 
 pytestmark = pytest.mark.promise("A4")
 OPENING = {
@@ -188,3 +188,36 @@ async def test_a_modern_client_hears_of_changes_under_the_number_it_asked_with(t
         assert acknowledged["method"] == "notifications/subscriptions/acknowledged"
         assert acknowledged["params"]["notifications"] == {"toolsListChanged": True}
         assert acknowledged["params"]["_meta"] == {"io.modelcontextprotocol/subscriptionId": "mine"}
+
+
+@pytest.mark.parametrize("requests", [1, 2000])
+@pytest.mark.promise("D33")
+async def test_a_client_that_reads_nothing_does_not_keep_the_hub_or_its_commands_from_ending(tmp_path, requests):
+    config = tmp_path / "hub.yaml"
+    config.write_text(json.dumps({"version": 1, "upstreams": {"small": {"command": words("legacy")}}}))
+    unread, out = os.pipe()
+    os.set_blocking(out, False)
+    with suppress(BlockingIOError):
+        while os.write(out, b" " * 4096):
+            pass
+    os.set_blocking(out, True)
+    env = {**os.environ, "MCP_HUB_DATA": str(tmp_path / "data")}
+    process = await asyncio.create_subprocess_exec(
+        PROGRAM, "stdio", "-c", config, env=env, stdin=asyncio.subprocess.PIPE, stdout=out
+    )
+    os.close(out)
+    try:
+        assert process.stdin is not None
+        process.stdin.writelines(json.dumps(message("ping", {}, each)).encode() + b"\n" for each in range(requests))
+        async with asyncio.timeout(15):
+            while not (started := children(process.pid)):  # noqa: ASYNC110 - nobody tells when it starts one
+                await asyncio.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(10):
+            assert await process.wait() == 0
+        for each in started:
+            await gone(each)
+    finally:
+        os.close(unread)
+        if process.returncode is None:
+            process.kill()

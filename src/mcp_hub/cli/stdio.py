@@ -6,11 +6,13 @@ library, goes to standard error.
 
 import asyncio
 import os
+import queue
 import signal
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import suppress
 from pathlib import Path
-from typing import Final, final
+from typing import Any, Final, final
 
 import click
 
@@ -21,6 +23,8 @@ _STDIN, _STDOUT, _STDERR = 0, 1, 2
 _CHUNK: Final = 64 * 1024
 _WAITING: Final = 16
 """Chunks that may wait to be served; beyond them the client has to wait."""
+_PARTING: Final = 2.0
+"""Seconds in which a client still takes what it is owed, once the hub was told to end and once more when it has."""
 
 
 @click.command()
@@ -50,25 +54,88 @@ def stdio(file: Path | None, log_level: str, *, log_json: bool) -> None:
 async def _serve(config: Config, out: int) -> None:
     from mcp_hub.app import create_app  # noqa: PLC0415 - wrong configurations are told of without loading a hub
 
-    async def write(line: bytes) -> None:
-        await asyncio.to_thread(_write_all, out, line)
-
-    task = asyncio.current_task()
-    if task is None:
-        raise AssertionError("a coroutine runs in a task")
     loop = asyncio.get_running_loop()
-    source = _Input(loop, config.server.max_request)
+    source, sink = _Input(loop, config.server.max_request), _Output(loop, out)
+    ending = asyncio.Event()
+
+    def end() -> None:
+        source.end()
+        loop.call_later(_PARTING, ending.set)
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, source.end)
+        loop.add_signal_handler(number, end)
     async with create_app(config) as hub:
         source.start()
-        await hub.speak(source.lines(), write)
+        sink.start()
+        await _unless(ending, hub.speak(source.lines(), sink.write))
+    await sink.settle(_PARTING)
 
 
-def _write_all(out: int, data: bytes) -> None:
-    left = memoryview(data)
-    while left:
-        left = left[os.write(out, left) :]
+async def _unless(ending: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    """Do the work to its end, or as far as it comes: a client that reads nothing would hold it up for ever."""
+    working, waiting = asyncio.ensure_future(work), asyncio.ensure_future(ending.wait())
+    try:
+        await asyncio.wait({working, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
+        if not working.done():
+            working.cancel()
+        with suppress(asyncio.CancelledError):
+            await working
+
+
+@final
+class _Output:
+    """Standard output, written by a thread of its own, which nobody has to wait for at the end."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, out: int) -> None:
+        self._loop = loop
+        self._out = out
+        self._lines = queue.SimpleQueue[tuple[bytes, asyncio.Future[None]]]()
+
+    def start(self) -> None:
+        # A daemon, since nothing can end a thread that waits for its reader but the end of the process.
+        threading.Thread(target=self._write, daemon=True).start()
+
+    async def write(self, line: bytes) -> None:
+        """Write a line whole; returns when it is written.
+
+        Raises:
+            OSError: the client has gone.
+        """
+        written = self._loop.create_future()
+        self._lines.put((line, written))
+        await written
+
+    async def settle(self, within: float) -> None:
+        """Wait for everything to be written, or for so many seconds."""
+        with suppress(TimeoutError, OSError):
+            async with asyncio.timeout(within):
+                await self.write(b"")
+
+    def _write(self) -> None:
+        while True:
+            line, written = self._lines.get()
+            fault = None
+            try:
+                left = memoryview(line)
+                while left:
+                    left = left[os.write(self._out, left) :]
+            except OSError as error:
+                fault = error
+            try:
+                self._loop.call_soon_threadsafe(_settle, written, fault)
+            except RuntimeError:
+                return  # the hub has ended
+
+
+def _settle(written: asyncio.Future[None], fault: OSError | None) -> None:
+    if written.done():
+        return
+    if fault is None:
+        written.set_result(None)
+    else:
+        written.set_exception(fault)
 
 
 @final

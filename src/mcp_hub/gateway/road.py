@@ -30,7 +30,7 @@ from mcp_hub.gateway.asking import Asking
 from mcp_hub.gateway.bridge import to_client
 from mcp_hub.gateway.listing import Listing
 from mcp_hub.gateway.task_list import listed
-from mcp_hub.gateway.tasks import LIST, LONGEST_RESULT, OF_TASKS, RESULT, Tasks, require_known
+from mcp_hub.gateway.tasks import LIST, LONGEST_RESULT, OF_TASKS, RESULT, Tasks, meta_of, require_known
 from mcp_hub.gateway.unknown import led
 from mcp_hub.principal import Principal
 from mcp_hub.upstream.call import Call, Owner
@@ -178,7 +178,7 @@ class Road:
             client=ask.client,
             method=ask.method,
             params=params,
-            meta=ask.meta,
+            meta=meta_of(ask),
             emit=emit,
             name=route.original if ask.method in NAME_BEARING else None,
             param_headers=mirrored or {},

@@ -21,7 +21,7 @@ from mcp_hub.gateway.task_ids import LONGEST, TaskIds
 from mcp_hub.gateway.view import View
 from mcp_hub.upstream.call import AskClient
 from mcp_hub.wire.eras import TASKS, TASKS_REVISION, Client, Era
-from mcp_hub.wire.jsonrpc import Reply, fields, notification, parse, text
+from mcp_hub.wire.jsonrpc import Fields, Reply, fields, notification, parse, text
 
 METHODS: Final = {
     Era.MODERN: frozenset({"tasks/get", "tasks/update", "tasks/cancel"}),
@@ -72,7 +72,6 @@ class Tasks:
         found = self._ids.open(ask.caller.key, shown)
         if found is None or found[0] not in view.with_tasks[ask.client.era]:
             raise BadRequest("There is no such task. Its id is not one of yours, or its server is gone.")
-        ask.meta.pop(RELATED, None)  # "receivers MUST ignore such metadata"
         return found
 
     def opened(self, ask: Ask, shown: str) -> tuple[str, str] | None:
@@ -175,6 +174,14 @@ class Tasks:
     def _is_own(self, ask: Ask, upstream: str, state: Raw) -> bool:
         task = text(fields(state).get("taskId"))
         return task is not None and self._created.has(ask.caller.key, (upstream, task))
+
+
+def meta_of(ask: Ask) -> Fields:
+    """What a request says of itself, as far as it goes on."""
+    if ask.method not in OF_TASKS or RELATED not in ask.meta:
+        return ask.meta
+    # "Receivers MUST ignore such metadata". Left out of a copy: what was given is remembered for other requests, too.
+    return {key: each for key, each in ask.meta.items() if key != RELATED}
 
 
 def require_known(ask: Ask, upstream: str) -> None:

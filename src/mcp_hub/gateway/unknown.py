@@ -17,6 +17,8 @@ from mcp_hub.gateway.view import View
 from mcp_hub.upstream.upstream import Upstream
 from mcp_hub.wire.jsonrpc import Fields, encode, text
 
+LONGEST: Final = 256
+"""Characters of a method that goes on: a name is kept in several places, and made-up ones are as long as a request."""
 _OF_PROTOCOL: Final = frozenset(
     {
         *("initialize", "ping", "server/discover", "subscriptions/listen", "logging/setLevel"),
@@ -34,9 +36,9 @@ def led(ask: Ask, view: View, upstreams: Mapping[str, Upstream], open_task: Open
     """Whose this request is, and its params in that upstream's words.
 
     Raises:
-        UnknownMethod: the method is one of the protocol's, or it is not clear whose it is.
+        UnknownMethod: the method is one of the protocol's, or no name at all, or it is not clear whose it is.
     """
-    if ask.method in _OF_PROTOCOL or ask.method.startswith(_PREFIXES):
+    if len(ask.method) > LONGEST or ask.method in _OF_PROTOCOL or ask.method.startswith(_PREFIXES):
         raise refused(ask)
     found = _named(ask.params, view.catalog, open_task)
     if found is None:

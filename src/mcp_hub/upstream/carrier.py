@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from mcp_hub.credentials.credential import Credential
-from mcp_hub.errors import UpstreamError
+from mcp_hub.errors import Unreachable, UpstreamError
 from mcp_hub.upstream.call import Call, Owner
 from mcp_hub.wire.eras import Client, Era
 from mcp_hub.wire.jsonrpc import Json, Message, Reply
@@ -23,6 +23,10 @@ Told = AsyncIterator[list[Message]]
 
 class NoStream(Exception):
     """The upstream does not tell of changes, or not of these."""
+
+
+class Lost(Unreachable):
+    """What one owner had at the upstream has ended, which says nothing about what anybody else has there."""
 
 
 @dataclass(frozen=True, slots=True)

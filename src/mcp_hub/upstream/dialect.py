@@ -84,11 +84,14 @@ def may_ask(client: Client) -> frozenset[str]:
 
 
 async def asked_of(ask_client: AskClient, asked: Message) -> Reply:
-    """What the client answers to a question of the upstream's, or an error if it takes too long or cannot be asked."""
+    """What the client answers to a question of the upstream's, or an error if it takes too long or cannot be asked.
+
+    Neither side's malformed parts end more than the question.
+    """
     try:
         async with asyncio.timeout(LONGEST_QUESTION):
             return await ask_client(asked.method or "", asked.params or Raw(b"{}"))
-    except (TimeoutError, HubError):
+    except (TimeoutError, HubError, Malformed):
         return Reply(error=NOBODY_ANSWERED)
 
 

@@ -28,6 +28,7 @@ from mcp_hub.egress.errors import EgressError
 from mcp_hub.egress.response import Response
 from mcp_hub.errors import BrokeProtocol, TimedOut, Unreachable, UpstreamError
 from mcp_hub.upstream.answer import content_type, fed, require_well
+from mcp_hub.upstream.carrier import Lost
 from mcp_hub.upstream.channel import NO_LINES, Channel, translated
 from mcp_hub.upstream.link import Failed, LinkOver
 from mcp_hub.wire.jsonrpc import request
@@ -117,7 +118,7 @@ class EventLine:
         """See `Line.farewell`."""
         effects = "The call may have had effects."
         if isinstance(self._failure, BrokeProtocol):
-            return Unreachable(self.name, f"{self._failure.public} Its session has ended. {effects}")
+            return Lost(self.name, f"{self._failure.public} Its session has ended. {effects}")
         return Unreachable(self.name, f"{self.name} has ended its stream. {effects}")
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

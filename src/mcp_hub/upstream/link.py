@@ -19,6 +19,7 @@ from msgspec import Raw
 from mcp_hub.errors import BrokeProtocol, TimedOut, Unreachable, UpstreamError
 from mcp_hub.upstream.answer import checked
 from mcp_hub.upstream.call import ACKNOWLEDGED, NOTICES, PROGRESS, Call
+from mcp_hub.upstream.carrier import Lost
 from mcp_hub.upstream.channel import Limits
 from mcp_hub.upstream.dialect import CANNOT_ASK, restored, wants_log
 from mcp_hub.upstream.duplex import Duplex
@@ -52,7 +53,7 @@ _ANNOUNCEMENTS: Final = NOTICES | {ACKNOWLEDGED}
 log = logging.getLogger(__name__)
 
 
-class LinkOver(Unreachable):
+class LinkOver(Lost):
     """The other side was gone before it took the request: it did not run."""
 
 
@@ -261,12 +262,13 @@ class Link:
     async def _answer(self, pending: _Pending, number: int, token: Raw | None, wait: float | None) -> Reply:
         while True:
             message, data = await self._next(pending, wait)
-            if message.method is None:
-                try:
+            try:
+                if message.method is None:
                     return checked(self.name, message, number)
-                except Malformed as error:
-                    raise BrokeProtocol(self.name, f"{self.name} sent an answer that is not valid JSON.") from error
-            await _emit(pending.call, message, data, token)
+                await _emit(pending.call, message, data, token)
+            except Malformed as error:
+                sentence = f"{self.name} sent a message whose parts are not valid JSON."
+                raise BrokeProtocol(self.name, sentence) from error
 
     async def _next(self, pending: _Pending, wait: float | None) -> tuple[Message, bytes]:
         while True:

@@ -83,6 +83,7 @@ class Streams:
         self._beat = beat
         self._sessions: dict[Owner, _Session] = {}
         self._opening = SingleFlight[Owner, _Session]()
+        self._begun = 0
         self._apart_now: set[Owner] = set()
         self._farewells: set[asyncio.Task[None]] = set()
 
@@ -148,7 +149,10 @@ class Streams:
             yield call.owner
             return
         several = (call.owner, *((*call.owner, str(number)) for number in range(1, MOST_APART)))
-        owner = next((each for each in several if each not in self._apart_now), call.owner)
+        owner = next((each for each in several if each not in self._apart_now), None)
+        if owner is None:
+            yield call.owner
+            return
         self._apart_now.add(owner)
         try:
             yield owner
@@ -188,7 +192,14 @@ class Streams:
         return session
 
     async def _open(self, owner: Owner, client: Client, credential: Credential) -> _Session:
-        await self._make_room()
+        self._begun += 1  # counted from now on: many that begin together must not take all connections either
+        try:
+            await self._make_room()
+            return await self._connected(owner, client, credential)
+        finally:
+            self._begun -= 1
+
+    async def _connected(self, owner: Owner, client: Client, credential: Credential) -> _Session:
         name, limits = self._channel.name, self._channel.limits
         line = await open_line(self._channel, credential, beat=self._beat)
         link = Link(line, limits, heard=partial(self._announced, owner), over=partial(self._ended, owner))
@@ -224,12 +235,12 @@ class Streams:
         farewell.add_done_callback(self._farewells.discard)
 
     async def _make_room(self) -> None:
-        surplus = len(self._sessions) - self._most + 1
+        surplus = len(self._sessions) + self._begun - self._most
         if surplus <= 0:
             return
         idle = sorted((each for each in self._sessions.values() if not each.busy), key=lambda each: each.last_use)
         spare = [each for each in idle if each.owner != CATALOG_OWNER][:surplus]
         if len(spare) < surplus:
             name = self._channel.name
-            raise Busy(name, f"{name} has {len(self._sessions)} sessions with this hub, all in use. Try again later.")
+            raise Busy(name, f"{name} has {self._most} sessions with this hub, all in use. Try again later.")
         await asyncio.gather(*(self.end(each.owner) for each in spare))

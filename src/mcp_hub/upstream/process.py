@@ -20,6 +20,7 @@ from typing import Final, cast, final
 from mcp_hub.config.foreign import holds_secret
 from mcp_hub.errors import Unreachable
 from mcp_hub.secret import Secret
+from mcp_hub.upstream.carrier import Lost
 from mcp_hub.upstream.link import Failed, LinkOver
 
 GRACE: Final = 2.0
@@ -67,6 +68,8 @@ class Command:
         risky = [word for before, word in pairwise(words) if holds_secret(word, before)]
         values = [word.partition("=")[2] for word in risky]
         found = {*risky, *values, *(each.open() for each in self.env.values())}
+        # What a child says is looked at line by line, and so a key of several lines is hidden line by line.
+        found |= {line.strip() for each in found for line in each.splitlines()}
         return sorted((each for each in found if len(each) >= _SHORTEST_SECRET), key=len, reverse=True)
 
 
@@ -265,11 +268,11 @@ class Child(asyncio.SubprocessProtocol):
         """What it said last on standard error, on one line, for the log."""
         return " | ".join(self.remarks.last)
 
-    def farewell(self) -> Unreachable:
+    def farewell(self) -> Lost:
         """See `Line.farewell`."""
         code = self.exit_code
         how = "" if code is None else f" (exit code {code})" if code >= 0 else f" (signal {-code})"
-        return Unreachable(self.name, f"The process of {self.name} has ended{how}. The call may have had effects.")
+        return Lost(self.name, f"The process of {self.name} has ended{how}. The call may have had effects.")
 
     async def settle(self) -> None:
         """Wait a moment for the exit of a process that has closed its output, so that its exit code is known."""

@@ -19,7 +19,7 @@ from mcp_hub.credentials.credential import Credential
 from mcp_hub.errors import Busy, TimedOut, Unreachable, UpstreamError
 from mcp_hub.upstream.answer import NotModern
 from mcp_hub.upstream.call import CHANGES, PROGRESS_TOKEN, Call, Owner, task_seconds
-from mcp_hub.upstream.carrier import CATALOG_OWNER, Ear, NoStream, Overheard, Told, Way
+from mcp_hub.upstream.carrier import CATALOG_OWNER, Ear, Lost, NoStream, Overheard, Told, Way
 from mcp_hub.upstream.channel import Limits
 from mcp_hub.upstream.dialect import can_log, introduced, level_to_set, may_ask, opening_params, request_params
 from mcp_hub.upstream.legacy import IDLE
@@ -323,7 +323,7 @@ class Processes:
         if restarts is not None and now < restarts.not_before:
             times, seconds = restarts.short, max(1, round(restarts.not_before - now))
             ended = f"The process of {self.name} has ended {times} times soon after it was started."
-            raise Unreachable(self.name, f"{ended} The hub starts it again in {seconds} s at the earliest.")
+            raise Lost(self.name, f"{ended} The hub starts it again in {seconds} s at the earliest.")
 
     def _announced(self, owner: Owner, message: Message) -> None:
         served = self._served.get(owner)

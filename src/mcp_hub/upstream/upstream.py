@@ -19,7 +19,7 @@ from mcp_hub.credentials.credential import Credential
 from mcp_hub.errors import BrokeProtocol, Busy, RefusedCredential, TimedOut, Unreachable, UpstreamError
 from mcp_hub.upstream.answer import NotModern, SessionGone
 from mcp_hub.upstream.call import CHANGES, Call, Owner
-from mcp_hub.upstream.carrier import CATALOG_OWNER, Told, Way
+from mcp_hub.upstream.carrier import CATALOG_OWNER, Lost, Told, Way
 from mcp_hub.upstream.fetch import Fetch
 from mcp_hub.upstream.health import OPENS_AFTER, UNTRIED, Health, State
 from mcp_hub.upstream.pace import Pace
@@ -336,7 +336,7 @@ class Upstream:
 
     def lost(self, error: UpstreamError) -> None:
         """See `Ear.lost`."""
-        self._note(error)
+        self._fail(error)
 
     def _updated(self, params: Raw) -> None:
         if self._notices is not None:
@@ -370,8 +370,8 @@ class Upstream:
             case NotModern() | SessionGone():
                 # The memory of its era may be wrong: find out again, but never repeat what may have run.
                 self._doubting.ask()
-            case Busy() | TimedOut():
-                pass  # slow is not unreachable, and a full queue is ours
+            case Busy() | TimedOut() | Lost():
+                pass  # slow is not unreachable, a full queue is ours, and what one caller broke was that caller's
             case _:
                 self._fail(error)
 

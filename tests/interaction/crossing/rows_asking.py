@@ -7,7 +7,7 @@ from typing import Any
 from mcp_types.jsonrpc import METHOD_NOT_FOUND, MISSING_REQUIRED_CLIENT_CAPABILITY
 
 from interaction.crossing.clients import Caller, Kind
-from interaction.crossing.hubs import LEGACY_UPSTREAMS, MODERN_UPSTREAMS, ONE_STREAM, PIPES
+from interaction.crossing.hubs import LEGACY_UPSTREAMS, MODERN_UPSTREAMS, PIPES
 from interaction.crossing.rows import Cell, No, row
 from interaction.crossing.rows_around import NOBODYS, waiting
 

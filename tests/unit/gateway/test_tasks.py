@@ -418,3 +418,22 @@ async def test_an_ordinary_result_with_an_id_of_the_tools_own_is_left_alone(over
         hub.fakes["up"].handlers["tools/call"] = answers
         found = await asked(hub, "tools/call", {"name": "up__echo"}, client=MODERN)
     assert found == own
+
+
+@pytest.mark.promise("T18")
+@PAIRS
+async def test_what_a_request_says_of_another_task_is_left_out_and_not_taken_from_anybody_else(over, client, eras):
+    # What a client says of itself is remembered for its next request, and for whoever says the very same.
+    meta = modern_meta() if client.era is Era.MODERN else {}
+    meta = {**meta, **fields_of({RELATED: {"taskId": "task-9"}})}
+    if client.era is Era.MODERN:
+        meta["io.modelcontextprotocol/clientCapabilities"] = client.capabilities
+    remembered = dict(meta)
+    async with over(TaskUpstream(eras=eras)) as hub:
+        shown = await begun(hub, client)
+        await hub.road.answer(
+            ask("tasks/get", {"taskId": shown}, client=client, caller=ALICE, session=f"session of {ALICE}", meta=meta)
+        )
+        (got,) = hub.fakes["up"].asked("tasks/get")
+    assert RELATED not in got.message["params"].get("_meta", {})
+    assert meta == remembered

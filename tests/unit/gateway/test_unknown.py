@@ -6,6 +6,7 @@ import json
 import pytest
 
 from mcp_hub.errors import UnknownMethod
+from mcp_hub.gateway.unknown import LONGEST
 from mcp_hub.principal import LOCAL
 from rig.fake_upstream import FakeUpstream, result
 from rig.parts import LEGACY_CLIENT, MODERN_CLIENT, ask
@@ -136,3 +137,14 @@ async def test_the_refusal_names_no_more_of_a_method_than_can_be_shown(over, cli
         with pytest.raises(UnknownMethod) as refused:
             await asked(hub, "x" * 10_000, client=client)
         assert len(refused.value.public) < 200
+
+
+@CLIENTS
+@pytest.mark.promise("T23")
+async def test_a_name_longer_than_any_method_has_goes_nowhere_and_is_kept_nowhere(over, client, eras):
+    async with over(measuring(eras=eras)) as hub:
+        with pytest.raises(UnknownMethod):
+            await asked(hub, "x" * (LONGEST + 1), client=client)
+        assert hub.calls.records == []
+        assert (await asked(hub, "x" * LONGEST, client=client))["code"] == -32601
+        assert [len(each["method"]) for each in hub.calls.records] == [LONGEST]

@@ -6,10 +6,10 @@ import json
 import pytest
 from msgspec import Raw
 
-from mcp_hub.errors import TimedOut, Unreachable
+from mcp_hub.errors import BrokeProtocol, TimedOut, Unreachable
 from mcp_hub.upstream.link import Link
 from mcp_hub.wire.eras import ASKING, Client, Era
-from mcp_hub.wire.jsonrpc import Reply
+from mcp_hub.wire.jsonrpc import Malformed, Reply
 from rig.parts import LIMITS, tool_call
 
 pytestmark = pytest.mark.promise("A3")
@@ -170,3 +170,30 @@ async def test_a_fault_of_our_own_ends_the_line_instead_of_leaving_its_calls_wai
     assert ended == [True]
     with pytest.raises(ZeroDivisionError):
         await link._reader
+
+
+async def test_what_cannot_be_passed_on_is_the_other_sides_fault_and_ends_its_call_alone(wire, link):
+    async def stumbles(told):
+        raise Malformed(-32602, "no JSON")
+
+    call = tool_call(client=ASKABLE, owner=("session", "a"), emit=stumbles)
+    only = asyncio.ensure_future(link.ask("tools/call", lambda _: (call.params, None), call=call, wait=5.0))
+    await wire.until(1)
+    wire.say(method="notifications/tasks/status", params=["taskId"])
+    with pytest.raises(BrokeProtocol):
+        await only
+    assert not link.is_over
+
+
+async def test_a_question_that_cannot_be_passed_on_is_answered_all_the_same(wire, link):
+    async def stumbles(method, params):
+        raise Malformed(-32602, "no JSON")
+
+    call = tool_call(client=ASKABLE, owner=("session", "a"), ask_client=stumbles)
+    only = asyncio.ensure_future(link.ask("tools/call", lambda _: (call.params, None), call=call, wait=5.0))
+    await wire.until(1)
+    wire.say(id="q", method="elicitation/create", params={})
+    await wire.until(2)
+    assert wire.written[1]["error"]["code"] == -32603
+    wire.say(id=1, result={})
+    assert (await only).result is not None

@@ -3,15 +3,17 @@
 import asyncio
 import json
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
 from mcp_hub.errors import BrokeProtocol, Busy, RefusedCredential, TimedOut, Unreachable
 from mcp_hub.upstream import event_line
 from mcp_hub.upstream.call import Call
+from mcp_hub.upstream.carrier import Lost
 from mcp_hub.upstream.channel import Limits
 from mcp_hub.upstream.event_line import NotThisTransport
-from mcp_hub.upstream.older import Streams
+from mcp_hub.upstream.older import MOST_APART, Streams
 from mcp_hub.wire.eras import Client, Era
 from mcp_hub.wire.jsonrpc import Raw, Reply
 from rig.fake_upstream import Answer, tool
@@ -486,3 +488,64 @@ async def test_a_large_list_arrives_whole(server):
     async with streams_to(server) as streams:
         reply = await streams.send(call(method="tools/list", params={}), KEY)
         assert len(json.loads(bytes(reply.result))["tools"]) == 300
+
+
+@pytest.mark.promise("B22")
+async def test_a_call_that_shares_a_session_does_not_leave_it_to_a_call_that_is_asked_apart(server):
+    modern = Client(Era.MODERN, "2026-07-28", Raw(b'{"elicitation":{}}'), None)
+    started = 0
+
+    async def nobody(method, params):
+        raise AssertionError(method)
+
+    async with streams_to(server) as streams:
+
+        async def begin():
+            nonlocal started
+            started += 1
+            begun = asyncio.ensure_future(streams.send(call(client=modern, ask_client=nobody), KEY))
+            await until(server, "tools/call", started)
+            return begun
+
+        server.silent = {"tools/call"}
+        apart = [await begin() for _ in range(MOST_APART)]
+        for end in (await begin(), apart[-1]):  # one that shares a session, and one that has its own
+            end.cancel()
+            await asyncio.wait([end])
+        last = await begin()
+        paths = [each.path for each in server.seen if each.method == "tools/call"]
+        assert (paths[-2], paths[-1]) == (paths[0], paths[MOST_APART - 1])
+        for each in (*apart, last):
+            each.cancel()
+        await asyncio.wait([*apart, last])
+
+
+@pytest.mark.promise("T23")
+async def test_sessions_that_are_opened_at_once_are_bounded_too(server):
+    server.silent = {"tools/call"}
+    async with streams_to(server, most=2) as streams:
+        calls = [asyncio.ensure_future(streams.send(call(("session", name)), KEY)) for name in "abcde"]
+        await until(server, "tools/call", 2)
+        refused = [await each for each in asyncio.as_completed([_error(each) for each in calls[2:]])]
+        assert [type(each) for each in refused] == [Busy] * 3
+        assert len(server.opened) == len(streams) == 2
+        for each in calls:
+            each.cancel()
+        await asyncio.wait(calls)
+
+
+async def _error(sending):
+    async with asyncio.timeout(5):
+        return await asyncio.wait([sending]) and sending.exception()
+
+
+@pytest.mark.promise("A8")
+async def test_an_answer_that_is_too_large_ends_its_own_session_and_says_nothing_about_others(server):
+    server.silent = {"tools/call"}
+    async with streams_to(server, replace(LIMITS, result=2000)) as streams:
+        calling = asyncio.ensure_future(streams.send(call(), KEY))
+        await until(server, "tools/call")
+        server.say(0, {"id": 2, "result": {"content": "x" * 3000}})
+        with pytest.raises(Lost, match="more than 2000 bytes"):
+            async with asyncio.timeout(5):
+                await calling

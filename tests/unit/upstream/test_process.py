@@ -91,3 +91,13 @@ def test_the_secrets_of_a_command_are_its_environment_and_the_arguments_that_loo
     found = a_command(*words, env={"KEY": "canary-4"}).secrets
     assert set(found) == {"canary-1", "--token=canary-2", "canary-2", "postgres://a:canary-3@b/c", "canary-4"}
     assert found == sorted(found, key=len, reverse=True)
+
+
+@pytest.mark.promise("T31")
+def test_no_line_of_a_secret_of_several_lines_is_logged(caplog):
+    caplog.set_level(logging.INFO)
+    key = "-----BEGIN KEY-----\ncanary-one\r\ncanary-two\n}\n-----END KEY-----"
+    remarks = Remarks("files", a_command(env={"KEY": key}).secrets)
+    remarks.feed(key.encode() + b"\nfunction() { }\n", 1.0)
+    assert "canary" not in caplog.text + "".join(remarks.last)
+    assert remarks.last[-1] == "function() { }"

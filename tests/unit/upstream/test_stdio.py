@@ -13,6 +13,7 @@ from msgspec import Raw
 from mcp_hub.errors import TimedOut, Unreachable
 from mcp_hub.upstream.carrier import CATALOG_OWNER, Ear
 from mcp_hub.upstream.fetch import Fetch
+from mcp_hub.upstream.health import State
 from mcp_hub.upstream.probe import probe
 from mcp_hub.upstream.process import Command
 from mcp_hub.upstream.stdio import Processes
@@ -318,6 +319,19 @@ async def test_an_upstream_hears_of_changes_and_recovers_from_a_crash_by_itself(
             assert await made.updates.get() == "x:1"
         await made.journal.until(lambda: not made.lists("new"))
         assert said(await made.upstream.send(a_call("echo", era), NOTHING)) == "{}"
+
+
+@pytest.mark.promise("A8")
+@pytest.mark.parametrize("era", ERAS)
+async def test_whoever_keeps_crashing_his_own_process_does_not_make_the_upstream_unreachable_for_others(era):
+    made = Made(era)
+    async with running(made.upstream):
+        await made.journal.until(lambda: made.upstream.known.part is not None)
+        for why in (*["exit code 3"] * 4, *["ended 4 times"] * 4):
+            with pytest.raises(Unreachable, match=why):
+                await made.upstream.send(a_call("crash", era), NOTHING)
+        assert made.upstream.state is State.READY
+        assert said(await made.upstream.send(a_call("echo", era, "bob"), NOTHING)) == "{}"
 
 
 async def test_a_process_that_tells_of_no_changes_is_used_all_the_same():
