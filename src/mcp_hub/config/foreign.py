@@ -158,6 +158,8 @@ def _fill(server: Foreign, entry: Json) -> None:
         _take_url(server, url)
         _take_headers(server, headers)
         server.transport = "sse" if "sse" in (entry.get("type"), entry.get("transport")) else ""
+    elif any(re.search(r"(^|[/\\])mcp-hub(\.exe)?$", word) and after == "stdio" for word, after in pairwise(command)):
+        server.left_out = "it is the hub, which would start itself without end"
     elif command[0]:
         server.command = [_argument(server, command, index) for index in range(len(command))]
         _take_env(server, _texts(entry.get("env")))

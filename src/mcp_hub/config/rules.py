@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from pydantic_core import Url
+
 from mcp_hub.config.addresses import split_url
-from mcp_hub.config.model import ApiKey, Config, IPNetwork, NoAuth, Upstream
+from mcp_hub.config.model import ApiKey, Config, IPNetwork, NoAuth, Server, Upstream
 
 Path = tuple[str | int, ...]
 Rule = Callable[[Config], "Iterator[Finding]"]
@@ -36,6 +38,14 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False
+
+
+def is_own_address(url: Url, server: Server) -> bool:
+    """Whether a hub with this configuration would meet itself at `url`."""
+    public = split_url(server.base_url)
+    origins = {(public.host, public.port)} if public else set[tuple[str | None, int | None]]()
+    same = (url.host, url.port) in origins or (is_loopback(url.host or "") and url.port == server.port)
+    return same and (url.path or "").rstrip("/").endswith(("/mcp", "/sse"))
 
 
 def _open_without_login(config: Config) -> Iterator[Finding]:
@@ -232,6 +242,14 @@ def _names_may_meet(config: Config) -> Iterator[Finding]:
         yield Finding(("upstreams", name, "prefix"), message, "the other one is offered with its prefix", at_key=True)
 
 
+def _itself(config: Config) -> Iterator[Finding]:
+    for name, upstream in config.upstreams.items():
+        url = split_url(upstream.url or "")
+        if url and is_own_address(url, config.server):
+            message = "is the address of this hub itself, whose lists would grow without end"
+            yield Finding(("upstreams", name, "url"), message, "remove it; the hub needs the servers behind it only")
+
+
 def _wide_ranges(config: Config) -> Iterator[Finding]:
     for index, network in enumerate(config.network.allow_private):
         if not network.is_private:
@@ -267,6 +285,7 @@ WARNINGS: Final[tuple[Rule, ...]] = (
     _parts_without_effect,
     _hidden,
     _names_may_meet,
+    _itself,
     _wide_ranges,
     _public_without_login,
 )
