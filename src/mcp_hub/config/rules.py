@@ -5,8 +5,10 @@ has a problem already, so that one mistake is not reported twice in different wo
 """
 
 import ipaddress
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from pydantic_core import Url
@@ -250,6 +252,18 @@ def _itself(config: Config) -> Iterator[Finding]:
             yield Finding(("upstreams", name, "url"), message, "remove it; the hub needs the servers behind it only")
 
 
+def starts_a_hub(words: Sequence[str]) -> bool:
+    """Whether a command is `mcp-hub stdio`, however it is found."""
+    return any(re.search(r"(^|[/\\])mcp-hub(\.exe)?$", word) and then == "stdio" for word, then in pairwise(words))
+
+
+def _starts_itself(config: Config) -> Iterator[Finding]:
+    for name, upstream in config.upstreams.items():
+        if starts_a_hub([word.open() for word in upstream.command]):
+            message = "is a hub of its own; with this configuration it would start itself without end"
+            yield Finding(("upstreams", name, "command"), message, "give it another one, with '-c'", at_key=True)
+
+
 def _wide_ranges(config: Config) -> Iterator[Finding]:
     for index, network in enumerate(config.network.allow_private):
         if not network.is_private:
@@ -286,6 +300,7 @@ WARNINGS: Final[tuple[Rule, ...]] = (
     _hidden,
     _names_may_meet,
     _itself,
+    _starts_itself,
     _wide_ranges,
     _public_without_login,
 )

@@ -62,6 +62,12 @@ def test_a_hub_in_front_of_itself_is_warned_of(url):
     assert found == [("upstreams", "a", "url", message)]
 
 
+def test_a_hub_that_would_start_itself_is_warned_of():
+    words = tuple(map(Secret, ["/opt/mcp-hub", "stdio", "-c", "hub.yaml"]))
+    message = "is a hub of its own; with this configuration it would start itself without end"
+    assert warnings(Upstream("a", command=words)) == [("upstreams", "a", "command", message)]
+
+
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8081/mcp", "http://127.0.0.1:8080/other", "https://a.example/mcp"])
 def test_a_neighbour_is_not_taken_for_the_hub_itself(url):
     assert warnings(Upstream("a", url)) == []
