@@ -18,6 +18,7 @@ from mcp_hub.config.model import ApiKey, Config, IPNetwork, NoAuth, Server, Upst
 
 Path = tuple[str | int, ...]
 Rule = Callable[[Config], "Iterator[Finding]"]
+_OWN_PATHS: Final = ("/mcp", "/sse")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +45,13 @@ def is_loopback(host: str) -> bool:
 
 def is_own_address(url: Url, server: Server) -> bool:
     """Whether a hub with this configuration would meet itself at `url`."""
+    path = (url.path or "").rstrip("/")
+    if is_loopback(url.host or "") and url.port == server.port:
+        return path in _OWN_PATHS
     public = split_url(server.base_url)
-    origins = {(public.host, public.port)} if public else set[tuple[str | None, int | None]]()
-    same = (url.host, url.port) in origins or (is_loopback(url.host or "") and url.port == server.port)
-    return same and (url.path or "").rstrip("/").endswith(("/mcp", "/sse"))
+    if public is None or (url.host, url.port) != (public.host, public.port):
+        return False
+    return path in {f"{(public.path or '').rstrip('/')}{own}" for own in _OWN_PATHS}
 
 
 def _open_without_login(config: Config) -> Iterator[Finding]:

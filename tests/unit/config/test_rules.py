@@ -73,6 +73,11 @@ def test_a_neighbour_is_not_taken_for_the_hub_itself(url):
     assert warnings(Upstream("a", url)) == []
 
 
+def test_a_neighbour_at_the_same_public_address_is_not_taken_for_the_hub_itself():
+    said = warnings(Upstream("a", "https://hub.example/b/mcp"), server=Server("https://hub.example/a"))
+    assert [one for one in said if one[0] == "upstreams"] == []
+
+
 def test_a_public_url_is_https_except_on_this_computer():
     message = "must start with https://, except on this computer"
     assert problems(server=Server("http://hub.example.com")) == [("server", "public_url", message)]
