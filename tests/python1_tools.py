@@ -2,7 +2,7 @@
 
 So do the published servers that the tests run as commands.
 
-As a script it makes that environment and prints where its Python is.
+As a script it makes these environments and prints where their Pythons are.
 """
 
 import os
@@ -32,4 +32,5 @@ def install(package: Path = PACKAGE) -> Path:
 
 
 if __name__ == "__main__":
-    print(install())
+    for each in (PACKAGE, PUBLISHED):
+        print(install(each))

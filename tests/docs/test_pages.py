@@ -53,6 +53,11 @@ def test_every_file_that_a_page_names_exists(name):
     assert [each for each in paths if not (ROOT / each).exists()] == []
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_no_line_of_prose_is_longer_than_a_line_of_code(name):
+    assert [line for line in PAGES[name].prose.splitlines() if len(line) > 120 and not line.startswith("|")] == []
+
+
 def test_the_life_of_a_request_passes_every_room():
     named = "".join(PAGES["docs/life-of-a-request.md"].codes)
     rooms = {path.parent.name for path in ROOT.glob("src/mcp_hub/*/__init__.py")}

@@ -4,6 +4,7 @@
 """
 
 import sys
+import textwrap
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -54,11 +55,17 @@ def page() -> str:
     reasons = _reasons()
     tables = "\n".join(f"## {CLIENTS[client]}\n\n{_table(client, reasons)}\n" for client in Kind)
     meanings = "".join(f"| {row.message} | {row.sentence} |\n" for row in ROWS)
-    numbered = "".join(f"{number}. {reason}\n" for reason, number in reasons.items())
+    numbered = "".join(_point(number, reason) for reason, number in reasons.items())
     return f"{INTRO}\n| message | what arrives |\n|---|---|\n{meanings}\n{LEGEND}\n{tables}\n{_NO}\n{numbered}"
 
 
 _NO = "## Where the answer is no\n"
+
+
+def _point(number: int, reason: str) -> str:
+    """A numbered point in lines of at most 120 characters."""
+    mark = f"{number}. "
+    return textwrap.fill(reason, 120, initial_indent=mark, subsequent_indent=" " * len(mark)) + "\n"
 
 
 def _reasons() -> dict[str, int]:

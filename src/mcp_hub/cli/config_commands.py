@@ -45,6 +45,10 @@ upstreams: {}                         # remove the {} and the # in front of what
 #     url: https://wiki.example.com/mcp
 #     auth: {type: api_key, value: "${WIKI_KEY}"}
 #     tools: {deny: ["delete_*"]}
+
+#   time:                             # a local command; of the hub's environment it gets only what stands in env
+#     command: [uvx, mcp-server-time]
+#     env: {LOG_LEVEL: info}
 """
 
 

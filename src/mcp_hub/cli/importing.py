@@ -11,7 +11,8 @@ from typing import Final, TextIO
 import click
 
 from mcp_hub.config.foreign import Foreign, NotAServerList, probe, read_servers
-from mcp_hub.config.rules import judge_address, private_range
+from mcp_hub.config.model import Server
+from mcp_hub.config.rules import is_own_address, judge_address, private_range
 from mcp_hub.errors import BadRequest
 
 _MAX_CHARACTERS: Final = 1024 * 1024
@@ -39,9 +40,12 @@ def import_(file: TextIO) -> None:
 
 
 def _judge(server: Foreign, ranges: dict[str, None]) -> None:
-    """Note the private range the server lives in, or leave it out if the hub could never reach it."""
+    """Note the private range the server lives in, or leave it out if the hub could never reach it, or is it."""
     url = probe(server.url)
     if server.left_out or url is None:
+        return
+    if is_own_address(url, Server()):
+        server.left_out = "it is the hub's own address"
         return
     needed = private_range(url.host or "")
     if needed is not None:

@@ -16,6 +16,7 @@ from mcp_hub.config.addresses import split_url
 from mcp_hub.config.fields import CONTROL, RESERVED_NAMES, fits_a_process, slug
 from mcp_hub.config.headers import HeaderName
 from mcp_hub.config.jsonc import plain
+from mcp_hub.config.rules import starts_a_hub
 
 Json = dict[str, Any]
 
@@ -158,6 +159,8 @@ def _fill(server: Foreign, entry: Json) -> None:
         _take_url(server, url)
         _take_headers(server, headers)
         server.transport = "sse" if "sse" in (entry.get("type"), entry.get("transport")) else ""
+    elif starts_a_hub(command):
+        server.left_out = "it is the hub, which would start itself without end"
     elif command[0]:
         server.command = [_argument(server, command, index) for index in range(len(command))]
         _take_env(server, _texts(entry.get("env")))

@@ -1,6 +1,7 @@
 """The reference of the configuration, as Markdown: `python -m mcp_hub.config.reference > docs/configuration.md`."""
 
 import sys
+import textwrap
 from collections.abc import Iterator
 from typing import Any, Final, get_args, get_origin
 
@@ -77,8 +78,9 @@ def _title(title: str, name: str, info: FieldInfo) -> str:
 def _section(title: str, part: type[Part]) -> str:
     rows = "\n".join(_row(title, name, info) for name, info in part.model_fields.items())
     also = " `resources` and `prompts` have the same form." if title.endswith(".tools`") else ""
+    about = textwrap.fill((part.__doc__ or "").strip() + also, 120)
     head = "| key | takes | default | meaning |\n|---|---|---|---|"
-    return f"## {title}\n\n{(part.__doc__ or '').strip()}{also}\n\n{head}\n{rows}\n"
+    return f"## {title}\n\n{about}\n\n{head}\n{rows}\n"
 
 
 def _row(title: str, name: str, info: FieldInfo) -> str:

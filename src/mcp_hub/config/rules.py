@@ -5,15 +5,20 @@ has a problem already, so that one mistake is not reported twice in different wo
 """
 
 import ipaddress
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
+from pydantic_core import Url
+
 from mcp_hub.config.addresses import split_url
-from mcp_hub.config.model import ApiKey, Config, IPNetwork, NoAuth, Upstream
+from mcp_hub.config.model import ApiKey, Config, IPNetwork, NoAuth, Server, Upstream
 
 Path = tuple[str | int, ...]
 Rule = Callable[[Config], "Iterator[Finding]"]
+_OWN_PATHS: Final = ("/mcp", "/sse")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,17 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False
+
+
+def is_own_address(url: Url, server: Server) -> bool:
+    """Whether a hub with this configuration would meet itself at `url`."""
+    path = (url.path or "").rstrip("/")
+    if is_loopback(url.host or "") and url.port == server.port:
+        return path in _OWN_PATHS
+    public = split_url(server.base_url)
+    if public is None or (url.host, url.port) != (public.host, public.port):
+        return False
+    return path in {f"{(public.path or '').rstrip('/')}{own}" for own in _OWN_PATHS}
 
 
 def _open_without_login(config: Config) -> Iterator[Finding]:
@@ -232,6 +248,26 @@ def _names_may_meet(config: Config) -> Iterator[Finding]:
         yield Finding(("upstreams", name, "prefix"), message, "the other one is offered with its prefix", at_key=True)
 
 
+def _itself(config: Config) -> Iterator[Finding]:
+    for name, upstream in config.upstreams.items():
+        url = split_url(upstream.url or "")
+        if url and is_own_address(url, config.server):
+            message = "is the address of this hub itself, whose lists would grow without end"
+            yield Finding(("upstreams", name, "url"), message, "remove it; the hub needs the servers behind it only")
+
+
+def starts_a_hub(words: Sequence[str]) -> bool:
+    """Whether a command is `mcp-hub stdio`, however it is found."""
+    return any(re.search(r"(^|[/\\])mcp-hub(\.exe)?$", word) and then == "stdio" for word, then in pairwise(words))
+
+
+def _starts_itself(config: Config) -> Iterator[Finding]:
+    for name, upstream in config.upstreams.items():
+        if starts_a_hub([word.open() for word in upstream.command]):
+            message = "is a hub of its own; with this configuration it would start itself without end"
+            yield Finding(("upstreams", name, "command"), message, "give it another one, with '-c'", at_key=True)
+
+
 def _wide_ranges(config: Config) -> Iterator[Finding]:
     for index, network in enumerate(config.network.allow_private):
         if not network.is_private:
@@ -267,6 +303,8 @@ WARNINGS: Final[tuple[Rule, ...]] = (
     _parts_without_effect,
     _hidden,
     _names_may_meet,
+    _itself,
+    _starts_itself,
     _wide_ranges,
     _public_without_login,
 )

@@ -198,7 +198,7 @@ class UpstreamShape(Part):
     )
     title: Annotated[str, Text()] = Field(default="", description="What people call it.")
     description: Annotated[str, Text()] = Field(
-        default="", description="What it is for; left empty, the server's own words."
+        default="", description="What it is for, for readers of this file; nothing shows it yet."
     )
     enabled: Annotated[bool, Switch()] = Field(default=True, description="Whether it is used at all.")
     transport: Annotated[Transport, Choice(("auto", "streamable-http", "sse", "stdio"))] = Field(

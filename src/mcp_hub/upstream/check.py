@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, TypeVar, final
 
-from mcp_hub.catalog.parts import Part
+from mcp_hub.catalog.parts import Kind, Part
 from mcp_hub.egress.dial import Dialer
 from mcp_hub.egress.errors import DialError, DialStep, EgressError
 from mcp_hub.errors import HubError, RefusedCredential, TimedOut, UpstreamError
@@ -18,6 +18,7 @@ from mcp_hub.wire.origin import Origin
 
 T = TypeVar("T")
 _STEPS: Final = {DialStep.RESOLVE: "dns", DialStep.JUDGE: "address", DialStep.CONNECT: "tcp", DialStep.TLS: "tls"}
+_WORDS: Final = {Kind.TOOL: "tool", Kind.PROMPT: "prompt", Kind.RESOURCE: "resource", Kind.TEMPLATE: "template"}
 
 
 class Status(StrEnum):
@@ -110,7 +111,8 @@ def _introduced(opening: Opening) -> str:
 
 
 def _counted(part: Part) -> str:
-    return ", ".join(f"{len(items)} {kind.member}" for kind, items in part.items.items()) or "nothing is offered"
+    counted = (f"{len(items)} {_WORDS[kind]}{'' if len(items) == 1 else 's'}" for kind, items in part.items.items())
+    return ", ".join(counted) or "nothing is offered"
 
 
 def _status(error: Exception) -> Status:

@@ -211,7 +211,8 @@ class Link:
             RefusedCredential, TimedOut, Unreachable, Busy, BrokeProtocol: as their names say.
         """
         if self.is_over or self._is_ending:
-            raise LinkOver(self.name, f"{self.name} has ended by itself.")
+            next_step = "It is tried again when it is next needed; if that does not help, its log says why."
+            raise LinkOver(self.name, f"{self.name} has ended by itself. {next_step}")
         pending = _Pending(call)
         of_one_client = call is not None and call.client.era is Era.LEGACY
         number = self._duplex.open(pending, is_call=call is not None, of_one_client=of_one_client)

@@ -27,6 +27,7 @@ GRACE: Final = 2.0
 """Seconds between closing its input, asking it to end, and ending it."""
 _POLL: Final = 0.02
 _SETTLING: Final = 0.5
+_MISSING: Final = "Install it, or write its full path, if it is not in the hub's PATH."
 _LONGEST_REMARK: Final = 2000
 """Bytes of one line on standard error that are logged."""
 _REMEMBERED: Final = 5
@@ -378,7 +379,7 @@ async def start(name: str, command: Command, longest_line: int) -> Child:
     if not os.path.dirname(program):
         found = shutil.which(program, path=env.get("PATH"))
         if found is None:
-            raise Unreachable(name, f"{name} cannot be started: there is no command {program!r}. Install it.")
+            raise Unreachable(name, f"{name} cannot be started: there is no command {program!r}. {_MISSING}")
         arguments[0] = found
     # Should the hub be killed, its children see the end of their input. PR_SET_PDEATHSIG would end the stubborn ones,
     # too, but exists on Linux only, needs code between fork and exec, is tied to the thread that forks, and is not

@@ -32,6 +32,21 @@ def run(text, **more):
     return CliRunner().invoke(cli, ["import", "-"], input=text, **more)
 
 
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"url": "http://127.0.0.1:8080/mcp"},
+        {"url": "http://localhost:8080/sse"},
+        {"command": "npx", "args": ["-y", "mcp-remote", "http://127.0.0.1:8080/mcp"]},
+        {"command": "mcp-hub", "args": ["stdio"]},
+    ],
+)
+def test_the_hub_itself_is_left_out(entry):
+    result = run(json.dumps({"mcpServers": {"mine": entry, "other": {"url": "https://a.example/mcp"}}}))
+    assert list(load(result.stdout, environ={}).upstreams) == ["other"]
+    assert "mine: left out as a comment: it is the hub" in result.stderr
+
+
 @pytest.mark.promise("E40", "T31")
 def test_what_is_printed_loads_once_the_variables_are_set():
     result = run(CURSOR)

@@ -42,6 +42,12 @@ def test_a_list_is_read_without_the_braces_around_it_as_pages_show_it(end):
     assert (server.name, server.command) == ("a", ["uvx", "b"])
 
 
+@pytest.mark.parametrize("command", [["mcp-hub"], ["/opt/bin/mcp-hub"], ["C:\\hub\\mcp-hub.exe"], ["uvx", "mcp-hub"]])
+def test_the_hub_that_a_client_starts_is_not_taken_for_a_server_behind_it(command):
+    server = one({"command": command[0], "args": [*command[1:], "stdio", "-c", "hub.yaml"]})
+    assert (server.command, server.left_out) == ([], "it is the hub, which would start itself without end")
+
+
 def test_a_line_above_the_list_may_say_where_it_belongs():
     (server,) = read_servers('# Add this to claude_desktop_config.json\n"mcpServers": {"a": {"command": "uvx"}}')
     assert server.command == ["uvx"]

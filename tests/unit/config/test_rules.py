@@ -52,6 +52,32 @@ def test_without_a_login_only_this_computer_may_reach_the_hub():
         assert problems(server=Server(host=host), login=replace(Login(), type="oidc")) == []
 
 
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8080/mcp", "http://localhost:8080/sse", "https://hub.example/a/mcp/"]
+)
+def test_a_hub_in_front_of_itself_is_warned_of(url):
+    message = "is the address of this hub itself, whose lists would grow without end"
+    server = Server("https://hub.example/a")
+    found = [one for one in warnings(Upstream("a", url), server=server) if one[-1] == message]
+    assert found == [("upstreams", "a", "url", message)]
+
+
+def test_a_hub_that_would_start_itself_is_warned_of():
+    words = tuple(map(Secret, ["/opt/mcp-hub", "stdio", "-c", "hub.yaml"]))
+    message = "is a hub of its own; with this configuration it would start itself without end"
+    assert warnings(Upstream("a", command=words)) == [("upstreams", "a", "command", message)]
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8081/mcp", "http://127.0.0.1:8080/other", "https://a.example/mcp"])
+def test_a_neighbour_is_not_taken_for_the_hub_itself(url):
+    assert warnings(Upstream("a", url)) == []
+
+
+def test_a_neighbour_at_the_same_public_address_is_not_taken_for_the_hub_itself():
+    said = warnings(Upstream("a", "https://hub.example/b/mcp"), server=Server("https://hub.example/a"))
+    assert [one for one in said if one[0] == "upstreams"] == []
+
+
 def test_a_public_url_is_https_except_on_this_computer():
     message = "must start with https://, except on this computer"
     assert problems(server=Server("http://hub.example.com")) == [("server", "public_url", message)]

@@ -54,7 +54,7 @@ async def test_all_is_well_and_every_step_says_what_it_found(eras):
     assert found.steps[0].detail == "127.0.0.1"
     assert found.steps[2].detail.startswith(f"{eras} era, revision 202")
     assert found.steps[2].detail.endswith("up 1")
-    assert found.steps[3].detail == "1 tools, 0 prompts, 0 resources, 0 resourceTemplates"
+    assert found.steps[3].detail == "1 tool, 0 prompts, 0 resources, 0 templates"
     assert len(found.part.of(Kind.TOOL)) == 1
     assert "broken" in found.part.warnings[0]
     assert all(each.ms >= 0 for each in found.steps)
