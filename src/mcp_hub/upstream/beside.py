@@ -28,7 +28,7 @@ from mcp_hub.upstream.under_way import UnderWay
 from mcp_hub.wire.eras import Era
 from mcp_hub.wire.jsonrpc import Malformed, Message, Reply, fields, response
 
-KEPT: Final = 10.0
+KEPT: Final = 60.0
 """Seconds that a stream is kept open after the last call."""
 PATIENCE: Final = 1.0
 """Seconds that the first call waits for the stream: servers throw away what they ask while there is none."""
@@ -38,6 +38,8 @@ QUIET: Final = 300.0
 """Seconds without a byte after which a stream is taken for dead."""
 MOST: Final = 32
 """Streams open at one upstream: each keeps a connection, and the calls need some of those that are left."""
+AT_ONCE: Final = 64
+"""Messages of one stream that are taken before others have their turn."""
 _OK: Final = 200
 _CONFLICT: Final = 409
 
@@ -269,7 +271,9 @@ class Beside:
         limit = self._channel.limits.event
         async with aclosing(pieces(self._channel.name, stream, limit, QUIET)) as told:
             async for several in told:
-                for message, data in several:
+                for place, (message, data) in enumerate(several, 1):
+                    if place % AT_ONCE == 0:
+                        await asyncio.sleep(0)
                     with suppress(Malformed):  # it says nothing to anybody
                         await self._take(message, data)
 

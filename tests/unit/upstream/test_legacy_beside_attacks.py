@@ -69,6 +69,19 @@ async def test_a_stream_that_is_none_or_breaks_harms_no_call_and_is_not_opened_f
     assert len(fake.opened) == (2 if broken == "hanging up" else 1), "a GET that got no answer is repeated, once"
 
 
+@pytest.mark.parametrize("no", ["none", "unknown", "no stream"])
+async def test_an_upstream_that_offers_no_stream_is_asked_for_it_once_in_a_session(no, monkeypatch):
+    monkeypatch.setattr(beside, "PAUSES", (0.0,))
+    fake, alice, bob = Beside(), Person(), Person("bob")
+    fake.opens = BROKEN[no]
+    fake.done.set()
+    async with calls(fake) as (begin, _):
+        for _ in range(5):
+            await (await begin(alice))
+        await (await begin(bob, BOB))
+    assert fake.opened == ["session-0", "session-1"]
+
+
 @pytest.mark.promise("A4")
 async def test_a_stream_that_drips_or_never_begins_holds_up_a_call_once_at_most(monkeypatch):
     monkeypatch.setattr(beside, "PATIENCE", 0.1)
@@ -92,6 +105,26 @@ async def test_a_stream_that_drips_or_never_begins_holds_up_a_call_once_at_most(
 
 async def _silence() -> AsyncIterator[bytes]:
     yield b""
+
+
+@pytest.mark.promise("A4", "T23")
+async def test_others_have_their_turn_while_a_stream_floods_with_what_is_nobodys():
+    fake, alice, ear, turns = Beside(), Person(), [], [0]
+    flood = b"".join(b'data: {"jsonrpc":"2.0","method":"notifications/tools/list_changed"}\n\n' for _ in range(2000))
+    late = b'data: {"jsonrpc":"2.0","id":"p","method":"ping"}\n\n'
+
+    async def other() -> None:
+        while len(ear) < 2000:
+            turns[0] += 1 if ear else 0
+            await asyncio.sleep(0)
+
+    async with calls(fake, heard=ear.append) as (begin, _):
+        await begin(alice)
+        running = asyncio.ensure_future(other())
+        fake.queues["session-0"].put_nowait(flood + late)
+        await fake.reach(lambda: fake.answers)
+        await running
+    assert turns[0] >= 2000 // beside.AT_ONCE - 5
 
 
 @pytest.mark.promise("A4")
@@ -130,7 +163,6 @@ async def test_a_client_that_does_not_read_what_it_is_told_holds_up_no_question_
     assert [each["params"] for each in alice.hears.heard] == [log["params"]], "the rest is left out"
 
 
-@pytest.mark.promise("S4")
 async def test_a_client_that_cannot_be_asked_costs_no_stream():
     fake, alice = Beside(), Person()
     fake.done.set()
