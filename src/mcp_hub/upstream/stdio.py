@@ -350,16 +350,18 @@ class Processes:
         if served.owner == CATALOG_OWNER and not asked and self._ear is not None:
             self._ear.lost(error)
 
-    def _bid_farewell(self, end: Coroutine[None, None, None]) -> None:
+    def _bid_farewell(self, end: Coroutine[None, None, None]) -> asyncio.Task[None]:
         farewell = asyncio.ensure_future(end)
         self._farewells.add(farewell)
         farewell.add_done_callback(self._farewells.discard)
+        return farewell
 
     async def _end(self, served: _Served) -> None:
         if self._served.get(served.owner) is served:
             del self._served[served.owner]
         served.close()
-        await served.link.end()
+        # By a task of its own: whoever waits for it may be cancelled, and `aclose` waits for all of them.
+        await asyncio.shield(self._bid_farewell(served.link.end()))
 
     async def _make_room(self) -> None:
         surplus = len(self._served) + self._begun - self._most
