@@ -21,6 +21,9 @@ from mcp_hub.wire.sse import encode_event
 RETRY: Final = 3000
 """Milliseconds after which a client is asked to come back: time enough for a hub that is started again."""
 
+LONGEST_RETRY: Final = 30_000
+"""Milliseconds that a client is kept away at most: one that stays for longer is taken for gone, and its call ended."""
+
 _END: Final = Kind.END  # once, since Python 3.11 takes its time to find a member of an enumeration
 
 Parts = Sequence[bytes | Raw]
@@ -133,9 +136,12 @@ class Stream:
             self._stir()
 
     async def pause(self, retry: int | None) -> None:
-        """Close the connection for a while, if its client knows that it is to come back; `retry` is in milliseconds."""
+        """Close the connection for a while, if its client knows that it is to come back; `retry` is in milliseconds.
+
+        The upstream says when it will know more; coming back earlier costs it nothing.
+        """
         async with self._turn:
-            connection, primed = self.connection, self.prime(retry)
+            connection, primed = self.connection, self.prime(retry if retry is None else min(retry, LONGEST_RETRY))
             if connection is not None and primed:
                 await connection.push(primed)
                 self.leave(connection)

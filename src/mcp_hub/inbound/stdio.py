@@ -25,7 +25,7 @@ FAREWELL: Final = 1.0
 """Seconds in which what is under way may still be answered once the input has ended."""
 
 Write = Callable[[bytes], Awaitable[None]]
-"""Writes one message with the end of its line; one at a time."""
+"""Writes one message with the end of its line; one at a time. Raises `OSError` once the client is gone."""
 
 
 @final
@@ -41,20 +41,23 @@ class Stdio:
         self._modern = Modern(gateway, notices)
         self._write = write
         self._lock = asyncio.Lock()
+        self._is_gone = asyncio.Event()
 
     async def serve(self, lines: AsyncIterator[bytes]) -> None:
         """Serve every line until there are no more; a client that is gone ends what was under way."""
         session = await self._sessions.open(self._caller, STRANGER, lasts=False)
         conversation = Conversation(self._legacy, session, self._caller, self, modern=self._modern)
         relaying = asyncio.ensure_future(contained(self._relay(conversation)))
+        reading = asyncio.ensure_future(self._read(conversation, lines))
+        leaving = asyncio.ensure_future(self._is_gone.wait())
         try:
-            async for line in lines:
-                if line.strip():
-                    await self._take(conversation, line)
-            await conversation.idle(FAREWELL)
+            await asyncio.wait({reading, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if reading.done():
+                reading.result()
         finally:
-            relaying.cancel()
-            await asyncio.wait([relaying])
+            for task in (relaying, reading, leaving):
+                task.cancel()
+            await asyncio.gather(relaying, reading, leaving, return_exceptions=True)
             await conversation.aclose()
             await self._sessions.end(session, Event.CLOSED)
             await self._sessions.settle()
@@ -67,6 +70,12 @@ class Stdio:
         """See `Outlet.emit`."""
         # By a task of its own, which no cancellation cuts off half-way: half a line would spoil the next one.
         await asyncio.shield(asyncio.ensure_future(self._write_in_turn(one_line(message) + b"\n")))
+
+    async def _read(self, conversation: Conversation, lines: AsyncIterator[bytes]) -> None:
+        async for line in lines:
+            if line.strip():
+                await self._take(conversation, line)
+        await conversation.idle(FAREWELL)
 
     async def _take(self, conversation: Conversation, line: bytes) -> None:
         try:
@@ -84,4 +93,9 @@ class Stdio:
 
     async def _write_in_turn(self, line: bytes) -> None:
         async with self._lock:
-            await self._write(line)
+            if self._is_gone.is_set():
+                return
+            try:
+                await self._write(line)
+            except OSError:
+                self._is_gone.set()

@@ -124,6 +124,7 @@ class Processes:
         self._opening = SingleFlight[Owner, _Served]()
         self._starts = starts or Starts()
         self._restarts: dict[Owner, Restarts] = {}
+        self._begun = 0
         self._is_closed = False
         self._farewells: set[asyncio.Task[None]] = set()
 
@@ -292,11 +293,14 @@ class Processes:
     async def _start(self, owner: Owner) -> _Served:
         self._require_patience(owner)
         turn = await self._starts.take()
+        self._begun += 1  # counted from now on: those that start together are as many as others
         try:
             return await self._started(owner, turn)
         except BaseException:
             turn.end()
             raise
+        finally:
+            self._begun -= 1
 
     async def _started(self, owner: Owner, turn: Starting) -> _Served:
         await self._make_room()
@@ -346,19 +350,21 @@ class Processes:
         if served.owner == CATALOG_OWNER and not asked and self._ear is not None:
             self._ear.lost(error)
 
-    def _bid_farewell(self, end: Coroutine[None, None, None]) -> None:
+    def _bid_farewell(self, end: Coroutine[None, None, None]) -> asyncio.Task[None]:
         farewell = asyncio.ensure_future(end)
         self._farewells.add(farewell)
         farewell.add_done_callback(self._farewells.discard)
+        return farewell
 
     async def _end(self, served: _Served) -> None:
         if self._served.get(served.owner) is served:
             del self._served[served.owner]
         served.close()
-        await served.link.end()
+        # By a task of its own: whoever waits for it may be cancelled, and `aclose` waits for all of them.
+        await asyncio.shield(self._bid_farewell(served.link.end()))
 
     async def _make_room(self) -> None:
-        surplus = len(self._served) - self._most + 1
+        surplus = len(self._served) + self._begun - self._most
         idle = sorted((each for each in self._served.values() if not each.busy), key=lambda each: each.last_use)
         spare = [each for each in idle if each.owner != CATALOG_OWNER]
         if surplus > len(spare):

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from mcp_hub.inbound.event_ids import Kind, Place, place_of
-from mcp_hub.inbound.replay import Limits, Replay, Shelf, Stream
+from mcp_hub.inbound.flight import Timing
+from mcp_hub.inbound.replay import DEFAULT_LIMITS, Limits, Replay, Shelf, Stream
 
 pytestmark = pytest.mark.promise("A4")
 
@@ -111,6 +112,14 @@ async def test_a_pause_closes_the_connection_of_a_client_that_knows_to_come_back
     await stream.put(b"1")
     await stream.join(two := Connection(), one.ids[-1].event)
     assert two.data == ["1"]
+
+
+async def test_no_upstream_keeps_a_client_away_for_longer_than_its_answer_is_waited_with():
+    one, stream = Connection(), shelf(primes=True).open(Kind.CALL)
+    stream.connection = one
+    await stream.pause(999_999_999_999)
+    (said,) = [line for line in one.written.decode().splitlines() if line.startswith("retry: ")]
+    assert int(said.removeprefix("retry: ")) / 1000 < min(Timing().grace, DEFAULT_LIMITS.seconds)
 
 
 async def test_a_pause_means_nothing_to_a_client_that_does_not():

@@ -1,6 +1,7 @@
 """One client on one pair of streams, with a small road behind: what is written, in which order, and how it ends."""
 
 import asyncio
+import gc
 import json
 
 import pytest
@@ -90,3 +91,21 @@ async def test_what_cancels_nothing_changes_nothing():
     assert await spoken(Road(), *told, b"", {"id": 1, "result": {}}, {"id": 2, "method": "ping"}) == [
         {"jsonrpc": "2.0", "id": 2, "result": {}}
     ]
+
+
+@pytest.mark.promise("D33")
+async def test_a_client_that_takes_no_more_ends_what_is_under_way_though_its_input_stays_open(caplog):
+    road = Road()
+    call = {"id": 2, "method": "tools/call", "params": {"name": "t", "arguments": {"wait": True}}}
+    pipes = Pipes(opening(), call, {"id": 3, "method": "ping"}, ends=False)
+
+    async def broken(line):
+        await road.entered.wait()
+        raise BrokenPipeError
+
+    async with asyncio.timeout(5):
+        await Stdio(road, Notices(Views({}, {}, 0)), ALICE, broken).serve(pipes.read())
+    assert road.cancelled.is_set()
+    assert len(road.ended) == 1
+    gc.collect()
+    assert not caplog.records

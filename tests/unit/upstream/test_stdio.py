@@ -20,7 +20,7 @@ from mcp_hub.upstream.stdio import Processes
 from mcp_hub.upstream.upstream import Upstream
 from mcp_hub.wire.eras import META_LOG_LEVEL, Client, Era
 from mcp_hub.wire.jsonrpc import Reply
-from rig.commands import children, command, descriptors, gone, processes_of
+from rig.commands import children, command, descriptors, gone, is_alive, processes_of
 from rig.fake_upstream import FakeUpstream
 from rig.parts import (
     INFO,
@@ -372,3 +372,15 @@ async def test_a_hundred_commands_started_crashed_restarted_and_stopped_leave_no
     assert set(children()) == before
     assert descriptors() == open_before
     assert time.monotonic() - started < 120
+
+
+@pytest.mark.promise("D33")
+async def test_no_process_is_left_that_was_being_ended_when_everything_ended():
+    async with processes_of("legacy", "stubborn") as processes:
+        pid = json.loads(await told(processes, "where"))["pid"]
+        ending = asyncio.ensure_future(processes.end(("principal", "alice")))
+        await asyncio.sleep(0)
+        assert len(processes) == 0
+        ending.cancel()  # as whoever waited for it may be
+        await processes.aclose()
+        assert not is_alive(pid)

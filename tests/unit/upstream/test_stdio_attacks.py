@@ -11,6 +11,7 @@ from msgspec import Raw
 from mcp_hub.errors import Busy, Unreachable
 from mcp_hub.upstream import link, mailbox
 from mcp_hub.upstream.carrier import CATALOG_OWNER
+from mcp_hub.upstream.starts import Starts
 from mcp_hub.upstream.stdio import Processes
 from mcp_hub.wire.eras import Era
 from mcp_hub.wire.jsonrpc import Reply, parse
@@ -226,3 +227,22 @@ async def test_announcements_that_wait_are_bounded_in_bytes_too():
     box.close()
     async with asyncio.timeout(5):
         assert [len(each) async for each in box.told()] == [3]
+
+
+@pytest.mark.promise("T23")
+async def test_processes_that_are_started_at_once_are_bounded_too():
+    async with processes_of("legacy", most=2, starts=Starts(8)) as processes:
+        waiting = [asyncio.ensure_future(told(processes, "wait", owner)) for owner in "abcdef"]
+        async with asyncio.timeout(5):
+            for refused in asyncio.as_completed(waiting):
+                with pytest.raises(Busy, match="All 2 processes of up are in use"):
+                    await refused
+                if sum(each.done() for each in waiting) == 4:
+                    break
+        for owner, each in zip("abcdef", waiting, strict=True):
+            if not each.done():
+                assert await told(processes, "echo", owner) == "{}"
+        assert len(processes) == 2
+        for each in waiting:
+            each.cancel()
+        await asyncio.wait(waiting)
