@@ -43,9 +43,13 @@ def create_app(config: model.Config) -> "Hub":
 class Hub:
     """One running hub. Serves requests between the start and the end of its lifespan."""
 
-    def __init__(self, config: model.Config, identify: Identify | None = None) -> None:
-        """`identify` says whose request it is by the request's headers; without one, everybody is the same caller."""
+    def __init__(self, config: model.Config, identify: Identify | None = None, *, over_http: bool = True) -> None:
+        """`identify` says whose request it is by the request's headers; without one, everybody is the same caller.
+
+        A hub that serves nobody `over_http` leaves the stored sessions to the one that does.
+        """
         self._config = config
+        self._over_http = over_http
         self._identify = identify or _anybody
         self._endpoint: App | None = None
         self._site: App | None = None
@@ -80,7 +84,7 @@ class Hub:
             StoreFailed: the store cannot be opened; nothing has been started.
         """
         async with AsyncExitStack() as stack:
-            self._running = await assemble(self._config, stack)
+            self._running = await assemble(self._config, stack, keeps_sessions=self._over_http)
             self._stack = stack.pop_all()
         self._serve(self._running)
         return self

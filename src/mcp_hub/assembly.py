@@ -90,8 +90,10 @@ class _Fleet:
     memory: Memory
 
 
-async def assemble(config: model.Config, stack: AsyncExitStack) -> Running:
+async def assemble(config: model.Config, stack: AsyncExitStack, *, keeps_sessions: bool = True) -> Running:
     """Open the store and begin to contact the upstreams; `stack` ends all of it, in the right order.
+
+    Without `keeps_sessions` those in the store, which may be another process's, are left alone.
 
     Raises:
         StoreFailed: the store cannot be opened.
@@ -102,7 +104,8 @@ async def assemble(config: model.Config, stack: AsyncExitStack) -> Running:
     parking = Parking()
     road = await _road(config.defaults, store, fleet, parking, stack)
     limits = SessionLimits(idle=config.server.session_idle, total=config.server.max_sessions)
-    sessions = MemorySessions(road.end_session, limits, records=Records(store), on_wake=road.set_log_level)
+    records = Records(store) if keeps_sessions else None
+    sessions = MemorySessions(road.end_session, limits, records=records, on_wake=road.set_log_level)
     await sessions.recall()
     stack.push_async_callback(sessions.flush)
     stack.push_async_callback(fleet.memory.flush)

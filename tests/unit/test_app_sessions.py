@@ -5,7 +5,7 @@ import sqlite3
 
 import pytest
 
-from mcp_hub.app import create_app
+from mcp_hub.app import Hub, create_app
 from mcp_hub.config import model
 from mcp_hub.inbound import notices
 from rig.fake_upstream import tool
@@ -99,3 +99,14 @@ async def test_a_session_of_the_older_transport_ends_with_its_stream_and_is_neve
         stream = begin(hub, "GET", [("host", "127.0.0.1"), ("accept", "text/event-stream")], [b""], path="/sse")
         await stream.until(b"endpoint")
         assert sqlite3.connect(tmp_path / "hub.db").execute("SELECT count(*) FROM sessions").fetchone() == (0,)
+
+
+@pytest.mark.promise("A4")
+async def test_a_hub_on_standard_streams_leaves_the_sessions_of_the_one_beside_it_alone(tmp_path):
+    store = model.Store(f"sqlite:///{tmp_path}/hub.db")
+    async with giving("modern") as fake, serving(fake, tmp_path) as hub:
+        await LegacyListener(hub).listen()
+        narrow = model.Config(store=store, server=model.Server(max_sessions=1, session_idle=0.0))
+        async with Hub(narrow, over_http=False):
+            pass
+        assert sqlite3.connect(tmp_path / "hub.db").execute("SELECT count(*) FROM sessions").fetchone() == (1,)

@@ -52,7 +52,7 @@ def stdio(file: Path | None, log_level: str, *, log_json: bool) -> None:
 
 
 async def _serve(config: Config, out: int) -> None:
-    from mcp_hub.app import create_app  # noqa: PLC0415 - wrong configurations are told of without loading a hub
+    from mcp_hub.app import Hub  # noqa: PLC0415 - wrong configurations are told of without loading a hub
 
     loop = asyncio.get_running_loop()
     source, sink = _Input(loop, config.server.max_request), _Output(loop, out)
@@ -64,7 +64,7 @@ async def _serve(config: Config, out: int) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end)
-    async with create_app(config) as hub:
+    async with Hub(config, over_http=False) as hub:
         source.start()
         sink.start()
         await _unless(ending, hub.speak(source.lines(), sink.write))
