@@ -1,10 +1,10 @@
-"""One write per response, and bounds on what comes before a request.
+"""One write for all that is said at once, and bounds on what comes before a request.
 
 Rule: what is held back goes out before the event loop waits for anything.
 
-The server writes the head of a response and its body one right after the other, and each write would be a system call
-and a packet of its own. So a small write waits for the next one, no longer than until whatever runs now has had its
-turn.
+The server writes the head of a response and its body one right after the other, and so it does the events that arrived
+together; each write would be a system call and a packet of its own. So small writes wait for more, no longer than until
+whatever runs now has had its turn.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from typing import Any, Final, cast, final
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 SMALL: Final = 4096
-"""Bytes up to which a write is held back: joining so many costs less than writing them does."""
+"""Bytes up to which writes are held back: joining so many costs less than writing them does."""
 
 MOST_HEAD: Final = 64 * 1024
 """Bytes of a request's head."""
@@ -41,15 +41,15 @@ class Joining:
     def write(self, data: bytes) -> None:
         """Write, now or at the end of this turn; in order, whatever the sizes."""
         held, self._held = self._held, b""
-        if held and len(data) > SMALL:
-            self._transport.writelines((held, data))
-        elif held or len(data) > SMALL:
-            self._transport.write(held + data)
-        else:
-            self._held = data
+        if len(held) + len(data) <= SMALL:
+            self._held = held + data
             if not self._is_planned:
                 self._is_planned = True
                 self._call_soon(self._end_turn)
+        elif held and len(data) > SMALL:
+            self._transport.writelines((held, data))
+        else:
+            self._transport.write(held + data)
 
     def close(self) -> None:
         """Close once everything is written."""

@@ -56,7 +56,22 @@ async def joining(wire) -> Joining:
 async def test_a_head_goes_out_with_the_body_that_follows_it(wire, joining, size):
     joining.write(b"head")
     joining.write(b"x" * size)
+    await asyncio.sleep(0)
     assert wire.writes == [b"head" + b"x" * size]
+
+
+@pytest.mark.promise("S5")
+async def test_events_that_come_together_go_out_together(wire, joining):
+    for number in range(5):
+        joining.write(b"event %d" % number)
+    await asyncio.sleep(0)
+    assert wire.writes == [b"event 0event 1event 2event 3event 4"]
+
+
+async def test_no_more_than_a_little_is_held_back(wire, joining):
+    for _ in range(3):
+        joining.write(b"x" * (SMALL // 2))
+    assert wire.writes == [b"x" * (SMALL // 2 * 3)]
     await asyncio.sleep(0)
     assert len(wire.writes) == 1
 
