@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 
-from rig.people import CHEAP, HERE, PASSWORD, PROVIDER, arrival, people
 from mcp_hub.config.model import DeclaredUser
 from mcp_hub.identity.arrival import Arrival
 from mcp_hub.identity.events import OPERATOR
@@ -14,6 +13,7 @@ from mcp_hub.identity.passwords import Cost, Passwords
 from mcp_hub.identity.refusals import NotDone, NotSignedIn
 from mcp_hub.principal import ADMIN
 from mcp_hub.store.grants import AccessToken, Code, Family, Issued
+from rig.people import CHEAP, HERE, PASSWORD, PROVIDER, arrival, people
 
 pytestmark = pytest.mark.promise("C24")
 ADA = "ada@example.com"

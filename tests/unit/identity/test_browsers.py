@@ -2,8 +2,8 @@
 
 import pytest
 
-from rig.people import people
 from mcp_hub.identity.events import OPERATOR
+from rig.people import people
 
 pytestmark = pytest.mark.promise("C24")
 HOUR = 3600.0

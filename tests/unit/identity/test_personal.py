@@ -2,12 +2,12 @@
 
 import pytest
 
-from rig.people import people
 from mcp_hub.identity.events import OPERATOR
 from mcp_hub.identity.refusals import NotDone
 from mcp_hub.identity.scopes import ADMIN as ADMIN_SCOPE
 from mcp_hub.identity.scopes import USE
 from mcp_hub.identity.tokens import digest
+from rig.people import people
 
 pytestmark = pytest.mark.promise("C24")
 

@@ -5,10 +5,10 @@ import re
 
 import pytest
 
-from rig.people import HERE, PASSWORD, people
 from mcp_hub.identity.events import OPERATOR
 from mcp_hub.identity.refusals import NotDone, NotSignedIn
 from mcp_hub.principal import ADMIN
+from rig.people import HERE, PASSWORD, people
 
 pytestmark = pytest.mark.promise("C24")
 ADA = "ada@example.com"
