@@ -107,14 +107,6 @@ def shown_host(uri: str) -> str:
     return Origin.from_url(uri).authority.decode()
 
 
-def form_target(uri: str) -> str | None:
-    """The origin as `form-action` of a content security policy names it; `None` if that cannot be said there."""
-    if not is_web(uri):
-        return None
-    origin = Origin.from_url(uri)
-    return None if ":" in origin.host else str(origin)  # no policy can name an IPv6 address
-
-
 def with_answer(uri: str, answer: Iterable[tuple[str, str]]) -> str:
     """The URI with the members of an answer in its query; members of those names that it had are gone."""
     added = list(answer)
