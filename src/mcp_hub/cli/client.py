@@ -17,7 +17,7 @@ from mcp_hub.cli.config_commands import file_option, json_option, named_or_found
 from mcp_hub.cli.output import print_json
 from mcp_hub.config.addresses import split_url
 from mcp_hub.config.model import Config
-from mcp_hub.config.rules import is_loopback
+from mcp_hub.config.reach import is_loopback
 from mcp_hub.errors import BadRequest
 
 NAME: Final = "hub"
