@@ -15,12 +15,12 @@ import structlog
 from mcp_hub.authserver import details
 from mcp_hub.authserver.clients import AuthMethod, Client, ClientKind, Details, NoDocument
 from mcp_hub.authserver.errors import OAuthError
-from mcp_hub.authserver.redirects import problem
 from mcp_hub.egress.fetch import Document, Fetch, FetchFailed
 from mcp_hub.identity.limits import Limit, Limits
 from mcp_hub.upstream.single_flight import SingleFlight
 from mcp_hub.wire.jsonrpc import Json
 from mcp_hub.wire.origin import Origin
+from mcp_hub.wire.redirects import redirect_fault
 
 MOST_BYTES: Final = 5 * 1024
 MOST_SECONDS: Final = 5.0
@@ -188,7 +188,7 @@ def _said(document: Document) -> Json:
 def _redirects(said: Json) -> tuple[str, ...]:
     """Those that may be used: what a document lists for servers with other rules does no harm by standing there."""
     apps = said.get("application_type") != "web"
-    uris = tuple(uri for uri in details.texts(said, "redirect_uris") if problem(uri, allow_apps=apps) is None)
+    uris = tuple(uri for uri in details.texts(said, "redirect_uris") if not redirect_fault(uri, private_use=apps))
     if not uris:
         raise details.bad("it has no redirect_uris that may be used.")
     return uris

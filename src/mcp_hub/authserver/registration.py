@@ -11,7 +11,6 @@ from typing import Final, final
 from mcp_hub.authserver import details
 from mcp_hub.authserver.clients import UNUSED_FOR, AuthMethod, Details, stored_details
 from mcp_hub.authserver.errors import OAuthError
-from mcp_hub.authserver.redirects import problem
 from mcp_hub.identity.events import Events, Kind
 from mcp_hub.identity.limits import Limit, Limits, neighbourhood
 from mcp_hub.identity.tokens import Kind as TokenKind
@@ -20,10 +19,10 @@ from mcp_hub.principal import DEFAULT_TENANT
 from mcp_hub.secret import Secret
 from mcp_hub.store.grants import GrantStore, RegisteredClient
 from mcp_hub.wire.jsonrpc import Json
+from mcp_hub.wire.redirects import MOST_URIS, redirect_fault
 
 MOST_CLIENTS: Final = 10_000
 """Registered clients of a hub at a time."""
-MOST_REDIRECTS: Final = 10
 MOST_BYTES: Final = 8 * 1024
 """Of what is stored of one client."""
 
@@ -117,12 +116,12 @@ def read_metadata(body: bytes) -> Details:
 
 def _redirects(said: Json) -> tuple[str, ...]:
     uris = details.texts(said, "redirect_uris")
-    if not 0 < len(uris) <= MOST_REDIRECTS:
-        raise OAuthError("invalid_redirect_uri", f"redirect_uris has to name 1 to {MOST_REDIRECTS} addresses.")
+    if not 0 < len(uris) <= MOST_URIS:
+        raise OAuthError("invalid_redirect_uri", f"redirect_uris has to name 1 to {MOST_URIS} addresses.")
     apps = said.get("application_type") != "web"
     for place, uri in enumerate(uris, 1):
-        why = problem(uri, allow_apps=apps)
-        if why is not None:
+        why = redirect_fault(uri, private_use=apps)
+        if why:
             raise OAuthError("invalid_redirect_uri", f"Number {place} of redirect_uris {why}.")
     return uris
 

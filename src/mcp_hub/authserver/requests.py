@@ -14,9 +14,10 @@ from urllib.parse import parse_qsl
 
 from mcp_hub.authserver.clients import Client, ClientKind
 from mcp_hub.authserver.errors import ErrorCode, OAuthError
-from mcp_hub.authserver.redirects import is_loopback, matches, with_answer
+from mcp_hub.authserver.redirects import matches, with_answer
 from mcp_hub.errors import CallerError
 from mcp_hub.identity.scopes import ADMIN, SUPPORTED, USE
+from mcp_hub.wire.redirects import is_loopback_uri
 
 MOST_BYTES: Final = 8000
 """Of a whole query: what also fits into the address of the login page that leads back here."""
@@ -158,7 +159,7 @@ def is_trusted(client: Client, back: Back) -> bool:
     """Whether a browser may be sent there without asking its user: otherwise the hub would take people wherever
     somebody who registered a client likes (RFC 9700 section 4.11.2).
     """
-    return client.kind is ClientKind.CONFIGURED or is_loopback(back.redirect_uri)
+    return client.kind is ClientKind.CONFIGURED or is_loopback_uri(back.redirect_uri)
 
 
 def judged(query: Query, client: Client, back: Back, resources: Sequence[str]) -> Asked:

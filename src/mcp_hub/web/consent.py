@@ -13,11 +13,12 @@ from starlette.responses import Response
 from mcp_hub.authserver.clients import Client, ClientKind, NoDocument
 from mcp_hub.authserver.consents import Decision, NotAsked, Question, TooManyQuestions
 from mcp_hub.authserver.errors import OAuthError
-from mcp_hub.authserver.redirects import is_local, is_loopback, is_web, shown_host
+from mcp_hub.authserver.redirects import is_local, is_web, shown_host
 from mcp_hub.authserver.requests import Back, Unanswerable, is_trusted
 from mcp_hub.identity.scopes import ADMIN, USE
 from mcp_hub.web.frame import Frame
 from mcp_hub.web.visitors import Shown
+from mcp_hub.wire.redirects import is_loopback_uri
 
 WORDS: Final = {
     USE: "Use the tools, resources and prompts of this hub in your name",
@@ -121,6 +122,6 @@ class ConsentPages:
 
 def _place(redirect: str) -> str:
     """What kind of place it is: a site, a program on this computer that listens, or an app that it opens."""
-    if is_loopback(redirect):
+    if is_loopback_uri(redirect):
         return "program"
     return "app" if is_local(redirect) else "site"

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_hub.authserver import redirects
+from mcp_hub.wire.redirects import redirect_fault
 
 pytestmark = pytest.mark.promise("T41")
 
@@ -20,66 +21,6 @@ GOOD = (
     "vscode://dynamicauthprovider/cb",
     "com.example.app:/oauth",
 )
-BAD = (
-    "",
-    "javascript:alert(1)",
-    "JavaScript:alert(1)",
-    "java\tscript:alert(1)",
-    "javascript://app.example/%0aalert(1)",
-    "data:text/html,x",
-    "file:///etc/passwd",
-    "vbscript:x",
-    "about:blank",
-    "blob:https://app.example/1",
-    "view-source:https://app.example/",
-    "ms-msdt:/id",
-    "intent://x",
-    "http://app.example/cb",
-    "http://127.0.0.2/cb",
-    "http://127.1/cb",
-    "http://0.0.0.0/cb",
-    "http://localhost.evil.example/cb",
-    "http://localhost@evil.example/cb",
-    "http://localhost:80@evil.example/cb",
-    "http://localhost:99999/cb",
-    "http://localhost:/cb",
-    "http://localhost%2eevil.example/",
-    "https://user:pass@app.example/cb",
-    "https://hub@evil.example/",
-    "https://app.example/cb#x",
-    "https://*.app.example/cb",
-    "https://app.example/*",
-    "https://app.example\\@evil.example/",
-    "https://app.example/a b",
-    "https://app.example/\r\nLocation: x",
-    "https://app.example/%zz".replace("%zz", "\x00"),
-    "https:///cb",
-    "https:app.example/cb",
-    "https:/app.example/cb",
-    "HTTPS://app.example/cb",
-    "//app.example/cb",
-    "/cb",
-    "app.example/cb",
-    "https://bücher.example/cb",
-    "com.example.app:",
-    "https://app.example/" + "a" * 2048,
-)
-
-
-@pytest.mark.parametrize("uri", GOOD)
-def test_what_real_clients_use_may_be_registered(uri):
-    assert redirects.problem(uri) is None
-
-
-@pytest.mark.promise("T42")
-@pytest.mark.parametrize("uri", BAD)
-def test_what_could_run_code_or_lead_elsewhere_may_not_be_registered(uri):
-    assert redirects.problem(uri) is not None
-
-
-def test_the_scheme_of_an_app_is_only_for_native_clients():
-    assert redirects.problem("com.example.app:/oauth", allow_apps=False) is not None
-    assert redirects.problem("http://127.0.0.1/cb", allow_apps=False) is None
 
 
 @pytest.mark.parametrize(
@@ -141,7 +82,7 @@ def test_what_matches_differs_at_most_in_the_port_of_a_loopback_host(registered,
 
 @given(uris)
 def test_whatever_may_be_registered_can_be_shown_and_answered(uri):
-    if redirects.problem(uri) is None:
+    if not redirect_fault(uri, private_use=True):
         assert redirects.shown_host(uri)
         assert redirects.matches([uri], uri)
         url = redirects.with_answer(uri, [("state", "a&b=c ü"), ("iss", "https://hub.example")])
