@@ -22,7 +22,7 @@ from mcp_hub.secret import Secret
 from mcp_hub.store.grants import Family
 from mcp_hub.store.people import BrowserSession, PersonalToken, User
 from mcp_hub.web.forms import Form
-from mcp_hub.web.frame import Frame
+from mcp_hub.web.frame import Frame, Notice
 from mcp_hub.web.signed_in import looked_at, posted
 from mcp_hub.web.visitors import SignedIn, Visitors
 from mcp_hub.web.words import browser_name, host_of, scopes_in_words
@@ -39,12 +39,12 @@ LIFETIMES: Final = {"7": "7 days", "30": "30 days", "90": "90 days", "365": "1 y
 MAX_NAME: Final = 100
 
 SAID: Final = {
-    "client": "Done. That client has no access any more; it has to ask you again.",
-    "token": "Done. That token is of no use any more.",
-    "browser": "Done. That browser is signed out.",
-    "gone": "That had ended already.",
-    "name": f"Nothing was made: a token needs a name of 1 to {MAX_NAME} characters.",
-    "lifetime": "Nothing was made: choose from the list when the token expires.",
+    "client": Notice("Done. That client has no access any more; it has to ask you again."),
+    "token": Notice("Done. That token is of no use any more."),
+    "browser": Notice("Done. That browser is signed out."),
+    "gone": Notice("That had ended already.", "warn"),
+    "name": Notice(f"Nothing was made: a token needs a name of 1 to {MAX_NAME} characters.", "bad"),
+    "lifetime": Notice("Nothing was made: choose from the list when the token expires.", "bad"),
 }
 """What is said after a form, by the code that the address carries."""
 
@@ -145,9 +145,7 @@ class Access:
             END_BROWSER: self._end_browser,
             END_ALL: self._end_all,
         }
-        posts = [
-            Route(path, posted(self._visitors, path, act), methods=["POST"]) for path, act in forms.items()
-        ]
+        posts = [Route(path, posted(self._visitors, path, act), methods=["POST"]) for path, act in forms.items()]
         return [Route(PATH, looked_at(self._visitors, self._page)), *posts]
 
     async def _page(self, visitor: SignedIn, request: Request) -> Response:
@@ -159,7 +157,7 @@ class Access:
             "access.html",
             visitor=self._visitors.shown(visitor),
             here=PATH,
-            notice=SAID.get(code, ""),
+            notice=SAID.get(code),
             clients=[client_shown(family) for family in families],
             tokens=[token_shown(token, self._now()) for token in tokens],
             browsers=[_browser_shown(each, visitor.session) for each in browsers],

@@ -58,7 +58,7 @@ class Site:
         status = error.status_code if isinstance(error, HTTPException) else 500
         headers = error.headers if isinstance(error, HTTPException) else None
         title, sentence = _STATUSES.get(status, _OTHERWISE)
-        answer = self._answer(request, status, title, sentence, "Begin again at the first page of the hub.")
+        answer = self._answer(request, status, title, sentence)
         answer.headers.update(headers or {})
         return answer
 
@@ -66,16 +66,16 @@ class Site:
         kind = next((told for told in _TOLD if isinstance(error, told[0])), (HubError, 500, _OTHERWISE[0]))
         public = error.public if isinstance(error, HubError) else _OTHERWISE[1]
         status = error.status if isinstance(error, BadForm) else kind[1]
-        answer = self._answer(request, status, kind[2], public, "")
+        answer = self._answer(request, status, kind[2], public)
         if isinstance(error, Unauthenticated):
             answer.headers["WWW-Authenticate"] = error.challenge
         return answer
 
-    def _answer(self, request: Request, status: int, title: str, sentence: str, next_step: str) -> Response:
+    def _answer(self, request: Request, status: int, title: str, sentence: str) -> Response:
         if request.url.path.startswith(_API):
             return Response(encode({"error": sentence}), status, media_type="application/json")
         if wants_page(request):
-            return self._frame.error(title, sentence, next_step, status=status)
+            return self._frame.error(title, sentence, "", status=status)
         return PlainTextResponse(f"{sentence}\n", status)
 
 
