@@ -17,6 +17,7 @@ from rig.identity_providers import MAKERS, Client, IdentityProvider, running
 pytestmark = pytest.mark.promise("C24")
 
 REDIRECT = "http://127.0.0.1:9/login/callback"
+RELYING = Client("relying party")
 
 
 @pytest.fixture(scope="module", params=sorted(MAKERS))
@@ -70,7 +71,8 @@ class Relying:
 
 
 async def _signed_in(provider: IdentityProvider, person: Person) -> tuple[Relying, dict[str, Any]]:
-    relying = Relying(provider, provider.client(REDIRECT, "relying party"))
+    provider.admit(RELYING, REDIRECT)
+    relying = Relying(provider, RELYING)
     async with Browser() as browser:
         arrival = await authorize(browser, relying.request(), person)
     assert arrival.answer["state"] == relying.state
