@@ -42,11 +42,27 @@ class CallerError(HubError):
 
 
 class Unauthenticated(CallerError):
-    """Nobody the hub knows."""
+    """Nobody the hub knows. HTTP 401.
+
+    `challenge` is the value of `WWW-Authenticate`: where and how to become known (RFC 6750 section 3, RFC 9728
+    section 5.1). It holds no secret.
+    """
+
+    def __init__(self, public: str, challenge: str = "Bearer") -> None:
+        super().__init__(public)
+        self.challenge = challenge
+
+
+class BadCredentials(Unauthenticated):
+    """What was sent to become known is not in a form that can be judged. HTTP 400 (RFC 6750 `invalid_request`)."""
 
 
 class Forbidden(CallerError):
-    """Known, but may not do this."""
+    """Known, but may not do this. HTTP 403; `challenge` as above, empty where no other token would help."""
+
+    def __init__(self, public: str, challenge: str = "") -> None:
+        super().__init__(public)
+        self.challenge = challenge
 
 
 class BadRequest(CallerError):

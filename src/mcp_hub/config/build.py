@@ -1,6 +1,6 @@
 """From the shape of the file to the configuration: defaults filled in, final values only."""
 
-from typing import Literal, cast
+from typing import cast
 
 from mcp_hub.config import shape
 from mcp_hub.config.document import Document
@@ -10,6 +10,7 @@ from mcp_hub.config.model import (
     Defaults,
     Filter,
     Login,
+    LoginType,
     Network,
     NoAuth,
     Origin,
@@ -24,7 +25,7 @@ def build(root: shape.Root, document: Document, source: str) -> Config:
     defaults = Defaults(**root.defaults.model_dump())
     return Config(
         server=_server(root.server),
-        login=Login(cast("Literal['none']", root.login.type)),
+        login=Login(cast("LoginType", root.login.type)),
         store=Store(root.store.url),
         network=Network(tuple(root.network.allow_private)),
         defaults=defaults,

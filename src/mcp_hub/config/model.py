@@ -26,6 +26,7 @@ class Server:
     port: int = 8080
     max_request: int = 4 * MIB
     allowed_hosts: tuple[str, ...] = ()
+    allowed_origins: tuple[str, ...] = ()
     session_idle: float = 1800.0
     max_sessions: int = 10_000
 
@@ -44,10 +45,93 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
-class Login:
-    """How callers sign in; `none` is for one person on one computer."""
+class Provider:
+    """The OpenID Connect provider where people sign in (`login: {type: oidc}`).
 
-    type: Literal["none"] = "none"
+    Members of one of `admin_groups` are admins; where `allowed_groups` is not empty, others may not sign in.
+    """
+
+    issuer: str
+    client_id: str
+    client_secret: Secret | None = None
+    scopes: tuple[str, ...] = ("openid", "profile", "email")
+    groups_claim: str = "groups"
+    admin_groups: tuple[str, ...] = ()
+    allowed_groups: tuple[str, ...] = ()
+    link_by_email: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """An authorization server of somebody else's, whose JWTs callers bring (`login: {type: jwt}`).
+
+    `audience` is what its tokens must be for, `None` for the URL of the endpoint that is called; `jwks_url` is `None`
+    where its metadata says it. `scopes` are what a token must have.
+    """
+
+    issuer: str
+    audience: str | None = None
+    jwks_url: str | None = None
+    scopes: tuple[str, ...] = ()
+    groups_claim: str = "groups"
+    admin_groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetimes:
+    """How long what the hub gives out is good for, in seconds; `idle` counts from the last use."""
+
+    access_token: float = 1800.0
+    refresh_token_idle: float = 30 * 86400.0
+    refresh_token: float = 180 * 86400.0
+    browser_idle: float = 12 * 3600.0
+    browser: float = 7 * 86400.0
+
+
+LoginType = Literal["none", "local", "oidc", "jwt"]
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """How callers sign in; `none` is for one person on one computer.
+
+    `provider` is there for `oidc` and `external` for `jwt`. `registration` is whether clients may register themselves
+    (RFC 7591), `client_documents` the hosts whose client metadata documents are taken: `None` for any.
+    """
+
+    type: LoginType = "none"
+    provider: Provider | None = None
+    external: Issuer | None = None
+    registration: bool = True
+    client_documents: tuple[str, ...] | None = None
+    lifetimes: Lifetimes = Lifetimes()
+
+    @property
+    def issues_tokens(self) -> bool:
+        """Whether the hub is an authorization server itself."""
+        return self.type in ("local", "oidc")
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """An OAuth client that the operator registered beforehand; its `client_id` is its name. Without a secret: public.
+
+    `redirect_uris` are compared as they are written, but for the port of loopback ones.
+    """
+
+    name: str
+    redirect_uris: tuple[str, ...]
+    title: str = ""
+    secret: Secret | None = None
+    jwks_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredUser:
+    """What the file says of somebody who signs in with this address."""
+
+    email: str
+    roles: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +257,8 @@ class Config:
     network: Network = Network()
     defaults: Defaults = Defaults()
     upstreams: Mapping[str, Upstream] = field(default_factory=dict[str, Upstream])
+    clients: Mapping[str, Client] = field(default_factory=dict[str, Client])
+    users: Mapping[str, DeclaredUser] = field(default_factory=dict[str, DeclaredUser])
     source: str = ""
     warnings: tuple[Problem, ...] = field(default=(), compare=False)
     origins: Mapping[tuple[str | int, ...], Origin] = field(

@@ -1,0 +1,1 @@
+"""The hub as an OAuth authorization server."""

@@ -1,0 +1,1 @@
+"""Who is calling: from what a request brings to a principal, and how people become known."""

@@ -1,0 +1,203 @@
+"""What the hub's own authorization server remembers: clients, codes, families of tokens, and what may be used once.
+
+Rule: codes, tokens and client secrets are stored as SHA-256 digests, never as themselves; each step that may succeed
+only once is one transaction that says whether it did. Times are unix seconds.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredClient:
+    """A client that registered itself (RFC 7591). `metadata` is what it was told of itself, encoded.
+
+    `expires_at` moves on with each use; until the first authorization it is near.
+    """
+
+    id: str
+    tenant: str
+    secret: bytes | None
+    metadata: bytes
+    created_at: float
+    used_at: float | None
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """An authorization code, and what it was given for. `redirect_uri` is the literal string of the request, or empty
+    where the request had none. `family` is that of the tokens it became, once it was redeemed.
+    """
+
+    digest: bytes
+    tenant: str
+    client: str
+    client_name: str
+    user: str
+    redirect_uri: str
+    challenge: str
+    resource: str
+    scopes: frozenset[str]
+    browser: bytes
+    created_at: float
+    expires_at: float
+    family: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """What one redeemed code began: one client's access for one user, with all its access and refresh tokens."""
+
+    id: str
+    tenant: str
+    user: str
+    client: str
+    client_name: str
+    resource: str
+    scopes: frozenset[str]
+    created_at: float
+    used_at: float
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """An access token of a family."""
+
+    digest: bytes
+    family: str
+    scopes: frozenset[str]
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshToken:
+    """A refresh token of a family; `superseded_at` is when its successor was made."""
+
+    digest: bytes
+    family: str
+    scopes: frozenset[str]
+    created_at: float
+    expires_at: float
+    superseded_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """The tokens of one answer of the token endpoint; a client without the grant type gets no refresh token."""
+
+    access: AccessToken
+    refresh: RefreshToken | None
+
+
+class Once(StrEnum):
+    """How a step that may succeed only once ended."""
+
+    WON = "won"
+    """It was this one."""
+    LOST = "lost"
+    """Another one was first."""
+    GONE = "gone"
+    """There is nothing to do it with (any more)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Something that waits for one step of a browser, and is taken at most once: a setup code, a login under way, a
+    consent that is asked for. `kind` says which; `payload` is its owner's, sealed where it holds a secret.
+    """
+
+    kind: str
+    digest: bytes
+    payload: bytes
+    expires_at: float
+
+
+class GrantStore(Protocol):
+    """The part of a store that the authorization server needs. Every method raises `StoreFailed` and nothing else."""
+
+    async def add_client(self, client: RegisteredClient, *, most: int) -> bool:
+        """Insert; `False` if there are `most` that have not expired at `created_at`. Expired ones are deleted."""
+        ...
+
+    async def client(self, client: str) -> RegisteredClient | None:
+        """The client of this id, expired or not."""
+        ...
+
+    async def touch_client(self, client: str, at: float, expires_at: float) -> None:
+        """Note that a client was used, and until when it is kept."""
+        ...
+
+    async def remove_client(self, client: str) -> None:
+        """Delete a client that registered itself."""
+        ...
+
+    async def add_code(self, code: Code) -> None:
+        """Insert; expired ones (at `created_at`, with a day of grace for replays) are deleted."""
+        ...
+
+    async def code(self, digest: bytes) -> Code | None:
+        """The code of this digest, used and expired or not."""
+        ...
+
+    async def redeem(self, code: bytes, family: Family, tokens: Issued, at: float) -> Once:
+        """Mark a code used and insert the family and its tokens, if it is unused and not expired at `at`.
+
+        `LOST` if it was used: the family it became is then revoked in the same transaction, and the access generation
+        raised. Of many at once one wins. `GONE`: no such code, expired, or its user is gone or disabled.
+        """
+        ...
+
+    async def family(self, family: str) -> Family | None:
+        """The family of this id; a revoked one is gone."""
+        ...
+
+    async def families(self, tenant: str, user: str | None = None) -> list[Family]:
+        """Those of a tenant, or of one user, that have not been revoked; the last used first."""
+        ...
+
+    async def access_token(self, digest: bytes) -> tuple[AccessToken, Family] | None:
+        """The access token of this digest with its family, expired or not."""
+        ...
+
+    async def refresh_token(self, digest: bytes) -> tuple[RefreshToken, Family] | None:
+        """The refresh token of this digest with its family, superseded or expired or not."""
+        ...
+
+    async def rotate(self, old: bytes, tokens: Issued, at: float) -> Once:
+        """Supersede a refresh token and insert its successors, noting the family's use.
+
+        `LOST`: it was superseded before; nothing changes. `GONE`: no such token, it expired, or its family did.
+        Expired tokens of the family, and all but the newest superseded ones needed to notice a replay, are deleted.
+        """
+        ...
+
+    async def revoke_access_token(self, digest: bytes) -> None:
+        """Delete one access token. Raises the access generation."""
+        ...
+
+    async def revoke_family(self, tenant: str, family: str, user: str | None = None) -> bool:
+        """Delete a family with its tokens, if it is `user`'s where one is given. Raises the generation."""
+        ...
+
+    async def put_pending(self, item: Pending, *, at: float, most: int) -> bool:
+        """Insert; expired ones of any kind are deleted first. `False` if `most` of this kind are waiting still."""
+        ...
+
+    async def pending(self, kind: str, digest: bytes, at: float) -> Pending | None:
+        """What waits, if it has not expired."""
+        ...
+
+    async def take_pending(self, kind: str, digest: bytes, at: float) -> Pending | None:
+        """The same, deleted in one step: of many at once, one gets it."""
+        ...
+
+    async def use_once(self, kind: str, digest: bytes, *, at: float, expires_at: float) -> bool:
+        """Note that something (a `jti`) was used; `False` if that was noted before and has not expired."""
+        ...
+
+    async def sweep(self, at: float) -> None:
+        """Delete what has expired: tokens, families, codes, pending items, browser sessions, clients."""
+        ...
