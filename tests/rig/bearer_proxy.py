@@ -1,7 +1,7 @@
 """Adds one header to every request, for clients that cannot be told to send it; every other byte passes as it came.
 
-Usage: BEARER=token python bearer_proxy.py URL. Prints `Endpoint <url>` with the same path on a port of its own. It reads
-of HTTP/1.1 only what it must, to find where each request of a connection begins: heads, lengths and chunks.
+Usage: BEARER=token python bearer_proxy.py URL. Prints `Endpoint <url>`, the same path on a port of its own.
+Of HTTP/1.1 it reads only what it must, to find where each request of a connection begins: heads, lengths and chunks.
 """
 
 import asyncio
