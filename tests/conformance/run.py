@@ -31,7 +31,6 @@ EXPECTED = Path(__file__).with_name("expected-failures.yaml")
 PROXY = Path(__file__).parents[1] / "rig" / "bearer_proxy.py"
 HUB_CONFIG = """\
 version: 1
-login: {login}
 network:
   allow_private: [127.0.0.0/8]
 upstreams:
@@ -131,10 +130,10 @@ def _hub(options: Options, results: Path) -> Iterator[tuple[processes.Running, s
     results.mkdir(parents=True, exist_ok=True)
     with processes.running(processes.reference(options.era)) as upstream:
         if options.signed_in:
-            with _asking(HUB_CONFIG.format(url=upstream.url, login="local"), results) as asking:
+            with _asking(f"login: local\n{HUB_CONFIG.format(url=upstream.url)}", results) as asking:
                 yield asking
         else:
-            with processes.hub(HUB_CONFIG.format(url=upstream.url, login="none"), results) as hub:
+            with processes.hub(HUB_CONFIG.format(url=upstream.url), results) as hub:
                 yield hub, hub.url
 
 
