@@ -8,8 +8,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from mcp_hub.identity.scopes import ADMIN
 from mcp_hub.upstream.health import State
 from mcp_hub.upstream.upstream import Upstream
+from mcp_hub.web.api import EVERYBODY, Door, answered, called_by
 from mcp_hub.wire.jsonrpc import Json, encode
 
 _NO_URLS: Final[Mapping[str, str]] = {}
@@ -22,6 +24,7 @@ class Site:
     """The pages and the API of one hub. `version` is the hub's; upstreams are in declaration order.
 
     `urls` are by upstream, without what may be a secret in them; where one is missing, its query is left out.
+    The API takes the tokens that are good for `resource`, as `door` knows them, and nothing else: no cookie counts.
     """
 
     def __init__(
@@ -30,11 +33,16 @@ class Site:
         disabled: Mapping[str, str],
         version: str,
         urls: Mapping[str, str] = _NO_URLS,
+        *,
+        door: Door = EVERYBODY,
+        resource: str = "",
     ) -> None:
         self._upstreams = upstreams
         self._urls = urls
         self._disabled = disabled
         self._version = version
+        self._door = door
+        self._resource = resource
 
     def app(self) -> Starlette:
         """The ASGI app that serves them."""
@@ -43,8 +51,8 @@ class Site:
                 Route("/", self._index),
                 Route("/healthz", self._alive),
                 Route("/readyz", self._ready),
-                Route("/api/v1/status", self._status),
-                Route("/api/v1/upstreams/{name}/refresh", self._refresh, methods=["POST"]),
+                Route("/api/v1/status", answered(self._status)),
+                Route("/api/v1/upstreams/{name}/refresh", answered(self._refresh), methods=["POST"]),
             ]
         )
 
@@ -61,12 +69,13 @@ class Site:
         return PlainTextResponse("ready\n")
 
     async def _status(self, request: Request) -> Response:
-        del request
+        await called_by(self._door, request, self._resource)
         served = [self._shown(upstream) for upstream in self._upstreams.values()]
         absent = [{"name": name, "state": State.DISABLED, "reason": why} for name, why in self._disabled.items()]
         return _json({"version": self._version, "upstreams": served + absent})
 
     async def _refresh(self, request: Request) -> Response:
+        await called_by(self._door, request, self._resource, scope=ADMIN)
         name = request.path_params["name"]
         upstream = self._upstreams.get(name)
         if upstream is None:
