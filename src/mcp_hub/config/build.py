@@ -26,7 +26,7 @@ def build(root: shape.Root, document: Document, source: str) -> Config:
     return Config(
         server=_server(root.server),
         login=Login(cast("LoginType", root.login.type)),
-        store=Store(root.store.url),
+        store=Store(root.store.url, root.store.key),
         network=Network(tuple(root.network.allow_private)),
         defaults=defaults,
         upstreams={

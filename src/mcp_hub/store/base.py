@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
+from mcp_hub.store.keys import KeyStore
+
 MOST_CALLS: Final = 100_000
 """How many call records a tenant keeps; the oldest make room."""
 
@@ -76,7 +78,7 @@ class SessionUse(NamedTuple):
     used_at: float
 
 
-class Store(Protocol):
+class Store(KeyStore, Protocol):
     """A store. Every method raises `StoreFailed` and nothing else.
 
     What a method acknowledged by returning survives the end of the process at any moment. A cancelled method may
@@ -104,14 +106,6 @@ class Store(Protocol):
 
     async def calls(self, tenant: str, *, limit: int) -> list[CallRecord]:
         """At most `limit` records of a tenant, the last appended first."""
-        ...
-
-    async def setting(self, key: str) -> bytes | None:
-        """A value of the hub itself, not of a tenant."""
-        ...
-
-    async def keep_setting_if_absent(self, key: str, value: bytes) -> bytes:
-        """Store `value` unless the key has one, and return what is stored: of many writers, the first wins."""
         ...
 
     async def session_uses(self) -> list[SessionUse]:

@@ -11,7 +11,8 @@ from sqlite_utils.migrations import Migrations
 MIGRATIONS: Final = Migrations("mcp_hub")
 _FIRST: Final = "0001-catalogs-calls-settings"
 _SECOND: Final = "0002-sessions"
-_KNOWN: Final = frozenset({_FIRST, _SECOND})
+_THIRD: Final = "0003-keys"
+_KNOWN: Final = frozenset({_FIRST, _SECOND, _THIRD})
 
 
 class ForeignFile(Exception):
@@ -68,6 +69,23 @@ def second(db: Database) -> None:
         )
         """
     )
+
+
+@MIGRATIONS(name=_THIRD)
+def third(db: Database) -> None:
+    """Data keys, wrapped by the master key."""
+    db.conn.execute(
+        """
+        CREATE TABLE keys (
+            tenant TEXT NOT NULL, kid BLOB NOT NULL, wrapped BLOB NOT NULL, created_at REAL NOT NULL,
+            state TEXT NOT NULL CHECK (state IN ('next', 'current', 'old', 'retired')),
+            PRIMARY KEY (tenant, kid)
+        ) WITHOUT ROWID
+        """
+    )
+    # Whoever comes second with a next or a current key is told so by the index, whichever process it is.
+    for state in ("next", "current"):
+        db.conn.execute(f"CREATE UNIQUE INDEX one_{state}_key ON keys (tenant) WHERE state = '{state}'")
 
 
 def apply(db: Database) -> None:

@@ -18,16 +18,15 @@ from typing import Final, TypeVar, final
 from sqlite_utils.db import Database
 
 from mcp_hub.errors import StoreFailed
-from mcp_hub.store import migrations, sqlite_sessions
+from mcp_hub.store import migrations, sqlite_keys, sqlite_sessions
 from mcp_hub.store.base import MOST_CALLS, CallRecord, Remembered, SessionUse, StoredSession
 from mcp_hub.store.faults import FAULTS, Damaged, translate
+from mcp_hub.store.keys import Changed, Rewrapped, StoredKey
 
 T = TypeVar("T")
 
 _MEMORY: Final = ":memory:"
 _BUSY_SECONDS: Final = 10.0
-_HUB: Final = ""
-"""The tenant of what belongs to the hub as a whole."""
 
 _REMEMBERED: Final = (
     "SELECT tenant, upstream, visibility, url, era, catalog, saved_at FROM remembered WHERE tenant = ?"
@@ -53,8 +52,6 @@ _CALLS: Final = (
     "SELECT at, tenant, issuer, subject, client, upstream, method, name, outcome, milliseconds FROM calls"
     " WHERE tenant = ? ORDER BY seq DESC LIMIT ?"
 )
-_SETTING: Final = "SELECT value FROM settings WHERE tenant = ? AND key = ?"
-_KEEP_SETTING: Final = "INSERT INTO settings (tenant, key, value) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 
 
 @final
@@ -106,10 +103,37 @@ class SqliteStore:
         return [CallRecord(*row) for row in rows]
 
     async def setting(self, key: str) -> bytes | None:
-        return await self._run(lambda db: _setting(db, key))
+        return await self._run(lambda db: sqlite_keys.setting(db, key))
+
+    async def settings(self) -> list[tuple[str, bytes]]:
+        return await self._run(sqlite_keys.settings)
 
     async def keep_setting_if_absent(self, key: str, value: bytes) -> bytes:
-        return await self._run(lambda db: _keep_setting(db, key, value))
+        return await self._in_transaction(lambda db: sqlite_keys.keep_setting(db, key, value))
+
+    async def replace_setting(self, key: str, old: bytes, new: bytes) -> bool:
+        return await self._in_transaction(lambda db: sqlite_keys.replace_setting(db, key, old, new))
+
+    async def keys(self) -> list[StoredKey]:
+        return await self._run(sqlite_keys.all_of)
+
+    async def begin_keys(self, first: StoredKey, settings: Sequence[Changed]) -> bool:
+        begun = await self._in_transaction(lambda db: sqlite_keys.begin(db, first, settings))
+        if begun:
+            await self._run(_forget_what_was)
+        return begun
+
+    async def add_key(self, key: StoredKey, current: StoredKey) -> bool:
+        return await self._in_transaction(lambda db: sqlite_keys.add(db, key, current))
+
+    async def promote_key(self, kid: bytes) -> bool:
+        return await self._in_transaction(lambda db: sqlite_keys.promote(db, kid))
+
+    async def retire_keys(self, current: bytes) -> None:
+        await self._in_transaction(lambda db: sqlite_keys.retire(db, current))
+
+    async def rewrap_keys(self, changes: Sequence[Rewrapped]) -> bool:
+        return await self._in_transaction(lambda db: sqlite_keys.rewrap(db, changes))
 
     async def session_uses(self) -> list[SessionUse]:
         return await self._run(sqlite_sessions.uses)
@@ -133,6 +157,9 @@ class SqliteStore:
             await asyncio.get_running_loop().run_in_executor(self._thread, db.close)
             self._thread.shutdown(wait=False)
 
+    async def _in_transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return await self._run(partial(_whole, work=work))
+
     async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         if self._db is None:
             raise StoreFailed(f"The store {self._file} is closed, because the hub is stopping.")
@@ -151,6 +178,7 @@ def _open(path: str) -> sqlite3.Connection:
         tables = Database(db, execute_plugins=False)
         tables.enable_wal()
         db.execute("PRAGMA synchronous=FULL")
+        db.execute("PRAGMA secure_delete=ON")  # before anything is written: what was deleted is overwritten, too
         migrations.apply(tables)
     except BaseException:
         db.close()
@@ -181,6 +209,11 @@ def _transaction(db: sqlite3.Connection) -> Generator[None]:
         db.rollback()  # nothing to undo after a commit
 
 
+def _whole(db: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+    with _transaction(db):
+        return work(db)
+
+
 def _write(db: sqlite3.Connection, sql: str, row: tuple[object, ...]) -> None:
     with _transaction(db):
         db.execute(sql, row)
@@ -203,12 +236,6 @@ def _append(db: sqlite3.Connection, records: tuple[CallRecord, ...], most: int) 
             db.execute(_PRUNE, (tenant, last + len(mine) - most))
 
 
-def _setting(db: sqlite3.Connection, key: str) -> bytes | None:
-    row = db.execute(_SETTING, (_HUB, key)).fetchone()
-    return None if row is None else row[0]
-
-
-def _keep_setting(db: sqlite3.Connection, key: str, value: bytes) -> bytes:
-    with _transaction(db):
-        db.execute(_KEEP_SETTING, (_HUB, key, value))
-        return db.execute(_SETTING, (_HUB, key)).fetchone()[0]
+def _forget_what_was(db: sqlite3.Connection) -> None:
+    # The log beside the file still holds pages as they were. Somebody who reads just now keeps it until they are done.
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
