@@ -38,12 +38,13 @@ class Form:
 
 @dataclass(slots=True)
 class Document:
-    """A page as it is read; `text` is everything that can be seen, in one line."""
+    """A page as it is read; `text` is everything that can be seen, in one line. `onward` is where it goes by itself."""
 
     title: str = ""
     text: str = ""
     forms: list[Form] = field(default_factory=list)
     links: dict[str, str] = field(default_factory=dict)
+    onward: str | None = None
 
 
 def read(html: str, url: str) -> Document:
@@ -53,6 +54,12 @@ def read(html: str, url: str) -> Document:
     reader.close()
     reader.document.text = " ".join(" ".join(reader.words).split())
     return reader.document
+
+
+def refresh(said: str, url: str) -> str | None:
+    """Where `0;url=...` leads from this page; `None` if it only loads the page again."""
+    address = said.partition(";")[2].strip()
+    return urljoin(url, address[4:].strip("'\"")) if address[:4].lower() == "url=" else None
 
 
 class _Reader(HTMLParser):
@@ -74,6 +81,8 @@ class _Reader(HTMLParser):
             self.document.forms.append(self._form)
         elif tag == "input":
             self._input(told)
+        elif tag == "meta" and told.get("http-equiv", "").lower() == "refresh":
+            self.document.onward = refresh(told.get("content", ""), self._url)
         elif tag in {"a", "button", "title", "select", "textarea"} or tag in UNSEEN:
             self._within.append(tag)
             self._said, self._about = [], told
