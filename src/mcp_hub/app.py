@@ -21,7 +21,11 @@ from mcp_hub.inbound.outcome import Refused
 from mcp_hub.inbound.sse import MESSAGES_PATH, STREAM_PATH, Sse
 from mcp_hub.inbound.stdio import Stdio, Write
 from mcp_hub.principal import LOCAL, Principal
-from mcp_hub.web.site import PROBES, Site
+from mcp_hub.web.api import Api
+from mcp_hub.web.frame import Frame
+from mcp_hub.web.index import Index
+from mcp_hub.web.probes import PROBES, Probes
+from mcp_hub.web.site import Site
 
 ENDPOINT_PATH = "/mcp"
 
@@ -50,6 +54,8 @@ class Hub:
 
         A hub that serves nobody `over_http` leaves the stored sessions to the one that does.
         """
+        if over_http and identify is None and config.login.type != "none":
+            raise RuntimeError("a hub with a login must be told whose request it is")
         self._config = config
         self._over_http = over_http
         self._identify = identify or _anybody
@@ -147,7 +153,9 @@ class Hub:
         self._older = {STREAM_PATH: older.stream, MESSAGES_PATH: older.messages}
         absent = unserved(self._config.upstreams, running.upstreams)
         urls = {name: shown_url(self._config, name) for name in running.upstreams}
-        self._site = _guarded(Site(running.upstreams, absent, __version__, urls).app(), Guard(hosts, ()))
+        api = Api(running.upstreams, absent, __version__, urls)
+        site = Site([Probes(), api, Index(__version__, server.endpoint)], Frame(__version__))
+        self._site = _guarded(site.app(), Guard(hosts, ()))
 
 
 def _path(scope: Scope) -> str:

@@ -1,81 +1,91 @@
-"""Who calls the API, and what is said to those who may not.
+"""The JSON that the command line reads: how the upstreams stand."""
 
-Rule: a caller is known by a token in a header. What a browser sends along by itself is never looked at, so that no page
-can make somebody's browser call the API for them.
-"""
-
-from collections.abc import Awaitable, Callable
-from typing import Final, Protocol, final
+from collections.abc import Mapping
+from typing import Final, final
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 
-from mcp_hub.errors import BadCredentials, CallerError, Forbidden, HubFault, Unauthenticated
-from mcp_hub.identity.bearer import Headers
-from mcp_hub.identity.scopes import ADMIN, USE, reach
-from mcp_hub.principal import LOCAL, Principal
-from mcp_hub.wire.jsonrpc import encode
+from mcp_hub.identity.scopes import ADMIN
+from mcp_hub.upstream.health import State
+from mcp_hub.upstream.upstream import Upstream
+from mcp_hub.web.callers import EVERYBODY, Door, called_by
+from mcp_hub.wire.jsonrpc import Json, encode
 
-Handler = Callable[[Request], Awaitable[Response]]
-
-_STATUS: Final = ((BadCredentials, 400), (Unauthenticated, 401), (Forbidden, 403), (HubFault, 503))
-
-
-class Door(Protocol):
-    """Knows callers by what their requests bring."""
-
-    async def identify(self, headers: Headers, query: bytes, resource: str) -> Principal:
-        """Who calls.
-
-        Raises:
-            Unauthenticated, BadCredentials, Forbidden: nobody who may, with the challenge.
-            HubFault: nobody can tell now.
-        """
-        ...
+_NO_URLS: Final[Mapping[str, str]] = {}
 
 
 @final
-class _Everybody:
-    """The door of a private hub: whoever can reach it is its one user."""
+class Api:
+    """The API of one hub. `version` is the hub's; upstreams are in declaration order.
 
-    async def identify(self, headers: Headers, query: bytes, resource: str) -> Principal:
-        """See `Door`."""
-        del headers, query, resource
-        return LOCAL
-
-
-EVERYBODY: Final = _Everybody()
-
-
-async def called_by(door: Door, request: Request, resource: str, *, scope: str = USE) -> Principal:
-    """Who calls; with `ADMIN` as the scope, only admins whose token says so.
-
-    Raises:
-        Unauthenticated, BadCredentials, Forbidden, HubFault: as `Door.identify`; or this caller is no admin.
+    `urls` are by upstream, without what may be a secret in them; where one is missing, its query is left out.
+    It takes the tokens that are good for `resource`, as `door` knows them, and nothing else: no cookie counts.
     """
-    caller = await door.identify(request.scope["headers"], request.scope["query_string"], resource)
-    if scope == ADMIN and not caller.is_admin:
-        if ADMIN in reach(caller.scopes):
-            raise Forbidden("Only admins may do this. Ask one of this hub's admins.")
-        challenge = f'Bearer error="insufficient_scope", scope="{ADMIN}"'
-        raise Forbidden(f"This takes an admin, and a token with the scope {ADMIN}.", challenge)
-    return caller
+
+    def __init__(
+        self,
+        upstreams: Mapping[str, Upstream],
+        disabled: Mapping[str, str],
+        version: str,
+        urls: Mapping[str, str] = _NO_URLS,
+        *,
+        door: Door = EVERYBODY,
+        resource: str = "",
+    ) -> None:
+        self._upstreams = upstreams
+        self._urls = urls
+        self._disabled = disabled
+        self._version = version
+        self._door = door
+        self._resource = resource
+
+    def routes(self) -> list[BaseRoute]:
+        """What it answers."""
+        return [
+            Route("/api/v1/status", self._status),
+            Route("/api/v1/upstreams/{name}/refresh", self._refresh, methods=["POST"]),
+        ]
+
+    async def _status(self, request: Request) -> Response:
+        await called_by(self._door, request, self._resource)
+        served = [self._shown(upstream) for upstream in self._upstreams.values()]
+        absent = [{"name": name, "state": State.DISABLED, "reason": why} for name, why in self._disabled.items()]
+        return _json({"version": self._version, "upstreams": served + absent})
+
+    async def _refresh(self, request: Request) -> Response:
+        await called_by(self._door, request, self._resource, scope=ADMIN)
+        name = request.path_params["name"]
+        upstream = self._upstreams.get(name)
+        if upstream is None:
+            return _json({"error": f"No upstream is called {name!r} here."}, status=404)
+        upstream.refresh_soon()
+        await upstream.refreshed()
+        return _json(self._shown(upstream))
+
+    def _shown(self, upstream: Upstream) -> Json:
+        url = self._urls.get(upstream.name) or upstream.url.partition("?")[0]
+        return {"name": upstream.name, "url": url, **_known(upstream)}
 
 
-def answered(handler: Handler) -> Handler:
-    """The handler, with what it raises for its caller as an answer in JSON."""
-
-    async def serve(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except (CallerError, HubFault) as error:
-            return _refusal(error)
-
-    return serve
+def _json(content: Json, status: int = 200) -> Response:
+    # By the encoder that decoded the parts of it which an upstream chose: it can write whatever it has read.
+    return Response(encode(content), status, media_type="application/json")
 
 
-def _refusal(error: CallerError | HubFault) -> Response:
-    status = next((status for kind, status in _STATUS if issubclass(type(error), kind)), 400)
-    challenge = error.challenge if isinstance(error, Unauthenticated | Forbidden) else ""
-    headers = {"WWW-Authenticate": challenge} if challenge else None
-    return Response(encode({"error": error.public}), status, headers, media_type="application/json")
+def _known(upstream: Upstream) -> Json:
+    known = upstream.known
+    part = known.part
+    counts = {kind.member: len(items) for kind, items in part.items.items()} if part is not None else {}
+    return {
+        "state": upstream.state.value,
+        "reason": upstream.reason,
+        "stale": upstream.is_stale,
+        "era": known.era.value if known.era is not None else None,
+        "revision": known.opening.revision if known.opening is not None else None,
+        "server": known.opening.server_info if known.opening is not None else {},
+        "counts": counts,
+        "milliseconds": round(known.milliseconds) if known.milliseconds is not None else None,
+        "warnings": list(part.warnings) if part is not None else [],
+    }

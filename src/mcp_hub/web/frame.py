@@ -9,10 +9,11 @@ Source: Content Security Policy Level 3; Referrer Policy. With `no-referrer` bro
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from importlib.resources import files
-from typing import Final, final
+from typing import Final, Literal, final
 from urllib.parse import urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -36,6 +37,14 @@ _HOST: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]{1,5})?")
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*")
 
 
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A sentence above a page: what came of what was just done, and whether it is good, a warning or bad."""
+
+    text: str
+    kind: Literal["good", "warn", "bad"] = "good"
+
+
 @final
 class Frame:
     """The pages of one hub. Keep one: it holds the compiled templates. `version` is the hub's."""
@@ -50,7 +59,7 @@ class Frame:
             lstrip_blocks=True,
         )
         addresses = {name: f"/static/{_hashed(name, data)}" for name, data in _static()}
-        self._common = {"version": version, "static": addresses, "visitor": None, "here": "", "notice": ""}
+        self._common = {"version": version, "static": addresses, "visitor": None, "here": "", "notice": None}
         self._templates.filters.update(when=when, day=day)
 
     def page(
@@ -60,7 +69,7 @@ class Frame:
 
         `form_targets` are URLs to which the answer to a form of this page may redirect, besides the hub's own.
         Every page takes `visitor` (a `Shown`), `here` (the path of the entry in the navigation it belongs to) and
-        `notice` (a sentence that says what was just done).
+        `notice` (a `Notice`: what came of what was just done).
         """
         text = self._templates.get_template(template).render({**self._common, **values})
         forms = " ".join(("'self'", *sorted({_source(url) for url in form_targets})))

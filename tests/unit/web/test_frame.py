@@ -6,7 +6,7 @@ import httpx2
 import pytest
 from starlette.applications import Starlette
 
-from mcp_hub.web.frame import Frame, day, when
+from mcp_hub.web.frame import Frame, Notice, day, when
 from mcp_hub.web.visitors import Shown
 
 pytestmark = pytest.mark.promise("E37")
@@ -61,7 +61,7 @@ def values(**more):
 def test_whatever_a_value_holds_it_becomes_text():
     shown = Shown(MARKUP, False, MARKUP)
     page = Frame("9.9").page(
-        "error.html", **values(title=MARKUP, sentence=MARKUP, code=MARKUP, notice=MARKUP, visitor=shown)
+        "error.html", **values(title=MARKUP, sentence=MARKUP, code=MARKUP, notice=Notice(MARKUP), visitor=shown)
     )
     found = Elements(page.body.decode())
     assert found.names.count("img") == 1

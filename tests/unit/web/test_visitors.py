@@ -1,6 +1,5 @@
 """Who looks at a page, and which forms are ours."""
 
-from dataclasses import dataclass
 from urllib.parse import urlencode
 
 import pytest
@@ -9,34 +8,13 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mcp_hub.identity.tokens import Kind, digest, new_token
+from mcp_hub.identity.tokens import digest
 from mcp_hub.secret import Secret
-from mcp_hub.store.people import BrowserSession, User
 from mcp_hub.web.forms import BadForm
 from mcp_hub.web.visitors import FIELD, CrossSite, Visitors, safe_next
+from unit.web.people import ADA, Browsers, SignedIn
 
 pytestmark = pytest.mark.promise("T33")
-ADA = User("u1", "default", "local", "u1", "ada@example.com", "Ada", frozenset(), frozenset(), None, False, 0.0, None)
-
-
-@dataclass
-class SignedIn:
-    user: User
-    session: BrowserSession
-
-
-class Browsers:
-    def __init__(self):
-        self.cookies: dict[str, SignedIn] = {}
-
-    async def find(self, cookie):
-        return self.cookies.get(cookie)
-
-    def sign_in(self, user=ADA) -> Secret:
-        cookie = new_token(Kind.BROWSER)
-        session = BrowserSession(digest(cookie), "default", user.id, 0.0, 0.0, 1e9, "Firefox")
-        self.cookies[cookie.open()] = SignedIn(user, session)
-        return cookie
 
 
 def visitors(browsers=None, base_url="https://hub.example.com", key=b"k" * 32) -> Visitors:
