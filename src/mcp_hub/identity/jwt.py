@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, cast, final
 
 from mcp_hub.config.model import Issuer
-from mcp_hub.identity.issuers import Discovery, IssuerUnavailable, safe_url
+from mcp_hub.egress.fetch import Fetch
+from mcp_hub.identity.issuers import Discovery, IssuerUnavailable, metadata_urls, safe_url
 from mcp_hub.identity.jose import KeySets, KeysUnavailable
 from mcp_hub.identity.judge import Undecided
 from mcp_hub.identity.scopes import ADMIN, USE
@@ -36,15 +37,17 @@ _NAMES: Final = ("email", "preferred_username", "name")
 
 @final
 class ExternalTokens:
-    """Judges the tokens of one issuer; see `judge.Outside`. `discovery` is asked where no address of keys is set."""
+    """Judges the tokens of one issuer; see `judge.Outside`."""
 
-    def __init__(
-        self, issuer: Issuer, discovery: Discovery, keys: KeySets, now: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, issuer: Issuer, fetch: Fetch, now: Callable[[], float] = time.time) -> None:
         self._issuer = issuer
-        self._discovery = discovery
-        self._keys = keys
-        self._now = now
+        self._discovery = Discovery(fetch, now, issuer.issuer, metadata_urls(issuer.issuer))
+        self._keys = KeySets(fetch, now)
+
+    async def aclose(self) -> None:
+        """End what is being fetched."""
+        await self._discovery.aclose()
+        await self._keys.aclose()
 
     async def judge(self, token: str, resource: str) -> tuple[Principal, float]:
         """See `judge.Outside`."""

@@ -32,7 +32,7 @@ import msgspec
 from mcp_hub.config.model import Provider
 from mcp_hub.egress.fetch import Fetch
 from mcp_hub.identity.arrival import Arrival, LoginFailed
-from mcp_hub.identity.issuers import Discovery
+from mcp_hub.identity.issuers import Discovery, openid_urls
 from mcp_hub.identity.jose import KeySets, KeysUnavailable
 from mcp_hub.identity.jwt import groups_of
 from mcp_hub.identity.provider import METHOD, ProofRefused, ProviderClient, ProviderUnavailable
@@ -131,17 +131,22 @@ class RelyingParty:
         store: PendingStore,
         *,
         fetch: Fetch,
-        discovery: Discovery,
-        keys: KeySets,
         sealer: Sealer | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._provider = provider
         self._host = urlsplit(provider.issuer).netloc
-        self._client = ProviderClient(provider, redirect_uri, fetch=fetch, discovery=discovery, keys=keys, now=now)
+        self._discovery = Discovery(fetch, now, provider.issuer, openid_urls(provider.issuer))
+        self._keys = KeySets(fetch, now)
+        self._client = ProviderClient(provider, redirect_uri, fetch=fetch, discovery=self._discovery, keys=self._keys)
         self._store = store
         self._sealer = sealer or Unsealed()
         self._now = now
+
+    async def aclose(self) -> None:
+        """End what is being fetched."""
+        await self._discovery.aclose()
+        await self._keys.aclose()
 
     async def begin(self, browser: bytes, next_path: str) -> str:
         """The URL to send a browser to, which is known by this digest of its cookie.

@@ -9,7 +9,7 @@ import base64
 import hmac
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, cast, final
 from urllib.parse import quote_plus
 
@@ -53,7 +53,6 @@ class ProviderClient:
         fetch: Fetch,
         discovery: Discovery,
         keys: KeySets,
-        now: Callable[[], float],
     ) -> None:
         self.issuer = provider.issuer
         self.redirect_uri = redirect_uri
@@ -61,7 +60,6 @@ class ProviderClient:
         self._fetch = fetch
         self._discovery = discovery
         self._keys = keys
-        self._now = now
 
     async def metadata(self) -> Metadata:
         """What the provider publishes of itself, with what a login needs of it.

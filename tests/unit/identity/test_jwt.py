@@ -4,8 +4,8 @@ from mcp_hub.config.model import Issuer
 from mcp_hub.egress.fetch import FetchFailed
 from mcp_hub.errors import Forbidden, Unauthenticated
 from mcp_hub.identity.door import LONGEST, TokenDoor
-from mcp_hub.identity.issuers import Discovery, metadata_urls
-from mcp_hub.identity.jose import APART, KeySets
+from mcp_hub.identity.issuers import metadata_urls
+from mcp_hub.identity.jose import APART
 from mcp_hub.identity.jose import LONGEST as KEYS_LAST
 from mcp_hub.identity.judge import Undecided
 from mcp_hub.identity.jwt import ExternalTokens, groups_of
@@ -30,8 +30,7 @@ class World:
         self.shelf = Shelf()
         self.shelf.put(METADATA, {"issuer": IDP, "jwks_uri": KEYS})
         self.shelf.put(KEYS, jwks(KEY, RSA))
-        discovery = Discovery(self.shelf, self.now, IDP, metadata_urls(IDP))
-        self.tokens = ExternalTokens(Issuer(IDP, **issuer), discovery, KeySets(self.shelf, self.now), self.now)
+        self.tokens = ExternalTokens(Issuer(IDP, **issuer), self.shelf, self.now)
         place = Protected(HUB, (IDP,), tuple(issuer.get("scopes", ())))
         self.door = TokenDoor(TokenStore(), [place], issues=False, outside=self.tokens, now=self.now)
 
@@ -277,3 +276,9 @@ async def test_what_is_no_token_at_all_asks_nobody():
         with pytest.raises(TokenRefused):
             await world.tokens.judge(odd, HUB)
     assert [url for url in world.shelf.asked if url == METADATA] == []
+
+
+async def test_nothing_is_left_under_way():
+    world = World()
+    await world.caller(world.token())
+    await world.tokens.aclose()

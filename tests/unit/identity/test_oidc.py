@@ -11,8 +11,6 @@ from mcp_hub.config.model import Provider
 from mcp_hub.egress.dial import Dialer
 from mcp_hub.egress.fetch import GuardedFetch
 from mcp_hub.identity.arrival import Arrival, LoginFailed
-from mcp_hub.identity.issuers import Discovery, openid_urls
-from mcp_hub.identity.jose import KeySets
 from mcp_hub.identity.oidc import KIND, LASTS, RelyingParty
 from mcp_hub.identity.tokens import digest
 from mcp_hub.secret import Secret
@@ -51,8 +49,6 @@ class World:
             BACK,
             self.store,
             fetch=self.fetch,
-            discovery=Discovery(self.fetch, self.now, self.there.issuer, openid_urls(self.there.issuer)),
-            keys=KeySets(self.fetch, self.now),
             now=self.now,
         )
 
@@ -91,6 +87,7 @@ async def make():
     async with asyncio.timeout(10):
         yield made
     for world in worlds:
+        await world.party.aclose()
         await world.fetch.aclose()
         await world.there.__aexit__()
         await world.store.aclose()
