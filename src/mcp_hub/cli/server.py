@@ -15,6 +15,7 @@ import uvicorn
 
 from mcp_hub.app import ENDPOINT_PATH, Hub, create_app
 from mcp_hub.audit.logs import configure
+from mcp_hub.cli.people import people_of
 from mcp_hub.cli.transport import BoundedProtocol
 from mcp_hub.config.model import Config, Server
 from mcp_hub.config.places import store_path
@@ -66,20 +67,36 @@ async def _serve(config: Config, listener: socket.socket) -> None:
             server_header=False,
             timeout_graceful_shutdown=_DRAIN_SECONDS,
         )
-        await _Announcing(settings, hub, _endpoint(config.server, listener)).serve(sockets=[listener])
+        endpoint = _endpoint(config.server, listener)
+        link = await _setup_link(config, endpoint)
+        await _Announcing(settings, hub, endpoint, link).serve(sockets=[listener])
+
+
+async def _setup_link(config: Config, endpoint: str) -> str | None:
+    """Where the first admin is made, if there is none yet; printed once, and never logged."""
+    if config.login.type != "local":
+        return None
+    async with people_of(config) as people:
+        await people.accounts.settle()
+        code = await people.setup.offer()
+    return None if code is None else f"{endpoint.removesuffix(ENDPOINT_PATH)}/setup?code={code}"
 
 
 class _Announcing(uvicorn.Server):
     """Says where the hub is as soon as the socket accepts, and tells the hub first when it stops."""
 
-    def __init__(self, config: uvicorn.Config, hub: Hub, endpoint: str) -> None:
+    def __init__(self, config: uvicorn.Config, hub: Hub, endpoint: str, setup_link: str | None) -> None:
         super().__init__(config)
         self._hub = hub
         self._endpoint = endpoint
+        self._setup_link = setup_link
 
     async def startup(self, sockets: Sequence[socket.socket] | None = None) -> None:
         await super().startup(list(sockets or ()))
-        click.echo(f"  Endpoint      {self._endpoint}\n")
+        click.echo(f"  Endpoint      {self._endpoint}")
+        if self._setup_link is not None:
+            click.echo(f"  Set up        {self._setup_link}    (works once, for 10 minutes)")
+        click.echo()
         click.echo(f"  Add it to a client:\n    claude mcp add --transport http hub {self._endpoint}")
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
