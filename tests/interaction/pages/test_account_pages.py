@@ -197,9 +197,9 @@ def test_what_is_planted_in_a_page_is_neither_run_nor_loaded(full, chromium, str
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text))
     page.reload()
+    assert page.title() == "Clients and tokens - mcp_hub"
     with page.expect_console_message(lambda message: "form-action" in message.text):
         page.evaluate("() => document.querySelector('#f').submit()")
-    assert page.title() == "Clients and tokens - mcp_hub"
     assert site.asked == []
     assert len([each for each in said if "Content Security Policy" in each]) >= 6
 
