@@ -52,6 +52,8 @@ class Hub:
 
         A hub that serves nobody `over_http` leaves the stored sessions to the one that does.
         """
+        if over_http and identify is None and config.login.type != "none":
+            raise RuntimeError("a hub with a login must be told whose request it is")
         self._config = config
         self._over_http = over_http
         self._identify = identify or _anybody

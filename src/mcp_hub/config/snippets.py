@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from mcp_hub.config.addresses import split_url
-from mcp_hub.config.rules import is_loopback
+from mcp_hub.config.reach import is_loopback
 from mcp_hub.errors import BadRequest
 
 NAME: Final = "hub"

@@ -8,10 +8,13 @@ from typing import Final
 from sqlite_utils.db import Database
 from sqlite_utils.migrations import Migrations
 
+from mcp_hub.store import tables_people
+
 MIGRATIONS: Final = Migrations("mcp_hub")
 _FIRST: Final = "0001-catalogs-calls-settings"
 _SECOND: Final = "0002-sessions"
-_KNOWN: Final = frozenset({_FIRST, _SECOND})
+_FOURTH: Final = "0004-people"
+_KNOWN: Final = frozenset({_FIRST, _SECOND, _FOURTH})
 
 
 class ForeignFile(Exception):
@@ -68,6 +71,13 @@ def second(db: Database) -> None:
         )
         """
     )
+
+
+@MIGRATIONS(name=_FOURTH)
+def fourth(db: Database) -> None:
+    """Accounts and their browser sessions and tokens; clients, codes and families; events."""
+    for statement in tables_people.STATEMENTS:
+        db.conn.execute(statement)
 
 
 def apply(db: Database) -> None:

@@ -105,7 +105,10 @@ class Users:
         """The pages, and where their forms go."""
         visitors, acts = self._visitors, self._acts
         posts = [Route(f"{PATH}/{name}", posted(visitors, name, self._act(name)), methods=["POST"]) for name in acts]
-        pages = [Route(PATH, looked_at(visitors, self._list)), Route(f"{PATH}/{{user}}", looked_at(visitors, self._one))]
+        pages = [
+            Route(PATH, looked_at(visitors, self._list)),
+            Route(f"{PATH}/{{user}}", looked_at(visitors, self._one)),
+        ]
         return [*posts, *pages]
 
     async def _list(self, visitor: SignedIn, request: Request) -> Response:
@@ -164,9 +167,7 @@ class Users:
             raise HTTPException(404)
         return found
 
-    async def _shown(
-        self, visitor: SignedIn, user: User, notice: Notice | None, *, status: int = 200
-    ) -> Response:
+    async def _shown(self, visitor: SignedIn, user: User, notice: Notice | None, *, status: int = 200) -> Response:
         families = await self._grants.families(user.tenant, user.id)
         tokens = await self._tokens.list(user)
         return self._frame.page(
