@@ -1,16 +1,19 @@
 """A real Chromium, and servers that it looks at."""
 
+import asyncio
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import uvicorn
 from playwright.sync_api import Browser, sync_playwright
 
 import browser_tools
+
+T = TypeVar("T")
 
 
 @pytest.fixture(scope="module")
@@ -22,16 +25,37 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@contextmanager
-def served(app: Any) -> Iterator[str]:
-    """The address at which a thread of this process serves an ASGI app; an app may be made once it is known."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen(128)
-        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        server = uvicorn.Server(uvicorn.Config(app(url), log_level="critical", lifespan="off"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-        thread.start()
-        yield url
-        server.should_exit = True
-        thread.join(10)
+class Server:
+    """A thread of this process that serves ASGI apps at addresses of their own, and does other things in its loop."""
+
+    def __init__(self):
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+
+    def do(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """What a coroutine gives, run beside what is served."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(10)
+
+    @contextmanager
+    def serve(self, make: Callable[[str], Any]) -> Iterator[str]:
+        """The address at which it serves the app that `make` makes of it."""
+        with socket.socket() as listening:
+            listening.bind(("127.0.0.1", 0))
+            listening.listen(128)
+            url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+            config = uvicorn.Config(make(url), log_level="critical", lifespan="off", timeout_graceful_shutdown=1)
+            server = uvicorn.Server(config)
+            serving = asyncio.run_coroutine_threadsafe(server._serve([listening]), self.loop)
+            yield url
+            server.should_exit = True
+            serving.result(10)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    server = Server()
+    server.thread.start()
+    yield server
+    server.loop.call_soon_threadsafe(server.loop.stop)
+    server.thread.join(10)
+    server.loop.close()

@@ -11,15 +11,13 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.routing import Route
 
-from interaction.pages.conftest import served
+from interaction.pages.conftest import Server
 from interaction.pages.looking import complaints, out_of_order, small_targets, stops
-from mcp_hub.identity.events import Events
-from mcp_hub.web.access import Access
-from mcp_hub.web.frame import Frame
-from mcp_hub.web.index import Index
-from mcp_hub.web.site import Site
-from mcp_hub.web.visitors import Visitors
-from unit.web.people import ADA, BO, FIREFOX, Records, now
+from mcp_hub.identity.scopes import ADMIN as ADMIN_SCOPE
+from mcp_hub.principal import ADMIN
+from mcp_hub.store.people import User
+from rig.people import FIREFOX, People
+from rig.site import site_of, visitors_of
 
 pytestmark = pytest.mark.promise("E37")
 MARKUP = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
@@ -27,17 +25,19 @@ MARKUP = "<img src=x onerror=\"document.title='owned'\"><script>document.title='
 
 @dataclass
 class Hub:
-    """A hub's account pages on `url`, and what they are about."""
+    """A hub's account pages on `url`, and whom they are about: Ada, and Bo, who is an admin."""
 
     url: str
-    records: Records
-    visitors: Visitors
+    server: Server
+    people: People
+    ada: User
+    bo: User
 
-    def page(self, chromium: Browser, user=BO, *, path: str = "/account/clients", **options) -> Page:
+    def page(self, chromium: Browser, user: User | None = None, path="/account/clients", **options) -> Page:
         """A page, seen by somebody signed in in a browser of their own."""
         context = chromium.new_context(viewport={"width": 1280, "height": 800}, **options)
         context.set_default_timeout(5000)
-        cookie = self.records.sign_in(user).open()
+        cookie = self.server.do(self.people.sign_in(user or self.bo))
         context.add_cookies(
             [{"name": "mcp_hub", "value": cookie, "url": self.url, "sameSite": "Lax", "httpOnly": True}]
         )
@@ -45,56 +45,39 @@ class Hub:
         page.goto(self.url + path)
         return page
 
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Hub]:
-    made: list[Hub] = []
-
-    def app(url: str) -> Starlette:
-        records, frame = Records(), Frame("9.9")
-        visitors = Visitors(records, base_url=url, key=b"k" * 32)
-        made.append(Hub(url, records, visitors))
-        account = Access(
-            frame,
-            visitors,
-            grants=records,
-            sessions=records,
-            tokens=records,
-            events=Events(records),
-            endpoint=f"{url}/mcp",
-            now=now,
-        )
-        return Site([Index("9.9", f"{url}/mcp", (frame, visitors)), account], frame).app()
-
-    with served(app):
-        yield made[0]
+    def everything(self):
+        return self.server.do(self.people.everything())
 
 
 @pytest.fixture
-def hub(shared: Hub) -> Hub:
-    """The same hub for every test, with nothing left of the one before."""
-    shared.records.__init__()
-    return shared
+def hub(server: Server) -> Iterator[Hub]:
+    people = People()
+    ada, bo = server.do(people.add("Ada")), server.do(people.add("Bo", ADMIN))
+    with server.serve(lambda url: site_of(people, url).app()) as url:
+        yield Hub(url, server, people, ada, bo)
+    server.do(people.aclose())
 
 
 @pytest.fixture
 def full(hub: Hub) -> Hub:
-    """Somebody has clients, tokens and browsers, some of them with unpleasant names."""
-    for user in (ADA, BO):
-        hub.records.grant(user)
-        hub.records.grant(user, MARKUP, MARKUP, administers=True)
-        hub.records.sign_in(user, MARKUP)
-    hub.records.make_token(BO, MARKUP, 86400.0)
-    hub.records.make_token(BO, "N" * 100, -1.0)
+    """Everybody has clients, tokens and browsers, some of them with unpleasant names, and so has somebody else."""
+    people, do = hub.people, hub.server.do
+    odd = do(people.add(MARKUP, email=MARKUP.replace(" ", "")))
+    for user in (hub.ada, hub.bo, odd):
+        do(people.grant(user))
+        do(people.grant(user, MARKUP, MARKUP, ADMIN_SCOPE))
+        do(people.sign_in(user, MARKUP))
+        do(people.tokens.create(user, MARKUP, 86400.0))
+        do(people.tokens.create(user, "N" * 100, -1.0))
     return hub
 
 
-PATHS = ("/account/clients?said=name", "/", "/nothing")
+PATHS = ("/account/clients?said=gone", "/", "/nothing", "/admin/users", "/admin/users/BO?said=gone")
 
 
 @pytest.mark.parametrize("path", PATHS)
 def test_everybody_can_read_and_reach_everything(full, chromium, path):
-    page = full.page(chromium, path=path)
+    page = full.page(chromium, path=path.replace("BO", full.bo.id))
     assert complaints(page) == []
     assert small_targets(page) == []
     found = stops(page)
@@ -105,7 +88,7 @@ def test_everybody_can_read_and_reach_everything(full, chromium, path):
 
 
 def test_a_page_with_nothing_on_it_is_readable_too(hub, chromium):
-    page = hub.page(chromium, ADA, path="/account/clients?said=client")
+    page = hub.page(chromium, hub.ada, path="/account/clients?said=client")
     assert complaints(page) == []
     assert page.get_by_text("You have no personal tokens.").is_visible()
 
@@ -137,7 +120,7 @@ def test_everything_works_without_scripts(full, chromium):
 
 
 def test_a_token_that_is_shown_once_is_readable_by_everybody(hub, chromium):
-    page = hub.page(chromium, ADA)
+    page = hub.page(chromium, hub.ada)
     page.get_by_label("What it is for").fill(MARKUP)
     page.get_by_role("button", name="Make the token").click()
     assert page.get_by_role("heading", name="Your new token").is_visible()
@@ -146,9 +129,9 @@ def test_a_token_that_is_shown_once_is_readable_by_everybody(hub, chromium):
 
 
 @pytest.mark.promise("T30", "T40")
-@pytest.mark.parametrize("path", ["/account/clients", f"/account/clients?said={MARKUP}", f"/{MARKUP}"])
+@pytest.mark.parametrize("path", [f"/account/clients?said={MARKUP}", f"/{MARKUP}", "/admin/users", "/admin/users/BO"])
 def test_markup_in_names_and_addresses_makes_no_element(full, chromium, path):
-    page = full.page(chromium, path=path)
+    page = full.page(chromium, path=path.replace("BO", full.bo.id))
     assert page.title() != "owned"
     assert page.locator("img:not([src^='/static/']), script, [onerror]").count() == 0
 
@@ -172,9 +155,9 @@ class Stranger:
 
 
 @pytest.fixture(scope="module")
-def stranger() -> Iterator[tuple[Stranger, str]]:
+def stranger(server: Server) -> Iterator[tuple[Stranger, str]]:
     site = Stranger()
-    with served(site.app) as url:
+    with server.serve(site.app) as url:
         yield site, url
 
 
@@ -221,11 +204,13 @@ def test_a_page_is_shown_in_no_frame(full, chromium, stranger):
 def test_a_form_of_another_site_is_refused(full, chromium, stranger, host, token):
     # The other port of the same host is the same site: there the browser sends the cookie along.
     site, elsewhere = stranger
-    page = full.page(chromium, ADA)
-    victim, attacker = list(full.records.cookies.values())[-1], full.records.cookies[full.records.sign_in(BO).open()]
+    page = full.page(chromium, full.ada)
+    people, do = full.people, full.server.do
+    victim = do(people.browsers.find(page.context.cookies()[0]["value"]))
+    _, attacker = do(people.signed_in(full.bo))
     proof = {"none": None, "the attacker's own": attacker, "the victim's own": victim}[token]
-    value = "" if proof is None else full.visitors.form_token(proof, "/account/clients/end")
-    family = next(each for each in full.records.all_families if each.user == ADA.id)
+    value = "" if proof is None else visitors_of(people, full.url).form_token(proof, "/account/clients/end")
+    family = do(people.store.families("default", full.ada.id))[0]
     site.html = (
         f"<form method=post action='{full.url}/account/clients/end'><input name=client value={family.id}>"
         f"<input name=form_token value='{value}'><button>Win a prize</button></form>"
@@ -234,13 +219,13 @@ def test_a_form_of_another_site_is_refused(full, chromium, stranger, host, token
     with page.expect_navigation() as navigation:
         page.get_by_role("button").click()
     assert navigation.value.status in ({403} if host == "127.0.0.1" else {403, 303, 404})
-    assert family in full.records.all_families
+    assert family in do(people.store.families("default", full.ada.id))
 
 
 @pytest.mark.promise("T33")
 def test_looking_changes_nothing(full, chromium):
-    page = full.page(chromium, ADA)
-    before = (list(full.records.all_families), list(full.records.all_tokens), dict(full.records.cookies))
+    page = full.page(chromium, full.ada)
+    before = full.everything()
     for form in page.locator("main form").all():
         query = "&".join(
             f"{field.get_attribute('name')}={field.get_attribute('value')}" for field in form.locator("input").all()
@@ -248,7 +233,7 @@ def test_looking_changes_nothing(full, chromium):
         path = form.get_attribute("action")
         answer = page.request.get(f"{full.url}{path}?{query}")
         assert answer.status == 405
-    assert before == (full.records.all_families, full.records.all_tokens, full.records.cookies)
+    assert full.everything() == before
 
 
 @pytest.mark.promise("T33")
