@@ -6,11 +6,11 @@ All are used the same way: `call` does whatever its maker does, and sends a pers
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx2
@@ -50,6 +50,12 @@ class Desk:
     person: Person
     browser: Browser = field(default_factory=Browser)
     requests: list[dict[str, str]] = field(default_factory=list)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *failure: object) -> None:
+        await self.browser.http.aclose()
 
     async def authorize(self, url: str) -> Arrival:
         self.requests.append(dict(parse_qsl(urlsplit(url).query)))

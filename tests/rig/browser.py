@@ -1,4 +1,4 @@
-"""A browser that a script drives: it keeps cookies, follows redirects, and presses what stands on a page.
+"""A browser that a script drives: it keeps cookies, goes where it is sent, and presses what stands on a page.
 
 It keeps the rules of real browsers that a hub's defences stand on: which `Origin` and `Sec-Fetch-Site` a request
 carries (Fetch, "append a request Origin header"; Fetch Metadata), that a page's referrer policy may hide its origin,
@@ -124,7 +124,12 @@ class Browser:
             headers = {**initiator.headers(method, [*came_by, url]), "Accept": "text/html,*/*;q=0.8"}
             response = await self.http.request(method, url, data=sent, headers=headers, follow_redirects=False)
             if response.status_code not in REDIRECTS:
-                return Page(url, response.status_code, response.headers, html.read(response.text, url))
+                page = Page(url, response.status_code, response.headers, html.read(response.text, url))
+                if page.document.onward is None:
+                    return page
+                method, url, sent, initiator = "GET", page.document.onward, None, _Initiator(page, _anywhere)
+                came_by = [initiator.origin]
+                continue
             came_by.append(url)
             url = urljoin(url, response.headers["location"])
             if response.status_code in {301, 302, 303}:

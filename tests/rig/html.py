@@ -38,12 +38,13 @@ class Form:
 
 @dataclass(slots=True)
 class Document:
-    """A page as it is read; `text` is everything that can be seen, in one line."""
+    """A page as it is read; `text` is everything that can be seen, in one line. `onward` is where it goes by itself."""
 
     title: str = ""
     text: str = ""
     forms: list[Form] = field(default_factory=list)
     links: dict[str, str] = field(default_factory=dict)
+    onward: str | None = None
 
 
 def read(html: str, url: str) -> Document:
@@ -74,6 +75,9 @@ class _Reader(HTMLParser):
             self.document.forms.append(self._form)
         elif tag == "input":
             self._input(told)
+        elif tag == "meta" and told.get("http-equiv", "").lower() == "refresh":
+            address = told.get("content", "").partition(";")[2].strip()
+            self.document.onward = urljoin(self._url, address[4:].strip("'\"")) if address else None
         elif tag in {"a", "button", "title", "select", "textarea"} or tag in UNSEEN:
             self._within.append(tag)
             self._said, self._about = [], told

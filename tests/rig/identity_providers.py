@@ -26,10 +26,10 @@ ACCOUNTS = [
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """How a hub is known to the provider."""
+    """How a hub is known to the provider: a hub needs it before it has an address."""
 
-    id: str
-    secret: str
+    id: str = "hub"
+    secret: str = "a-secret-of-the-hub-and-its-provider"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +39,10 @@ class IdentityProvider:
     issuer: str
     process: processes.Running
 
-    def client(self, redirect_uri: str, name: str = "hub") -> Client:
-        """A confidential client that it knows from now on; one of the same name is replaced."""
-        client = Client(name, f"the-secret-of-{name}-0123456789abcdef")
+    def admit(self, client: Client, redirect_uri: str) -> None:
+        """Know a confidential client from now on, at this redirect address; whatever was known of it is forgotten."""
         told = {"client_id": client.id, "client_secret": client.secret, "redirect_uris": [redirect_uri]}
         self._turn("clients", told)
-        return client
 
     def disable(self, person: Person, *, disabled: bool = True) -> None:
         """The account signs in no longer; or again."""

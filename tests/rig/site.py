@@ -6,7 +6,7 @@ from mcp_hub.web.index import Index
 from mcp_hub.web.site import Part, Site
 from mcp_hub.web.users import Users
 from mcp_hub.web.visitors import Visitors
-from rig.people import People
+from rig.household import People
 
 KEY = b"k" * 32
 

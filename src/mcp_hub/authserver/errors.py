@@ -19,12 +19,14 @@ ErrorCode = Literal[
     "invalid_scope",
     "invalid_target",
     "access_denied",
+    "interaction_required",
     "invalid_redirect_uri",
     "invalid_client_metadata",
     "server_error",
     "temporarily_unavailable",
 ]
-"""RFC 6749 sections 4.1.2.1 and 5.2, RFC 7009 section 2.2.1, RFC 7591 section 3.2.2, RFC 8707 section 2."""
+"""RFC 6749 sections 4.1.2.1 and 5.2, RFC 7009 section 2.2.1, RFC 7591 section 3.2.2, RFC 8707 section 2;
+OpenID Connect Core section 3.1.2.6."""
 
 
 class OAuthError(CallerError):

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from mcp_hub.identity.browsers import SignedIn
 from mcp_hub.identity.events import Events, Kind
 from mcp_hub.identity.personal import MOST_NAME
 from mcp_hub.identity.refusals import NotDone
@@ -26,7 +27,7 @@ from mcp_hub.store.people import BrowserSession, PersonalToken, User
 from mcp_hub.web.forms import Form
 from mcp_hub.web.frame import Frame, Notice
 from mcp_hub.web.signed_in import looked_at, posted
-from mcp_hub.web.visitors import SignedIn, Visitors
+from mcp_hub.web.visitors import Visitors
 from mcp_hub.web.words import browser_name, host_of, scopes_in_words
 
 PATH: Final = "/account/clients"

@@ -14,6 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from mcp_hub.errors import Forbidden
+from mcp_hub.identity.browsers import SignedIn
 from mcp_hub.identity.events import Events, Kind
 from mcp_hub.identity.refusals import NotDone
 from mcp_hub.principal import ADMIN, LOCAL_ISSUER
@@ -22,7 +23,7 @@ from mcp_hub.web.access import Grants, client_shown, token_shown
 from mcp_hub.web.forms import Form
 from mcp_hub.web.frame import Frame, Notice
 from mcp_hub.web.signed_in import looked_at, posted
-from mcp_hub.web.visitors import SignedIn, Visitors
+from mcp_hub.web.visitors import Visitors
 
 PATH: Final = "/admin/users"
 SAID: Final = {

@@ -3,8 +3,9 @@
 import asyncio
 import socket
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import pytest
@@ -25,6 +26,14 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture
+def browser(chromium: Browser) -> Iterator[Browser]:
+    """The same, without what the test before has opened."""
+    yield chromium
+    for context in chromium.contexts:
+        context.close()
+
+
 class Server:
     """A thread of this process that serves ASGI apps at addresses of their own, and does other things in its loop."""
 
@@ -37,18 +46,28 @@ class Server:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(10)
 
     @contextmanager
-    def serve(self, make: Callable[[str], Any]) -> Iterator[str]:
-        """The address at which it serves the app that `make` makes of it."""
+    def serve(self, app: Any = None) -> Iterator["Site"]:
+        """A site at an address of its own."""
         with socket.socket() as listening:
             listening.bind(("127.0.0.1", 0))
             listening.listen(128)
-            url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-            config = uvicorn.Config(make(url), log_level="critical", lifespan="off", timeout_graceful_shutdown=1)
-            server = uvicorn.Server(config)
+            site = Site(f"http://127.0.0.1:{listening.getsockname()[1]}", app)
+            server = uvicorn.Server(uvicorn.Config(site, log_level="critical", lifespan="off"))
             serving = asyncio.run_coroutine_threadsafe(server._serve([listening]), self.loop)
-            yield url
+            yield site
             server.should_exit = True
             serving.result(10)
+
+
+@dataclass
+class Site:
+    """What is served at `url`; each test may put an app of its own there."""
+
+    url: str
+    app: Any
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.app(scope, receive, send)
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.routing import Route
 
-from interaction.pages.conftest import Server
+from interaction.pages.conftest import Server, Site
 from interaction.pages.looking import complaints, out_of_order, small_targets, stops
 from mcp_hub.identity.scopes import ADMIN as ADMIN_SCOPE
 from mcp_hub.principal import ADMIN
 from mcp_hub.store.people import User
-from rig.people import FIREFOX, People
+from rig.household import FIREFOX, People
 from rig.site import site_of, visitors_of
 
 pytestmark = pytest.mark.promise("E37")
@@ -33,9 +33,9 @@ class Hub:
     ada: User
     bo: User
 
-    def page(self, chromium: Browser, user: User | None = None, path="/account/clients", **options) -> Page:
+    def page(self, browser: Browser, user: User | None = None, path="/account/clients", **options) -> Page:
         """A page, seen by somebody signed in in a browser of their own."""
-        context = chromium.new_context(viewport={"width": 1280, "height": 800}, **options)
+        context = browser.new_context(viewport={"width": 1280, "height": 800}, **options)
         context.set_default_timeout(5000)
         cookie = self.server.do(self.people.sign_in(user or self.bo))
         context.add_cookies(
@@ -49,12 +49,17 @@ class Hub:
         return self.server.do(self.people.everything())
 
 
+@pytest.fixture(scope="module")
+def address(server: Server) -> Iterator[Site]:
+    with server.serve() as site:
+        yield site
+
+
 @pytest.fixture
-def hub(server: Server) -> Iterator[Hub]:
+def hub(server: Server, address: Site) -> Iterator[Hub]:
     people = People()
-    ada, bo = server.do(people.add("Ada")), server.do(people.add("Bo", ADMIN))
-    with server.serve(lambda url: site_of(people, url).app()) as url:
-        yield Hub(url, server, people, ada, bo)
+    address.app = site_of(people, address.url).app()
+    yield Hub(address.url, server, people, server.do(people.add("Ada")), server.do(people.add("Bo", ADMIN)))
     server.do(people.aclose())
 
 
@@ -76,8 +81,8 @@ PATHS = ("/account/clients?said=gone", "/", "/nothing", "/admin/users", "/admin/
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_everybody_can_read_and_reach_everything(full, chromium, path):
-    page = full.page(chromium, path=path.replace("BO", full.bo.id))
+def test_everybody_can_read_and_reach_everything(full, browser, path):
+    page = full.page(browser, path=path.replace("BO", full.bo.id))
     assert complaints(page) == []
     assert small_targets(page) == []
     found = stops(page)
@@ -87,22 +92,22 @@ def test_everybody_can_read_and_reach_everything(full, chromium, path):
     assert len(found) >= page.evaluate("() => document.querySelectorAll('main a, main button, main summary').length")
 
 
-def test_a_page_with_nothing_on_it_is_readable_too(hub, chromium):
-    page = hub.page(chromium, hub.ada, path="/account/clients?said=client")
+def test_a_page_with_nothing_on_it_is_readable_too(hub, browser):
+    page = hub.page(browser, hub.ada, path="/account/clients?said=client")
     assert complaints(page) == []
     assert page.get_by_text("You have no personal tokens.").is_visible()
 
 
-def test_somebody_who_skips_to_the_content_goes_on_from_there(full, chromium):
-    page = full.page(chromium)
+def test_somebody_who_skips_to_the_content_goes_on_from_there(full, browser):
+    page = full.page(browser)
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
     assert page.evaluate("() => document.querySelector('main').contains(document.activeElement)")
 
 
-def test_everything_works_without_scripts(full, chromium):
-    page = full.page(chromium, java_script_enabled=False)
+def test_everything_works_without_scripts(full, browser):
+    page = full.page(browser, java_script_enabled=False)
     page.get_by_role("button", name="Revoke Claude Code").click()
     assert page.get_by_role("status").inner_text().startswith("Done. That client has no access any more")
     assert not page.get_by_role("button", name="Revoke Claude Code").is_visible()
@@ -119,8 +124,8 @@ def test_everything_works_without_scripts(full, chromium):
     assert urlsplit(page.url).path == "/login"
 
 
-def test_a_token_that_is_shown_once_is_readable_by_everybody(hub, chromium):
-    page = hub.page(chromium, hub.ada)
+def test_a_token_that_is_shown_once_is_readable_by_everybody(hub, browser):
+    page = hub.page(browser, hub.ada)
     page.get_by_label("What it is for").fill(MARKUP)
     page.get_by_role("button", name="Make the token").click()
     assert page.get_by_role("heading", name="Your new token").is_visible()
@@ -130,21 +135,19 @@ def test_a_token_that_is_shown_once_is_readable_by_everybody(hub, chromium):
 
 @pytest.mark.promise("T30", "T40")
 @pytest.mark.parametrize("path", [f"/account/clients?said={MARKUP}", f"/{MARKUP}", "/admin/users", "/admin/users/BO"])
-def test_markup_in_names_and_addresses_makes_no_element(full, chromium, path):
-    page = full.page(chromium, path=path.replace("BO", full.bo.id))
+def test_markup_in_names_and_addresses_makes_no_element(full, browser, path):
+    page = full.page(browser, path=path.replace("BO", full.bo.id))
     assert page.title() != "owned"
     assert page.locator("img:not([src^='/static/']), script, [onerror]").count() == 0
 
 
 class Stranger:
-    """A site of somebody else's, with one page; it notes what was asked for."""
+    """A site of somebody else's, with one page; it notes what else was asked for."""
 
     def __init__(self):
-        self.html = ""
+        self.url = self.html = ""
         self.asked: list[str] = []
-
-    def app(self, url: str) -> Starlette:
-        return Starlette(routes=[Route("/", self.page), Route("/{path}", self.other)])
+        self.app = Starlette(routes=[Route("/", self.page), Route("/{path}", self.other)])
 
     async def page(self, request: Request) -> HTMLResponse:
         return HTMLResponse(self.html)
@@ -155,17 +158,18 @@ class Stranger:
 
 
 @pytest.fixture(scope="module")
-def stranger(server: Server) -> Iterator[tuple[Stranger, str]]:
-    site = Stranger()
-    with server.serve(site.app) as url:
-        yield site, url
+def stranger(server: Server) -> Iterator[Stranger]:
+    stranger = Stranger()
+    with server.serve(stranger.app) as site:
+        stranger.url = site.url
+        yield stranger
 
 
 @pytest.mark.promise("T40")
-def test_what_is_planted_in_a_page_is_neither_run_nor_loaded(full, chromium, stranger):
-    site, elsewhere = stranger
-    site.asked.clear()
-    page = full.page(chromium)
+def test_what_is_planted_in_a_page_is_neither_run_nor_loaded(full, browser, stranger):
+    stranger.asked.clear()
+    elsewhere = stranger.url
+    page = full.page(browser)
     planted = (
         f"<script>document.title='owned'</script><script src='{elsewhere}/a'></script><img src='{elsewhere}/b'>"
         f"<style>@import '{elsewhere}/c';</style><iframe src='{elsewhere}/d'></iframe><base href='{elsewhere}/e/'>"
@@ -183,16 +187,15 @@ def test_what_is_planted_in_a_page_is_neither_run_nor_loaded(full, chromium, str
     assert page.title() == "Clients and tokens - mcp_hub"
     with page.expect_console_message(lambda message: "form-action" in message.text):
         page.evaluate("() => document.querySelector('#f').submit()")
-    assert site.asked == []
+    assert stranger.asked == []
     assert len([each for each in said if "Content Security Policy" in each]) >= 6
 
 
 @pytest.mark.promise("T39")
-def test_a_page_is_shown_in_no_frame(full, chromium, stranger):
-    site, elsewhere = stranger
-    site.html = f"<iframe src='{full.url}/account/clients'></iframe>"
-    page = full.page(chromium)
-    page.goto(elsewhere)
+def test_a_page_is_shown_in_no_frame(full, browser, stranger):
+    stranger.html = f"<iframe src='{full.url}/account/clients'></iframe>"
+    page = full.page(browser)
+    page.goto(stranger.url)
     framed = page.frames[1]
     assert "Clients and tokens" not in framed.content()
     assert framed.locator("button").count() == 0
@@ -201,21 +204,20 @@ def test_a_page_is_shown_in_no_frame(full, chromium, stranger):
 @pytest.mark.promise("T33")
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 @pytest.mark.parametrize("token", ["none", "the attacker's own", "the victim's own"])
-def test_a_form_of_another_site_is_refused(full, chromium, stranger, host, token):
+def test_a_form_of_another_site_is_refused(full, browser, stranger, host, token):
     # The other port of the same host is the same site: there the browser sends the cookie along.
-    site, elsewhere = stranger
-    page = full.page(chromium, full.ada)
+    page = full.page(browser, full.ada)
     people, do = full.people, full.server.do
     victim = do(people.browsers.find(page.context.cookies()[0]["value"]))
     _, attacker = do(people.signed_in(full.bo))
     proof = {"none": None, "the attacker's own": attacker, "the victim's own": victim}[token]
     value = "" if proof is None else visitors_of(people, full.url).form_token(proof, "/account/clients/end")
     family = do(people.store.families("default", full.ada.id))[0]
-    site.html = (
+    stranger.html = (
         f"<form method=post action='{full.url}/account/clients/end'><input name=client value={family.id}>"
         f"<input name=form_token value='{value}'><button>Win a prize</button></form>"
     )
-    page.goto(elsewhere.replace("127.0.0.1", host))
+    page.goto(stranger.url.replace("127.0.0.1", host))
     with page.expect_navigation() as navigation:
         page.get_by_role("button").click()
     assert navigation.value.status in ({403} if host == "127.0.0.1" else {403, 303, 404})
@@ -223,8 +225,8 @@ def test_a_form_of_another_site_is_refused(full, chromium, stranger, host, token
 
 
 @pytest.mark.promise("T33")
-def test_looking_changes_nothing(full, chromium):
-    page = full.page(chromium, full.ada)
+def test_looking_changes_nothing(full, browser):
+    page = full.page(browser, full.ada)
     before = full.everything()
     for form in page.locator("main form").all():
         query = "&".join(
@@ -237,8 +239,8 @@ def test_looking_changes_nothing(full, chromium):
 
 
 @pytest.mark.promise("T33")
-def test_the_cookie_is_out_of_reach_of_scripts(full, chromium):
-    page = full.page(chromium)
+def test_the_cookie_is_out_of_reach_of_scripts(full, browser):
+    page = full.page(browser)
     assert page.evaluate("() => document.cookie") == ""
     assert page.get_by_text("Firefox on Linux").count() >= 1
     assert FIREFOX not in page.content()

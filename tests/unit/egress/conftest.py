@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_network
 
 import pytest
+
 from mcp_hub.egress.client import HttpClient
 from mcp_hub.egress.dial import Dialer
 from mcp_hub.wire.origin import Origin

@@ -1,7 +1,6 @@
 """Somebody in a browser in memory, without the rooms below."""
 
-from dataclasses import dataclass
-
+from mcp_hub.identity.browsers import SignedIn
 from mcp_hub.identity.tokens import Kind, digest, new_token
 from mcp_hub.secret import Secret
 from mcp_hub.store.people import BrowserSession, User
@@ -12,12 +11,6 @@ ADA = User(
     "u1", "default", "local", "u1", "ada@example.com", "Ada", frozenset(), frozenset(), None, False, NOW - 9e5, NOW
 )
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
-
-
-@dataclass
-class SignedIn:
-    user: User
-    session: BrowserSession
 
 
 class Browsers:

@@ -10,7 +10,7 @@ from mcp_hub.identity.scopes import USE
 from mcp_hub.identity.tokens import digest
 from mcp_hub.principal import ADMIN
 from mcp_hub.web.access import END_ALL, END_BROWSER, END_CLIENT, END_TOKEN, MAKE_TOKEN, PATH
-from rig.people import DAY, NOW, People
+from rig.household import DAY, NOW, People
 from rig.site import site_of, visitors_of
 
 pytestmark = pytest.mark.promise("E37")

@@ -5,7 +5,7 @@ import pytest
 from mcp_hub.identity.tokens import digest
 from mcp_hub.principal import ADMIN
 from mcp_hub.web.users import PATH
-from rig.people import People
+from rig.household import People
 from unit.web.test_access import Browser
 
 pytestmark = pytest.mark.promise("E37", "C24")

@@ -60,6 +60,16 @@ def test_web_addresses_and_this_computer_are_taken(uri):
         "/cb",
         "",
         "myapp:/cb",
+        "HTTPS://app.example.com/cb",
+        "https:/app.example.com/cb",
+        "http://LOCALHOST/cb",
+        "http://127.1/cb",
+        "http://localhost:/cb",
+        "http://localhost:80@evil.com/cb",
+        "https://app.example.com%2f@evil.com/",
+        "https://app.example.com/*",
+        'https://app.example.com/"><script>',
+        "https://app.example.com/\x00",
         "https://app.example.com/" + "a" * 2048,
     ],
 )
@@ -72,7 +82,18 @@ def test_everything_else_is_refused_for_a_client_on_the_web(uri):
 def test_a_native_app_may_have_a_scheme_that_is_its_domain_reversed():
     assert redirect_fault("com.example.app:/cb", private_use=True) == ""
     assert redirect_fault("com.example.app:/cb", private_use=False)
-    for uri in ("myapp:/cb", "com.example.app:", "javascript:x", "about:blank", "com.example.app:/#x"):
+    assert redirect_fault("cursor://anysphere.cursor-mcp/oauth/callback", private_use=True) == ""
+    assert redirect_fault("vscode://dynamicauthprovider/cb", private_use=True) == ""
+    for uri in (
+        *("myapp:/cb", "com.example.app:", "javascript:x", "javascript://a.example/%0aalert(1)", "about:blank"),
+        *(
+            "com.example.app:/#x",
+            "ms-msdt:/id",
+            "intent://x",
+            "view-source:https://a.example",
+            "blob:https://a.example/1",
+        ),
+    ):
         assert redirect_fault(uri, private_use=True)
 
 
