@@ -20,7 +20,8 @@ from mcp_hub.web.cors import open_json, preflight
 MOST_BYTES: Final = 64 * 1024
 """Of the body of a registration."""
 _FOR_AN_HOUR: Final = {"Cache-Control": "public, max-age=3600"}
-_ELSEWHERE: Final = (f"{WELL_KNOWN}/{{rest:path}}", "/.well-known/openid-configuration")
+_OPENID: Final = "/.well-known/openid-configuration"
+_ELSEWHERE: Final = (f"{WELL_KNOWN}/{{rest:path}}", _OPENID, f"{_OPENID}/{{rest:path}}")
 """Where clients look as well. They are told that there is nothing, in a way that their browser lets them read: an
 answer there would have to name another issuer, and strict clients refuse it.
 """
