@@ -1,22 +1,45 @@
 """The pages of a hub with people, without its endpoint."""
 
+from collections.abc import Mapping
+
+from mcp_hub.authserver.clients import Clients
+from mcp_hub.authserver.consents import Consents
+from mcp_hub.authserver.documents import PublishedDocuments
+from mcp_hub.authserver.registration import Registration
+from mcp_hub.config.model import Client
+from mcp_hub.egress.fetch import FetchFailed
+from mcp_hub.identity.limits import Limits
 from mcp_hub.web.access import Access
+from mcp_hub.web.authorize import Authorize
+from mcp_hub.web.consent import ConsentPages
 from mcp_hub.web.frame import Frame
 from mcp_hub.web.index import Index
-from mcp_hub.web.site import Part, Site
+from mcp_hub.web.register import Registrations
+from mcp_hub.web.site import Site
 from mcp_hub.web.users import Users
 from mcp_hub.web.visitors import Visitors
 from rig.household import People
 
 KEY = b"k" * 32
+NO_CLIENTS: Mapping[str, Client] = {}
+
+
+class Offline:
+    """A network that nothing is reached over."""
+
+    async def get(self, url, **options):
+        raise FetchFailed("there is no network here")
+
+    async def post(self, url, form, **options):
+        raise FetchFailed("there is no network here")
 
 
 def visitors_of(people: People, url: str) -> Visitors:
     return Visitors(people.browsers, base_url=url, key=KEY)
 
 
-def site_of(people: People, url: str, *more: Part) -> Site:
-    """The site at this address; `more` are further parts of it."""
+def site_of(people: People, url: str, declared: Mapping[str, Client] = NO_CLIENTS) -> Site:
+    """The site at this address, with these clients set up beforehand."""
     frame, visitors = Frame("9.9"), visitors_of(people, url)
     access = Access(
         frame,
@@ -38,4 +61,16 @@ def site_of(people: People, url: str, *more: Part) -> Site:
         events=people.events,
         now=people.now,
     )
-    return Site([Index("9.9", f"{url}/mcp", (frame, visitors)), access, users, *more], frame)
+    limits = Limits(now=people.now)
+    clients = Clients(declared, people.store, PublishedDocuments(Offline(), limits, None, people.now), people.now)
+    authorize = Authorize(
+        issuer=url,
+        resources=(f"{url}/mcp",),
+        clients=clients,
+        consents=Consents(people.store, clients, people.events, people.now),
+        limits=limits,
+        pages=ConsentPages(frame),
+        visitors=visitors,
+    )
+    register = Registrations(Registration(people.store, limits, people.events, people.now))
+    return Site([Index("9.9", f"{url}/mcp", (frame, visitors)), access, users, authorize, register], frame)

@@ -10,9 +10,17 @@ from typing import Any, TypeVar
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse
+from starlette.routing import Route
 
 import browser_tools
+from mcp_hub.principal import ADMIN
+from mcp_hub.store.people import User
+from rig.household import People
+from rig.site import site_of
 
 T = TypeVar("T")
 
@@ -78,3 +86,68 @@ def server() -> Iterator[Server]:
     server.loop.call_soon_threadsafe(server.loop.stop)
     server.thread.join(10)
     server.loop.close()
+
+
+@dataclass
+class Hub:
+    """A hub's account pages on `url`, and whom they are about: Ada, and Bo, who is an admin."""
+
+    url: str
+    server: Server
+    people: People
+    ada: User
+    bo: User
+
+    def page(self, browser: Browser, user: User | None = None, path="/account/clients", **options) -> Page:
+        """A page, seen by somebody signed in in a browser of their own."""
+        context = browser.new_context(viewport={"width": 1280, "height": 800}, **options)
+        context.set_default_timeout(5000)
+        cookie = self.server.do(self.people.sign_in(user or self.bo))
+        context.add_cookies(
+            [{"name": "mcp_hub", "value": cookie, "url": self.url, "sameSite": "Lax", "httpOnly": True}]
+        )
+        page = context.new_page()
+        page.goto(self.url + path)
+        return page
+
+    def everything(self):
+        return self.server.do(self.people.everything())
+
+
+@pytest.fixture(scope="module")
+def address(server: Server) -> Iterator[Site]:
+    with server.serve() as site:
+        yield site
+
+
+@pytest.fixture
+def hub(server: Server, address: Site) -> Iterator[Hub]:
+    people = People()
+    address.app = site_of(people, address.url).app()
+    yield Hub(address.url, server, people, server.do(people.add("Ada")), server.do(people.add("Bo", ADMIN)))
+    server.do(people.aclose())
+
+
+class Stranger:
+    """A site of somebody else's, with one page; it notes what else was asked for, with its query."""
+
+    def __init__(self):
+        self.url = self.html = ""
+        self.asked: list[str] = []
+        self.app = Starlette(routes=[Route("/", self.page), Route("/{path}", self.other)])
+
+    async def page(self, request: Request) -> HTMLResponse:
+        return HTMLResponse(self.html)
+
+    async def other(self, request: Request) -> PlainTextResponse:
+        if request.url.path != "/favicon.ico":
+            self.asked.append(str(request.url).removeprefix(self.url))
+        return PlainTextResponse("The app of somebody else")
+
+
+@pytest.fixture(scope="module")
+def stranger(server: Server) -> Iterator[Stranger]:
+    stranger = Stranger()
+    with server.serve(stranger.app) as site:
+        stranger.url = site.url
+        yield stranger

@@ -1,66 +1,17 @@
 """The pages of somebody signed in, as a real browser shows them, and what strangers can make it do there."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse
-from starlette.routing import Route
 
-from interaction.pages.conftest import Server, Site
+from interaction.pages.conftest import Hub
 from interaction.pages.looking import complaints, out_of_order, small_targets, stops
 from mcp_hub.identity.scopes import ADMIN as ADMIN_SCOPE
-from mcp_hub.principal import ADMIN
-from mcp_hub.store.people import User
-from rig.household import FIREFOX, People
-from rig.site import site_of, visitors_of
+from rig.household import FIREFOX
+from rig.site import visitors_of
 
 pytestmark = pytest.mark.promise("E37")
 MARKUP = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
-
-
-@dataclass
-class Hub:
-    """A hub's account pages on `url`, and whom they are about: Ada, and Bo, who is an admin."""
-
-    url: str
-    server: Server
-    people: People
-    ada: User
-    bo: User
-
-    def page(self, browser: Browser, user: User | None = None, path="/account/clients", **options) -> Page:
-        """A page, seen by somebody signed in in a browser of their own."""
-        context = browser.new_context(viewport={"width": 1280, "height": 800}, **options)
-        context.set_default_timeout(5000)
-        cookie = self.server.do(self.people.sign_in(user or self.bo))
-        context.add_cookies(
-            [{"name": "mcp_hub", "value": cookie, "url": self.url, "sameSite": "Lax", "httpOnly": True}]
-        )
-        page = context.new_page()
-        page.goto(self.url + path)
-        return page
-
-    def everything(self):
-        return self.server.do(self.people.everything())
-
-
-@pytest.fixture(scope="module")
-def address(server: Server) -> Iterator[Site]:
-    with server.serve() as site:
-        yield site
-
-
-@pytest.fixture
-def hub(server: Server, address: Site) -> Iterator[Hub]:
-    people = People()
-    address.app = site_of(people, address.url).app()
-    yield Hub(address.url, server, people, server.do(people.add("Ada")), server.do(people.add("Bo", ADMIN)))
-    server.do(people.aclose())
 
 
 @pytest.fixture
@@ -139,30 +90,6 @@ def test_markup_in_names_and_addresses_makes_no_element(full, browser, path):
     page = full.page(browser, path=path.replace("BO", full.bo.id))
     assert page.title() != "owned"
     assert page.locator("img:not([src^='/static/']), script, [onerror]").count() == 0
-
-
-class Stranger:
-    """A site of somebody else's, with one page; it notes what else was asked for."""
-
-    def __init__(self):
-        self.url = self.html = ""
-        self.asked: list[str] = []
-        self.app = Starlette(routes=[Route("/", self.page), Route("/{path}", self.other)])
-
-    async def page(self, request: Request) -> HTMLResponse:
-        return HTMLResponse(self.html)
-
-    async def other(self, request: Request) -> PlainTextResponse:
-        self.asked.append(request.url.path)
-        return PlainTextResponse("")
-
-
-@pytest.fixture(scope="module")
-def stranger(server: Server) -> Iterator[Stranger]:
-    stranger = Stranger()
-    with server.serve(stranger.app) as site:
-        stranger.url = site.url
-        yield stranger
 
 
 @pytest.mark.promise("T40")
