@@ -90,12 +90,18 @@ class Hub:
 
         Raises:
             StoreFailed: the store cannot be opened; nothing has been started.
+            VaultLocked: it cannot be unlocked; nothing has been started.
         """
         async with AsyncExitStack() as stack:
             self._running = await assemble(self._config, stack, keeps_sessions=self._over_http)
             self._stack = stack.pop_all()
         self._serve(self._running)
         return self
+
+    @property
+    def key_source(self) -> str:
+        """Where the master key of the running hub came from, in words that may be shown."""
+        return "" if self._running is None else self._running.vault.source
 
     def drain(self) -> None:
         """End the streams of notices, which would else last as long as their clients; what is called goes on.
