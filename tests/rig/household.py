@@ -13,6 +13,7 @@ from mcp_hub.identity.limits import Limits
 from mcp_hub.identity.passwords import Cost, Passwords
 from mcp_hub.identity.personal import PersonalTokens
 from mcp_hub.identity.scopes import USE
+from mcp_hub.identity.setup import Setup
 from mcp_hub.identity.tokens import digest
 from mcp_hub.store.grants import AccessToken, Code, Family, Issued, Once
 from mcp_hub.store.people import User
@@ -34,9 +35,11 @@ class People:
         self.store = SqliteStore.open(":memory:")
         self.events = Events(self.store, now=now)
         self.passwords = Passwords(Cost(1, 8, 1))
-        attempts = Attempts(Limits(now=now))
+        limits = Limits(now=now)
+        attempts = Attempts(limits)
         self.accounts = Accounts(self.store, self.passwords, attempts, self.events, declared={}, now=now)
         self.browsers = Browsers(self.store, Lifetimes(), now=now)
+        self.setup = Setup(self.store, self.store, self.passwords, limits, self.events, now=now)
         self.tokens = PersonalTokens(self.store, self.events, now=now)
 
     async def add(self, name: str, *roles: str, email: str | None = None) -> User:
@@ -44,6 +47,9 @@ class People:
         user = replace(made, seen_at=NOW - DAY)
         assert await self.store.add_user(user)
         return user
+
+    async def set_password(self, user: User, password: str) -> None:
+        await self.accounts.set_password(user, password, actor=user)
 
     async def sign_in(self, user: User, agent: str = FIREFOX) -> str:
         """The cookie of a browser in which somebody is signed in."""

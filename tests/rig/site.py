@@ -14,7 +14,9 @@ from mcp_hub.web.authorize import Authorize
 from mcp_hub.web.consent import ConsentPages
 from mcp_hub.web.frame import Frame
 from mcp_hub.web.index import Index
+from mcp_hub.web.login import LoginPages
 from mcp_hub.web.register import Registrations
+from mcp_hub.web.setup import SetupPage
 from mcp_hub.web.site import Site
 from mcp_hub.web.users import Users
 from mcp_hub.web.visitors import Visitors
@@ -46,6 +48,7 @@ def site_of(people: People, url: str, declared: Mapping[str, Client] = NO_CLIENT
         visitors,
         grants=people.store,
         sessions=people.store,
+        browsers=people.browsers,
         accounts=people.accounts,
         tokens=people.tokens,
         events=people.events,
@@ -73,4 +76,14 @@ def site_of(people: People, url: str, declared: Mapping[str, Client] = NO_CLIENT
         visitors=visitors,
     )
     register = Registrations(Registration(people.store, limits, people.events, people.now))
-    return Site([Index("9.9", f"{url}/mcp", (frame, visitors)), access, users, authorize, register], frame)
+    login = LoginPages(
+        frame,
+        visitors,
+        accounts=people.accounts,
+        browsers=people.browsers,
+        limits=limits,
+        events=people.events,
+    )
+    setup = SetupPage(frame, visitors, setup=people.setup, browsers=people.browsers)
+    index = Index("9.9", f"{url}/mcp", (frame, visitors))
+    return Site([index, login, setup, access, users, authorize, register], frame)

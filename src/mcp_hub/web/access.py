@@ -58,10 +58,15 @@ class Grants(Protocol):
 
 
 class Sessions(Protocol):
-    """Where browsers are found and signed out."""
+    """Where the browsers are found in which somebody is signed in."""
 
     async def browser_sessions(self, user: str) -> list[BrowserSession]: ...
-    async def drop_browser_session(self, digest: bytes) -> None: ...
+
+
+class Browsers(Protocol):
+    """Where one of them is signed out."""
+
+    async def end_session(self, session: BrowserSession) -> None: ...
 
 
 class Accounts(Protocol):
@@ -128,6 +133,7 @@ class Access:
         *,
         grants: Grants,
         sessions: Sessions,
+        browsers: Browsers,
         accounts: Accounts,
         tokens: Tokens,
         events: Events,
@@ -138,6 +144,7 @@ class Access:
         self._visitors = visitors
         self._grants = grants
         self._sessions = sessions
+        self._browsers = browsers
         self._accounts = accounts
         self._tokens = tokens
         self._events = events
@@ -196,7 +203,7 @@ class Access:
         found = next((each for each in sessions if _public_id(each) == wanted), None)
         if found is None:
             return _said("gone")
-        await self._sessions.drop_browser_session(found.digest)
+        await self._browsers.end_session(found)
         self._events.note(Kind.SIGN_OUT, actor=visitor.user, about=visitor.user.id)
         return self._signed_out() if found.digest == visitor.session.digest else _said("browser")
 
