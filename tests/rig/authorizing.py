@@ -189,31 +189,43 @@ async def front(
     *, hosts: Sequence[str] | None = None, most: int = 10_000, limits: Mapping[Limit, str] | None = None
 ) -> AsyncIterator[Front]:
     """One, from its start to the end of the block."""
+    running = made(hosts=hosts, most=most, limits=limits)
+    try:
+        for user in (ADA, ROOT):
+            await running.store.add_user(user)
+        yield running
+    finally:
+        await running.documents.aclose()
+        await running.events.aclose()
+        await running.store.aclose()
+
+
+def made(
+    issuer: str = ISSUER,
+    declared: Mapping[str, ConfiguredClient] = DECLARED,
+    *,
+    hosts: Sequence[str] | None = None,
+    most: int = 10_000,
+    limits: Mapping[Limit, str] | None = None,
+) -> Front:
+    """One at this address, without its people. Its parts are the caller's to close."""
     clock, table, browsers = Clock(), Table(), Browsers()
     store = SqliteStore.open(":memory:")
     counted = Limits({**DEFAULTS, Limit.REGISTER: "1000 per hour", **(limits or {})}, now=clock)
     events = Events(store, now=clock, flush_after=3600)
     documents = PublishedDocuments(table, counted, hosts, clock)
-    clients = Clients(DECLARED, store, documents, clock)
+    clients = Clients(declared, store, documents, clock)
     frame = Frame("1.0")
-    visitors = Visitors(browsers, base_url=ISSUER, key=b"k" * 32)
     authorize = Authorize(
-        issuer=ISSUER,
-        resources=(RESOURCE,),
+        issuer=issuer,
+        resources=(f"{issuer}/mcp",),
         clients=clients,
         consents=Consents(store, clients, events, clock),
         limits=counted,
         pages=ConsentPages(frame),
-        visitors=visitors,
+        visitors=Visitors(browsers, base_url=issuer, key=b"k" * 32),
     )
     registrations = Registrations(Registration(store, counted, events, clock, most=most))
-    site = Site([authorize, Description(ISSUER, registration=True), registrations], frame)
-    try:
-        for user in (ADA, ROOT):
-            await store.add_user(user)
-        transport = httpx2.ASGITransport(site.app(), raise_app_exceptions=True)
-        yield Front(store, clock, table, browsers, events, clients, documents, transport)
-    finally:
-        await documents.aclose()
-        await events.aclose()
-        await store.aclose()
+    site = Site([authorize, Description(issuer, registration=True), registrations], frame)
+    transport = httpx2.ASGITransport(site.app(), raise_app_exceptions=True)
+    return Front(store, clock, table, browsers, events, clients, documents, transport)
