@@ -1,7 +1,11 @@
 """What every test shares."""
 
+import os
+
 import pytest
 
+# No test, and nothing that one starts, touches the keyring of whoever runs it.
+os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.fail.Keyring"
 pytest.register_assert_rewrite("interaction.crossing")  # whose assertions are not in its test file
 
 

@@ -285,8 +285,9 @@ class GrantSuite:
     async def test_a_client_may_act_for_itself_alone(self, store: Store):
         own = replace(FAMILY, id="client:c-1", user="")
         await store.give(own, replace(ACCESS, family=own.id), 1010.0)
-        await store.give(own, replace(ACCESS, digest=b"2", family=own.id, expires_at=5000.0), 1020.0)
-        assert await store.families("default") == [replace(own, used_at=1020.0)]
+        later = replace(own, created_at=1020.0, expires_at=60_000.0)
+        await store.give(later, replace(ACCESS, digest=b"2", family=own.id, expires_at=5000.0), 1020.0)
+        assert await store.families("default") == [replace(own, used_at=1020.0, expires_at=60_000.0)]
         assert await store.families("default", "") == []
         assert await store.access_token(b"2") is not None
         await store.give(own, replace(ACCESS, digest=b"3", family=own.id, expires_at=5000.0), 3000.0)

@@ -13,6 +13,7 @@ from tests.store_grants_suite import GrantSuite
 from tests.store_people_suite import PeopleSuite
 
 from mcp_hub.store.base import CallRecord, Remembered, SessionUse, Store, StoredSession
+from mcp_hub.store.keys import Changed, KeyState, Rewrapped, StoredKey
 
 FEW = 20
 """`most_calls` of the store under test."""
@@ -23,6 +24,10 @@ SESSION = StoredSession(
     b"d" * 32, ("default", "local", "me"), "2025-11-25", b'{"roots":{}}', b'{"name":"c"}', "info",
     ("docs+memo://1", "docs+memo://\u00e4"), 1000.0, 1500.0,
 )  # fmt: skip
+
+
+FIRST = StoredKey(b"\x00aaa", b"wrapped", 1000.0, KeyState.CURRENT)
+SECOND = StoredKey(b"bbb\xff", b"other", 2000.0, KeyState.NEXT)
 
 
 def call(at: int, tenant: str = "default") -> CallRecord:
@@ -144,6 +149,80 @@ class StoreSuite(PeopleSuite, GrantSuite, EventSuite):
         await store.append_calls([record])
         assert await store.calls("default", limit=1) == [record]
         assert await store.calls(hostile, limit=1) == []
+
+    async def test_a_setting_is_replaced_only_if_it_is_still_what_it_was(self, store: Store):
+        assert not await store.replace_setting("key", b"", b"new")
+        await store.keep_setting_if_absent("key", b"first")
+        await store.keep_setting_if_absent("a-key", b"\x00")
+        assert not await store.replace_setting("key", b"other", b"new")
+        assert await store.replace_setting("key", b"first", b"new")
+        assert await store.settings() == [("a-key", b"\x00"), ("key", b"new")]
+
+    async def begun(self, store: Store) -> None:
+        assert await store.keys() == []
+        assert await store.begin_keys(FIRST, [])
+
+    @pytest.mark.promise("T32")
+    async def test_the_first_key_is_stored_once_together_with_the_settings_it_seals(self, store: Store):
+        await store.keep_setting_if_absent("old", b"plain")
+        changes = [Changed("old", b"plain", b"sealed"), Changed("new", None, b"canary")]
+        assert await store.begin_keys(FIRST, changes)
+        assert not await store.begin_keys(SECOND, [])
+        assert await store.keys() == [FIRST]
+        assert await store.settings() == [("new", b"canary"), ("old", b"sealed")]
+
+    @pytest.mark.promise("T32")
+    @pytest.mark.parametrize(
+        "wrong", [Changed("old", b"other", b"x"), Changed("old", None, b"x"), Changed("no", b"", b"x")]
+    )
+    async def test_a_first_key_beside_settings_that_are_not_what_was_said_is_not_stored(
+        self, store: Store, wrong: Changed
+    ):
+        await store.keep_setting_if_absent("old", b"plain")
+        assert not await store.begin_keys(FIRST, [Changed("new", None, b"canary"), wrong])
+        assert await store.keys() == []
+        assert await store.settings() == [("old", b"plain")]
+
+    async def test_of_many_first_keys_at_once_one_is_stored(self, store: Store):
+        firsts = [FIRST._replace(kid=bytes([at] * 4)) for at in range(8)]
+        won = await asyncio.gather(*(store.begin_keys(each, []) for each in firsts))
+        assert won.count(True) == 1
+        assert await store.keys() == [firsts[won.index(True)]]
+
+    async def test_a_key_goes_from_next_to_current_to_old_to_retired(self, store: Store):
+        await self.begun(store)
+        assert await store.add_key(SECOND, FIRST)
+        assert not await store.promote_key(FIRST.kid)
+        assert await store.promote_key(SECOND.kid)
+        assert not await store.promote_key(SECOND.kid)
+        assert not await store.promote_key(b"none")
+        assert [each.state for each in await store.keys()] == [KeyState.OLD, KeyState.CURRENT]
+        await store.retire_keys(FIRST.kid)
+        assert [each.state for each in await store.keys()] == [KeyState.OLD, KeyState.CURRENT]
+        await store.retire_keys(SECOND.kid)
+        retired = [FIRST._replace(state=KeyState.RETIRED), SECOND._replace(state=KeyState.CURRENT)]
+        assert await store.keys() == retired
+
+    async def test_a_next_key_is_added_beside_the_current_one_that_was_seen_and_beside_no_other_next(
+        self, store: Store
+    ):
+        assert not await store.add_key(SECOND, FIRST)
+        await self.begun(store)
+        assert not await store.add_key(SECOND, FIRST._replace(wrapped=b"rewrapped"))
+        assert not await store.add_key(SECOND._replace(kid=FIRST.kid), FIRST)
+        nexts = [SECOND._replace(kid=bytes([at] * 4)) for at in range(4)]
+        assert (await asyncio.gather(*(store.add_key(each, FIRST) for each in nexts))).count(True) == 1
+        assert len(await store.keys()) == 2
+
+    async def test_all_keys_are_wrapped_anew_or_none(self, store: Store):
+        await self.begun(store)
+        await store.add_key(SECOND, FIRST)
+        one, two = Rewrapped(FIRST.kid, b"wrapped", b"1"), Rewrapped(SECOND.kid, b"other", b"2")
+        for wrong in ([one], [one, two._replace(old=b"?")], [one, two, two._replace(kid=b"more")], []):
+            assert not await store.rewrap_keys(wrong)
+        assert await store.keys() == [FIRST, SECOND]
+        assert await store.rewrap_keys([one, two])
+        assert await store.keys() == [FIRST._replace(wrapped=b"1"), SECOND._replace(wrapped=b"2")]
 
     @pytest.mark.promise("A4")
     async def test_a_session_comes_back_as_it_was_and_only_under_its_own_digest(self, store: Store):

@@ -12,6 +12,8 @@ from mcp_hub.config.show import shown_url
 from mcp_hub.declared import unserved
 from mcp_hub.errors import HubError
 from mcp_hub.inbound.asgi import Headers
+from mcp_hub.inbound.cors import with_cors
+from mcp_hub.inbound.door import ByHeaders
 from mcp_hub.inbound.endpoint import Endpoint
 from mcp_hub.inbound.guard import LOOPBACK, Guard
 from mcp_hub.inbound.head import read_head
@@ -88,12 +90,18 @@ class Hub:
 
         Raises:
             StoreFailed: the store cannot be opened; nothing has been started.
+            VaultLocked: it cannot be unlocked; nothing has been started.
         """
         async with AsyncExitStack() as stack:
             self._running = await assemble(self._config, stack, keeps_sessions=self._over_http)
             self._stack = stack.pop_all()
         self._serve(self._running)
         return self
+
+    @property
+    def key_source(self) -> str:
+        """Where the master key of the running hub came from, in words that may be shown."""
+        return "" if self._running is None else self._running.vault.source
 
     def drain(self) -> None:
         """End the streams of notices, which would else last as long as their clients; what is called goes on.
@@ -126,13 +134,24 @@ class Hub:
         server = self._config.server
         hosts = _hosts(server)
         road, sessions, notices = running.road, running.sessions, running.notices
-        identify, most = self._identify, server.max_request
-        self._endpoint = Endpoint(road, sessions, notices, identify=identify, allowed_hosts=hosts, max_request=most)
+        door, most, origins = ByHeaders(self._identify), server.max_request, server.allowed_origins
+        endpoint = Endpoint(
+            road,
+            sessions,
+            notices,
+            door=door,
+            resource=server.endpoint,
+            allowed_hosts=hosts,
+            allowed_origins=origins,
+            max_request=most,
+        )
+        self._endpoint = with_cors(endpoint, origins, Guard(hosts, origins))
         older = Sse(
             road,
             sessions,
             notices,
-            identify=identify,
+            door=door,
+            resource=server.endpoint,
             allowed_hosts=hosts,
             max_request=most,
             public_url=server.public_url,

@@ -8,6 +8,7 @@ import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from msgspec import Raw
@@ -25,6 +26,7 @@ from mcp_hub.declared import (
     credential_of,
     exposure_of,
     limits_of,
+    masters_of,
     place_of,
     settings_of,
     way_to,
@@ -59,6 +61,9 @@ from mcp_hub.upstream.stdio import Processes
 from mcp_hub.upstream.supervise import supervise
 from mcp_hub.upstream.transports import Transports
 from mcp_hub.upstream.upstream import Upstream
+from mcp_hub.vault.resealing import Resealable, keep_up
+from mcp_hub.vault.settings import SealedSettings
+from mcp_hub.vault.vault import Vault
 from mcp_hub.wire.jsonrpc import Json, encode
 
 SERVER_INFO: Final[Json] = {"name": "mcp_hub", "title": "mcp_hub", "version": __version__}
@@ -72,6 +77,7 @@ _TASK_KEY: Final = "task-id-key"
 class Running:
     """The parts of a running hub that requests are handed to."""
 
+    vault: Vault
     upstreams: Mapping[str, Upstream]
     road: Road
     notices: Notices
@@ -97,12 +103,13 @@ async def assemble(config: model.Config, stack: AsyncExitStack, *, keeps_session
 
     Raises:
         StoreFailed: the store cannot be opened.
+        VaultLocked: it cannot be unlocked.
     """
-    store = SqliteStore.open(store_path(config.store, os.environ))
-    stack.push_async_callback(store.aclose)
+    store, vault = await unlocked(config, stack)
+    settings = SealedSettings(store, vault)
     fleet = await _fleet(config, store, stack)
     parking = Parking()
-    road = await _road(config.defaults, store, fleet, parking, stack)
+    road = await _road(config.defaults, fleet, parking, stack, store=store, settings=settings)
     limits = SessionLimits(idle=config.server.session_idle, total=config.server.max_sessions)
     records = Records(store) if keeps_sessions else None
     sessions = MemorySessions(road.end_session, limits, records=records, on_wake=road.set_log_level)
@@ -111,9 +118,30 @@ async def assemble(config: model.Config, stack: AsyncExitStack, *, keeps_session
     stack.push_async_callback(fleet.memory.flush)
     stack.push_async_callback(_close_all, list(fleet.upstreams.values()))
     stack.push_async_callback(parking.aclose)  # before the sessions that their calls are in
-    runs = {"the memory of lists": fleet.memory.run, "the records of sessions": sessions.run}
+    runs = {
+        "the memory of lists": fleet.memory.run,
+        "the records of sessions": sessions.run,
+        "the keys": partial(keep_up, vault, sealed_in(store, vault)),
+    }
     _keep_running(stack, {**runs, **{name: each.run for name, each in fleet.upstreams.items()}})
-    return Running(fleet.upstreams, road, fleet.notices, sessions)
+    return Running(vault, fleet.upstreams, road, fleet.notices, sessions)
+
+
+async def unlocked(config: model.Config, stack: AsyncExitStack) -> tuple[SqliteStore, Vault]:
+    """The store of a configuration and its open vault; `stack` closes them.
+
+    Raises:
+        StoreFailed: the store cannot be opened.
+        VaultLocked: there is no master key, or not the one this store takes.
+    """
+    store = SqliteStore.open(store_path(config.store, os.environ))
+    stack.push_async_callback(store.aclose)
+    return store, await Vault.unlock(store, masters_of(config, os.environ))
+
+
+def sealed_in(store: Store, vault: Vault) -> list[Resealable]:
+    """Everything in a store that is sealed."""
+    return [SealedSettings(store, vault)]
 
 
 async def _fleet(config: model.Config, store: Store, stack: AsyncExitStack) -> _Fleet:
@@ -144,7 +172,15 @@ async def _fleet(config: model.Config, store: Store, stack: AsyncExitStack) -> _
     return _Fleet(upstreams, exposures, credentials, views, notices, memory)
 
 
-async def _road(defaults: model.Defaults, store: Store, fleet: _Fleet, parking: Parking, stack: AsyncExitStack) -> Road:
+async def _road(
+    defaults: model.Defaults,
+    fleet: _Fleet,
+    parking: Parking,
+    stack: AsyncExitStack,
+    *,
+    store: Store,
+    settings: SealedSettings,
+) -> Road:
     upstreams, deadline = fleet.upstreams, defaults.list_timeout
     calls = CallLog(store.append_calls, CallRecord._make)
     stack.push_async_callback(calls.aclose)
@@ -154,10 +190,10 @@ async def _road(defaults: model.Defaults, store: Store, fleet: _Fleet, parking: 
         fleet.views,
         deadline=deadline,
         page_size=defaults.page_size,
-        cursor_key=await kept_key(store, _CURSOR_KEY),
+        cursor_key=await kept_key(settings, _CURSOR_KEY),
     )
-    asking = Asking(Seal(await kept_key(store, _STATE_KEY)), parking)
-    task_ids = TaskIds(await kept_key(store, _TASK_KEY, TASK_KEY_BYTES))
+    asking = Asking(Seal(await kept_key(settings, _STATE_KEY)), parking)
+    task_ids = TaskIds(await kept_key(settings, _TASK_KEY, TASK_KEY_BYTES))
     given, namespaces = Credentials(fleet.credentials), {name: each.namespace for name, each in fleet.exposures.items()}
     task_notices = TaskNotices(task_ids, upstreams, namespaces, listing.view, given, deadline=deadline)
     fleet.notices.watch(upstreams, namespaces, listing.resource, task_notices.follow)

@@ -1,4 +1,4 @@
-"""One declared upstream, in the words of the rooms that deal with it.
+"""What was declared, in the words of the rooms that deal with it.
 
 Rule: pure. Each room is told the few values it needs of a declaration, never the whole.
 """
@@ -12,6 +12,8 @@ from msgspec import Raw
 from mcp_hub.catalog.access import Filter
 from mcp_hub.catalog.parts import Exposure
 from mcp_hub.config import model
+from mcp_hub.config.places import is_kept, store_path
+from mcp_hub.config.rules import is_private
 from mcp_hub.credentials.credential import Credential
 from mcp_hub.egress.client import HttpClient
 from mcp_hub.secret import Secret
@@ -22,6 +24,8 @@ from mcp_hub.upstream.settings import Settings
 from mcp_hub.upstream.starts import Starts
 from mcp_hub.upstream.stdio import START, process_way
 from mcp_hub.upstream.transports import found_way
+from mcp_hub.vault.master import FILE_NAME, Given, MasterKeys, Masters
+from mcp_hub.vault.written import from_text, generated
 from mcp_hub.wire.eras import Era
 from mcp_hub.wire.jsonrpc import encode
 
@@ -99,6 +103,14 @@ def settings_of(declared: model.Upstream, defaults: model.Defaults, credential: 
 def limits_of(declared: model.Upstream, defaults: model.Defaults) -> Limits:
     """The bounds of what is asked there."""
     return Limits(declared.max_result, defaults.max_event, declared.timeout, defaults.list_timeout)
+
+
+def masters_of(config: model.Config, environ: Mapping[str, str]) -> Masters:
+    """Where the master key comes from. A store that ends with the process takes one that does."""
+    if not is_kept(config.store):
+        return Given(from_text(generated(), "memory"))
+    beside = store_path(config.store, environ).with_name(FILE_NAME)
+    return MasterKeys(config.store.key, environ, beside, is_private=is_private(config.server))
 
 
 def unserved(all_declared: Mapping[str, model.Upstream], served: Container[str]) -> dict[str, str]:

@@ -138,3 +138,11 @@ class HubFault(HubError):
 
 class StoreFailed(HubFault):
     """The store could not be read or written."""
+
+
+class VaultLocked(HubFault):
+    """The operator has to act: there is no master key, or not the one this store was begun with."""
+
+
+class Unsealable(HubFault):
+    """A sealed value was changed, moved, or sealed with a key that the store does not have."""

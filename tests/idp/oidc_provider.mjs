@@ -14,6 +14,15 @@ import { promisify } from 'node:util';
 const from = createRequire(new URL('../node/package.json', import.meta.url));
 const { Provider } = await import(pathToFileURL(from.resolve('oidc-provider')));
 
+// It is an authorization server for MCP endpoints as well: clients register themselves, and get JWTs for the resource.
+const SCOPE = 'mcp';
+const getResourceServerInfo = (_context, resource) => ({
+  scope: SCOPE,
+  audience: resource,
+  accessTokenFormat: 'jwt',
+  jwt: { sign: { alg: 'ES256' } },
+});
+
 const accounts = new Map(JSON.parse(process.argv[2]).map((account) => [account.email, account]));
 const bySubject = (sub) => [...accounts.values()].find((account) => account.sub === sub);
 const cookieKey = randomBytes(32).toString('hex');
@@ -51,7 +60,8 @@ async function findAccount(_context, sub) {
 // The hub is a client of the house: nobody is asked whether it may know who they are.
 async function loadExistingGrant({ oidc }) {
   const grant = new oidc.provider.Grant({ clientId: oidc.client.clientId, accountId: oidc.session.accountId });
-  grant.addOIDCScope('openid profile email');
+  grant.addOIDCScope(`openid profile email ${SCOPE}`);
+  for (const resource of [oidc.params.resource ?? []].flat()) grant.addResourceScope(resource, SCOPE);
   await grant.save();
   return grant;
 }
@@ -69,7 +79,15 @@ function provider(issuer, jwks) {
     claims: { openid: ['sub'], profile: ['name', 'groups'], email: ['email', 'email_verified'] },
     clientDefaults: { id_token_signed_response_alg: 'ES256' },
     enabledJWA: { idTokenSigningAlgValues: ['ES256', 'RS256'] },
-    features: { devInteractions: { enabled: false }, rpInitiatedLogout: { enabled: false } },
+    scopes: ['openid', SCOPE],
+    extraTokenClaims: (_context, { accountId }) => ({ groups: bySubject(accountId)?.groups }),
+    issueRefreshToken: (_context, client) => client.grantTypeAllowed('refresh_token'),
+    features: {
+      devInteractions: { enabled: false },
+      registration: { enabled: true },
+      resourceIndicators: { enabled: true, getResourceServerInfo, useGrantedResource: () => true },
+      rpInitiatedLogout: { enabled: false },
+    },
     interactions: { url: (_context, { uid }) => `/sign-in/${uid}` },
     ttl: { AccessToken: 600, AuthorizationCode: 60, IdToken: 600, Interaction: 600, Session: 600, Grant: 600 },
   });
@@ -93,7 +111,10 @@ function show(response, status, type, text) {
 }
 
 async function signIn(made, request, response) {
-  await made.interactionDetails(request, response);
+  const { prompt } = await made.interactionDetails(request, response);
+  if (prompt.name === 'consent') {  // asked for with every native client; here nobody is
+    return made.interactionFinished(request, response, { consent: {} }, { mergeWithLastSubmission: true });
+  }
   if (request.method === 'GET') return show(response, 200, 'text/html', page(request.url, ''));
   const told = new URLSearchParams(await body(request));
   const account = accounts.get(told.get('email'));

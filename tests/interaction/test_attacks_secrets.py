@@ -198,7 +198,8 @@ async def test_nobody_else_on_the_machine_can_open_the_data(tmp_path: Path):
             await client.call("up__echo")
             data = tmp_path / "data"
             modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in (data, *data.iterdir())}
-            assert modes == {"data": 0o700, "hub.db": 0o600, "hub.db-wal": 0o600, "hub.db-shm": 0o600}
+            files = ("hub.db", "hub.db-wal", "hub.db-shm", "master.key")
+            assert modes == {"data": 0o700, **dict.fromkeys(files, 0o600)}
             port = int(hub.url.split(":")[2].partition("/")[0])
             assert _listeners(port) == ["0100007F"], "and loopback is all that is listened on"
 

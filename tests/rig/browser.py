@@ -39,6 +39,12 @@ class Page:
     def __str__(self) -> str:
         return f"{self.status} at {without_query(self.url)}: {self.document.text[:600]}"
 
+    @property
+    def onward(self) -> str | None:
+        """Where the page goes by itself, which its head says or the headers it came with."""
+        said = self.headers.get("refresh")
+        return self.document.onward if said is None else html.refresh(said, self.url)
+
     def form_with(self, label: str) -> tuple[html.Form, html.Button] | None:
         """The form and its button whose label is or begins with this."""
         pressed = [(form, button) for form in self.document.forms for button in form.buttons]
@@ -125,9 +131,10 @@ class Browser:
             response = await self.http.request(method, url, data=sent, headers=headers, follow_redirects=False)
             if response.status_code not in REDIRECTS:
                 page = Page(url, response.status_code, response.headers, html.read(response.text, url))
-                if page.document.onward is None:
+                onward = page.onward
+                if onward is None:
                     return page
-                method, url, sent, initiator = "GET", page.document.onward, None, _Initiator(page, _anywhere)
+                method, url, sent, initiator = "GET", onward, None, _Initiator(page, _anywhere)
                 came_by = [initiator.origin]
                 continue
             came_by.append(url)

@@ -56,6 +56,12 @@ def read(html: str, url: str) -> Document:
     return reader.document
 
 
+def refresh(said: str, url: str) -> str | None:
+    """Where `0;url=...` leads from this page; `None` if it only loads the page again."""
+    address = said.partition(";")[2].strip()
+    return urljoin(url, address[4:].strip("'\"")) if address[:4].lower() == "url=" else None
+
+
 class _Reader(HTMLParser):
     def __init__(self, url: str) -> None:
         super().__init__()
@@ -76,8 +82,7 @@ class _Reader(HTMLParser):
         elif tag == "input":
             self._input(told)
         elif tag == "meta" and told.get("http-equiv", "").lower() == "refresh":
-            address = told.get("content", "").partition(";")[2].strip()
-            self.document.onward = urljoin(self._url, address[4:].strip("'\"")) if address else None
+            self.document.onward = refresh(told.get("content", ""), self._url)
         elif tag in {"a", "button", "title", "select", "textarea"} or tag in UNSEEN:
             self._within.append(tag)
             self._said, self._about = [], told

@@ -20,15 +20,25 @@ def _got(url: str, headers: dict[str, str] | None = None) -> Any:
     return httpx2.get(url, headers=headers, trust_env=False, verify=False).raise_for_status().json()
 
 
+def metadata_of(provider: IdentityProvider) -> dict[str, Any]:
+    """What it publishes of itself."""
+    return _got(f"{provider.issuer}/.well-known/openid-configuration")
+
+
+def keys_of(provider: IdentityProvider) -> KeySet:
+    """With which it signs now."""
+    return KeySet.import_key_set(_got(metadata_of(provider)["jwks_uri"]))
+
+
 class Relying:
     """One client of one provider."""
 
     def __init__(self, provider: IdentityProvider, client: Client) -> None:
         self.provider, self.client = provider, client
         self.verifier, self.state, self.nonce = (secrets.token_urlsafe(32) for _ in range(3))
-        self.metadata = _got(f"{provider.issuer}/.well-known/openid-configuration")
+        self.metadata = metadata_of(provider)
 
-    def request(self) -> str:
+    def request(self, **more: str) -> str:
         digest = hashlib.sha256(self.verifier.encode()).digest()
         told = {
             "response_type": "code",
@@ -39,6 +49,7 @@ class Relying:
             "nonce": self.nonce,
             "code_challenge": base64.urlsafe_b64encode(digest).decode().rstrip("="),
             "code_challenge_method": "S256",
+            **more,
         }
         return str(httpx2.URL(self.metadata["authorization_endpoint"], params=told))
 
@@ -53,20 +64,20 @@ class Relying:
         return response.raise_for_status().json()
 
     def keys(self) -> KeySet:
-        return KeySet.import_key_set(_got(self.metadata["jwks_uri"]))
+        return keys_of(self.provider)
 
     def userinfo(self, token: str) -> dict[str, Any]:
         return _got(self.metadata["userinfo_endpoint"], {"Authorization": f"Bearer {token}"})
 
 
 async def signed_in(
-    provider: IdentityProvider, person: Person, client: Client = RELYING
+    provider: IdentityProvider, person: Person, client: Client = RELYING, **more: str
 ) -> tuple[Relying, dict[str, Any]]:
     """Who asked, and the tokens it got, once this person signed in."""
     provider.admit(client, REDIRECT)
     relying = Relying(provider, client)
     async with Browser() as browser:
-        arrival = await authorize(browser, relying.request(), person)
+        arrival = await authorize(browser, relying.request(**more), person)
     assert arrival.answer["state"] == relying.state
     return relying, relying.redeem(arrival.answer["code"])
 

@@ -18,6 +18,7 @@ from mcp_hub.errors import StoreFailed
 from mcp_hub.secret import Secret
 from mcp_hub.store.sqlite import SqliteStore
 from mcp_hub.upstream.check import Status
+from mcp_hub.vault.written import generated
 from rig.fake_upstream import MODERN, Answer, FakeUpstream, Request, sse, tool
 from rig.parts import LOOPBACK
 from rig.task_upstream import TASKS, TaskUpstream
@@ -376,7 +377,8 @@ async def test_probes_may_ask_by_any_address_and_learn_nothing_else(config):
 
 
 @pytest.mark.promise("T22")
-async def test_the_names_of_the_configuration_are_the_hubs(config):
+async def test_the_names_of_the_configuration_are_the_hubs(config, monkeypatch):
+    monkeypatch.setenv("MCP_HUB_MASTER_KEY", generated())
     plain = config()
     server = model.Server(public_url="https://hub.example/", allowed_hosts=("inside:8080",))
     named = model.Config(store=plain.store, server=server)

@@ -40,6 +40,7 @@ COMMANDS: Final = {
     "tools": Entry("mcp_hub.cli.tools", "tools", "List the tools the hub offers."),
     "call": Entry("mcp_hub.cli.tools", "call", "Call a tool through the hub."),
     "client": Entry("mcp_hub.cli.client", "client", "Print how to add the hub to a client."),
+    "key": Entry("mcp_hub.cli.key", "key", "Make and change the keys that the store is sealed with."),
     "import": Entry("mcp_hub.cli.importing", "import_", "Turn a client's server list into configuration."),
 }
 

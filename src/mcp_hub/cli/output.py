@@ -19,6 +19,7 @@ from mcp_hub.errors import (
     RefusedCredential,
     Unauthenticated,
     UpstreamError,
+    VaultLocked,
 )
 
 
@@ -39,6 +40,7 @@ _CODES: Final[tuple[tuple[type[HubError], Exit], ...]] = (
     (Forbidden, Exit.SIGN_IN),
     (RefusedCredential, Exit.SIGN_IN),
     (UpstreamError, Exit.UNREACHABLE),
+    (VaultLocked, Exit.USAGE),
     (HubFault, Exit.UNEXPECTED),
 )
 

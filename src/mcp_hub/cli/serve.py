@@ -1,6 +1,5 @@
 """`mcp-hub serve`: run the hub until it is told to stop."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +9,6 @@ from mcp_hub import __version__
 from mcp_hub.cli.options import file_option, named_or_found
 from mcp_hub.config.login_rules import exposed
 from mcp_hub.config.model import Config
-from mcp_hub.config.places import store_path
 from mcp_hub.errors import ConfigError, Problem
 
 
@@ -59,7 +57,6 @@ def _introduce(config: Config, *, is_private: bool) -> None:
     else:
         enabled = sum(each.enabled for each in config.upstreams.values())
         click.echo(f"  Configured    {config.source}, {enabled} upstream{'' if enabled == 1 else 's'}")
-    click.echo(f"  Data          {store_path(config.store, os.environ)}")
     if config.warnings:
         count = len(config.warnings)
         click.echo(

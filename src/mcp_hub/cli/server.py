@@ -17,6 +17,7 @@ from mcp_hub.app import ENDPOINT_PATH, Hub, create_app
 from mcp_hub.audit.logs import configure
 from mcp_hub.cli.transport import BoundedProtocol
 from mcp_hub.config.model import Config, Server
+from mcp_hub.config.places import store_path
 from mcp_hub.errors import ConfigError, Problem
 
 _DRAIN_SECONDS = 5
@@ -33,6 +34,7 @@ def run(config: Config, *, log_level: str, log_json: bool) -> None:
     Raises:
         ConfigError: the address cannot be listened on.
         StoreFailed: the store cannot be opened.
+        VaultLocked: it cannot be unlocked.
     """
     configure(json=log_json, level=log_level.upper())
     _allow_many_connections()
@@ -52,6 +54,7 @@ def _ended(number: int, frame: FrameType | None) -> None:
 
 async def _serve(config: Config, listener: socket.socket) -> None:
     async with create_app(config) as hub:
+        click.echo(f"  Data          {store_path(config.store, os.environ)}   key: {hub.key_source}")
         settings = uvicorn.Config(
             hub,
             http=BoundedProtocol,

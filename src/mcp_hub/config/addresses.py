@@ -17,6 +17,7 @@ from mcp_hub.wire.origin import Origin
 
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+_KEY_SOURCES: Final = ("auto", "env", "keyring")
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 
@@ -79,6 +80,23 @@ class StoreUrl(Reader):
 
     def schema(self) -> Json:
         return {"anyOf": [{"type": "string", "pattern": "^sqlite:///."}, VARIABLE]}
+
+
+@dataclass(frozen=True, slots=True)
+class KeySource(Reader):
+    """Where the master key comes from."""
+
+    takes = "auto, env, keyring or file:PATH"
+
+    def read(self, raw: str) -> str:
+        is_file = raw.startswith("file:") and len(raw) > len("file:") and not CONTROL.search(raw)
+        if raw not in _KEY_SOURCES and not is_file:
+            # Somebody may have put the key itself here, so nothing of it is said again.
+            raise wrong(f"must be {self.words}", "the key itself never stands here: mcp-hub key generate")
+        return raw
+
+    def schema(self) -> Json:
+        return {"anyOf": [{"enum": list(_KEY_SOURCES)}, {"type": "string", "pattern": "^file:."}, VARIABLE]}
 
 
 @dataclass(frozen=True, slots=True)

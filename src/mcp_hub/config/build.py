@@ -36,7 +36,7 @@ def build(root: shape.Root, document: Document, source: str) -> Config:
         login=_login(root.login),
         clients={name: _client(name, part) for name, part in root.clients.items()},
         users={email: DeclaredUser(email, frozenset(part.roles)) for email, part in root.users.items()},
-        store=Store(root.store.url),
+        store=Store(root.store.url, root.store.key),
         network=Network(tuple(root.network.allow_private)),
         defaults=defaults,
         upstreams={

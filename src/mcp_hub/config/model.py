@@ -138,9 +138,13 @@ class DeclaredUser:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Where the hub keeps what must survive a restart; `None` is `hub.db` in the data directory."""
+    """Where the hub keeps what must survive a restart; `None` is `hub.db` in the data directory.
+
+    `key` says where the master key comes from: `auto`, `env`, `keyring` or `file:PATH`.
+    """
 
     url: str | None = None
+    key: str = "auto"
 
 
 @dataclass(frozen=True, slots=True)

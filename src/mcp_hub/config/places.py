@@ -37,3 +37,8 @@ def store_path(store: Store, environ: Mapping[str, str]) -> Path:
     if store.url is None:
         return data_dir(environ) / "hub.db"
     return Path(store.url.removeprefix(_SQLITE))
+
+
+def is_kept(store: Store) -> bool:
+    """Whether there is a store once the hub has ended, and not only in its memory."""
+    return store.url != f"{_SQLITE}:memory:"

@@ -20,6 +20,12 @@ from mcp_hub.config.reach import is_loopback, judge_address
 _OWN_PATHS: Final = ("/mcp", "/sse")
 
 
+def is_private(server: Server) -> bool:
+    """Whether only this computer can reach a hub with this configuration."""
+    url = split_url(server.public_url or "")
+    return is_loopback(server.host) and (url is None or is_loopback(url.host or ""))
+
+
 def is_own_address(url: Url, server: Server) -> bool:
     """Whether a hub with this configuration would meet itself at `url`."""
     path = (url.path or "").rstrip("/")

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Final, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from mcp_hub.config.addresses import Address, Bind, Host, IPNetwork, Range, StoreUrl
+from mcp_hub.config.addresses import Address, Bind, Host, IPNetwork, KeySource, Range, StoreUrl
 from mcp_hub.config.fields import (
     Choice,
     Duration,
@@ -211,12 +211,16 @@ class UserShape(Part):
 class StoreShape(Part):
     """Where the hub keeps what must survive a restart."""
 
-    later = frozenset({"key"})
-
     url: Annotated[str | None, StoreUrl()] = Field(
         default=None,
         description="`sqlite:///PATH`, relative to where the hub is started. Left out, it is `hub.db` in the data"
         " directory (`MCP_HUB_DATA`, else `~/.local/share/mcp_hub`).",
+    )
+    key: Annotated[str, KeySource()] = Field(
+        default="auto",
+        description="Where the master key comes from that secrets in the store are sealed with. `env`:"
+        " `MCP_HUB_MASTER_KEY_FILE` or `MCP_HUB_MASTER_KEY`. `file:PATH`: that file. `keyring`: this user's. `auto`:"
+        " the variables, else the keyring, else, on this computer alone, `master.key` beside the store.",
     )
 
 

@@ -4,21 +4,29 @@ Rule: a key is never replaced silently, since what was sealed with it is still o
 """
 
 import secrets
-from typing import Final
+from typing import Final, Protocol
 
 from mcp_hub.errors import StoreFailed
-from mcp_hub.store.base import Store
 
 KEY_BYTES: Final = 32
 
 
-async def kept_key(store: Store, name: str, size: int = KEY_BYTES) -> bytes:
+class Settings(Protocol):
+    """Where keys are kept, sealed."""
+
+    async def kept(self, key: str, otherwise: bytes) -> bytes:
+        """What is stored under this key; `otherwise` from now on, if nothing is."""
+        ...
+
+
+async def kept_key(settings: Settings, name: str, size: int = KEY_BYTES) -> bytes:
     """The key of this name and so many bytes, made now if there is none.
 
     Raises:
         StoreFailed: the store fails, or holds something else under this name.
+        Unsealable: what the store holds under this name was not put there by the hub.
     """
-    key = await store.keep_setting_if_absent(name, secrets.token_bytes(size))
+    key = await settings.kept(name, secrets.token_bytes(size))
     if len(key) != size:
         raise StoreFailed(
             f"The store holds {name!r} with {len(key)} bytes in place of {size}: something else has written there."

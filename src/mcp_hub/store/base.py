@@ -10,6 +10,7 @@ from typing import Final, NamedTuple, Protocol
 
 from mcp_hub.store.events import EventStore
 from mcp_hub.store.grants import GrantStore
+from mcp_hub.store.keys import KeyStore
 from mcp_hub.store.people import PeopleStore
 
 MOST_CALLS: Final = 100_000
@@ -80,7 +81,7 @@ class SessionUse(NamedTuple):
     used_at: float
 
 
-class Store(PeopleStore, GrantStore, EventStore, Protocol):
+class Store(PeopleStore, GrantStore, EventStore, KeyStore, Protocol):
     """A store, with all its parts. Every method raises `StoreFailed` and nothing else.
 
     What a method acknowledged by returning survives the end of the process at any moment. A cancelled method may
@@ -108,14 +109,6 @@ class Store(PeopleStore, GrantStore, EventStore, Protocol):
 
     async def calls(self, tenant: str, *, limit: int) -> list[CallRecord]:
         """At most `limit` records of a tenant, the last appended first."""
-        ...
-
-    async def setting(self, key: str) -> bytes | None:
-        """A value of the hub itself, not of a tenant."""
-        ...
-
-    async def keep_setting_if_absent(self, key: str, value: bytes) -> bytes:
-        """Store `value` unless the key has one, and return what is stored: of many writers, the first wins."""
         ...
 
     async def session_uses(self) -> list[SessionUse]:

@@ -196,7 +196,7 @@ class GrantStore(Protocol):
     async def give(self, family: Family, token: AccessToken, at: float) -> None:
         """Insert an access token of a client that acts for itself, and its family if it is not there yet.
 
-        Otherwise its use is noted, and it loses tokens as with `rotate`.
+        Otherwise its use is noted, its end moves to that of the one that is given, and it loses tokens as in `rotate`.
         """
         ...
 

@@ -13,8 +13,9 @@ from mcp_hub.store import tables_people
 MIGRATIONS: Final = Migrations("mcp_hub")
 _FIRST: Final = "0001-catalogs-calls-settings"
 _SECOND: Final = "0002-sessions"
+_THIRD: Final = "0003-keys"
 _FOURTH: Final = "0004-people"
-_KNOWN: Final = frozenset({_FIRST, _SECOND, _FOURTH})
+_KNOWN: Final = frozenset({_FIRST, _SECOND, _THIRD, _FOURTH})
 
 
 class ForeignFile(Exception):
@@ -71,6 +72,23 @@ def second(db: Database) -> None:
         )
         """
     )
+
+
+@MIGRATIONS(name=_THIRD)
+def third(db: Database) -> None:
+    """Data keys, wrapped by the master key."""
+    db.conn.execute(
+        """
+        CREATE TABLE keys (
+            tenant TEXT NOT NULL, kid BLOB NOT NULL, wrapped BLOB NOT NULL, created_at REAL NOT NULL,
+            state TEXT NOT NULL CHECK (state IN ('next', 'current', 'old', 'retired')),
+            PRIMARY KEY (tenant, kid)
+        ) WITHOUT ROWID
+        """
+    )
+    # Whoever comes second with a next or a current key is told so by the index, whichever process it is.
+    for state in ("next", "current"):
+        db.conn.execute(f"CREATE UNIQUE INDEX one_{state}_key ON keys (tenant) WHERE state = '{state}'")
 
 
 @MIGRATIONS(name=_FOURTH)

@@ -13,6 +13,7 @@ from mcp_hub.store import (
     sqlite_catalogs,
     sqlite_entries,
     sqlite_grants,
+    sqlite_keys,
     sqlite_logs,
     sqlite_once,
     sqlite_people,
@@ -21,6 +22,7 @@ from mcp_hub.store import (
 from mcp_hub.store.base import MOST_CALLS, CallRecord, Remembered, SessionUse, StoredSession
 from mcp_hub.store.events import MOST_EVENTS, Event
 from mcp_hub.store.grants import AccessToken, Code, Family, Issued, Once, Pending, RefreshToken, RegisteredClient
+from mcp_hub.store.keys import Changed, Rewrapped, StoredKey
 from mcp_hub.store.people import BrowserSession, PersonalToken, User
 from mcp_hub.store.sqlite_file import SqliteFile
 
@@ -49,7 +51,7 @@ class SqliteStore:
     async def aclose(self) -> None:
         await self._file.aclose()
 
-    # What upstreams offered, and settings.
+    # What upstreams offered.
 
     async def remembered(self, tenant: str) -> list[Remembered]:
         return await self._file.read(sqlite_catalogs.remembered, tenant)
@@ -60,11 +62,40 @@ class SqliteStore:
     async def forget(self, tenant: str, upstream: str) -> None:
         await self._file.write(sqlite_catalogs.forget, tenant, upstream)
 
+    # Settings, and the keys that seal them.
+
     async def setting(self, key: str) -> bytes | None:
-        return await self._file.read(sqlite_catalogs.setting, key)
+        return await self._file.read(sqlite_keys.setting, key)
+
+    async def settings(self) -> list[tuple[str, bytes]]:
+        return await self._file.read(sqlite_keys.settings)
 
     async def keep_setting_if_absent(self, key: str, value: bytes) -> bytes:
-        return await self._file.write(sqlite_catalogs.keep_setting, key, value)
+        return await self._file.write(sqlite_keys.keep_setting, key, value)
+
+    async def replace_setting(self, key: str, old: bytes, new: bytes) -> bool:
+        return await self._file.write(sqlite_keys.replace_setting, key, old, new)
+
+    async def keys(self) -> list[StoredKey]:
+        return await self._file.read(sqlite_keys.all_of)
+
+    async def begin_keys(self, first: StoredKey, settings: Sequence[Changed]) -> bool:
+        begun = await self._file.write(sqlite_keys.begin, first, settings)
+        if begun:
+            await self._file.forget_what_was()
+        return begun
+
+    async def add_key(self, key: StoredKey, current: StoredKey) -> bool:
+        return await self._file.write(sqlite_keys.add, key, current)
+
+    async def promote_key(self, kid: bytes) -> bool:
+        return await self._file.write(sqlite_keys.promote, kid)
+
+    async def retire_keys(self, current: bytes) -> None:
+        await self._file.write(sqlite_keys.retire, current)
+
+    async def rewrap_keys(self, changes: Sequence[Rewrapped]) -> bool:
+        return await self._file.write(sqlite_keys.rewrap, changes)
 
     # Calls and events.
 

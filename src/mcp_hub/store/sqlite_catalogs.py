@@ -1,4 +1,4 @@
-"""Remembered upstreams and settings in SQLite.
+"""Remembered upstreams in SQLite.
 
 Rule: pure but for the connection it is given; whoever calls owns the transaction.
 """
@@ -7,9 +7,6 @@ import sqlite3
 from typing import Final
 
 from mcp_hub.store.base import Remembered
-
-_HUB: Final = ""
-"""The tenant of what belongs to the hub as a whole."""
 
 _REMEMBERED: Final = (
     "SELECT tenant, upstream, visibility, url, era, catalog, saved_at FROM remembered WHERE tenant = ?"
@@ -25,8 +22,6 @@ _REMEMBER: Final = """
         catalog = CASE WHEN excluded.catalog IS NULL AND url = excluded.url THEN catalog ELSE excluded.catalog END
 """
 _FORGET: Final = "DELETE FROM remembered WHERE tenant = ? AND upstream = ?"
-_SETTING: Final = "SELECT value FROM settings WHERE tenant = ? AND key = ?"
-_KEEP_SETTING: Final = "INSERT INTO settings (tenant, key, value) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 
 
 def remembered(db: sqlite3.Connection, tenant: str) -> list[Remembered]:
@@ -43,15 +38,3 @@ def remember(db: sqlite3.Connection, item: Remembered) -> None:
 def forget(db: sqlite3.Connection, tenant: str, upstream: str) -> None:
     """Delete every visibility."""
     db.execute(_FORGET, (tenant, upstream))
-
-
-def setting(db: sqlite3.Connection, key: str) -> bytes | None:
-    """What is there."""
-    row = db.execute(_SETTING, (_HUB, key)).fetchone()
-    return None if row is None else row[0]
-
-
-def keep_setting(db: sqlite3.Connection, key: str, value: bytes) -> bytes:
-    """Insert unless the key is there; what is there."""
-    db.execute(_KEEP_SETTING, (_HUB, key, value))
-    return db.execute(_SETTING, (_HUB, key)).fetchone()[0]

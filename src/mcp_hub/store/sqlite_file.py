@@ -72,6 +72,13 @@ class SqliteFile:
 
         return await self.read(whole)
 
+    async def forget_what_was(self) -> None:
+        """Take what is committed out of the log beside the file, which still holds pages as they were before.
+
+        Somebody who reads just now keeps them there until they are done.
+        """
+        await self.read(_truncate_log)
+
     async def aclose(self) -> None:
         """Finish what was begun and close; once more is no error."""
         db, self._db = self._db, None
@@ -91,11 +98,16 @@ def _open(path: str) -> sqlite3.Connection:
         tables.enable_wal()
         db.execute("PRAGMA synchronous=FULL")
         db.execute("PRAGMA foreign_keys=ON")
+        db.execute("PRAGMA secure_delete=ON")  # before anything is written: what was deleted is overwritten, too
         migrations.apply(tables)
     except BaseException:
         db.close()
         raise
     return db
+
+
+def _truncate_log(db: sqlite3.Connection) -> None:
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _make_private(path: Path) -> None:

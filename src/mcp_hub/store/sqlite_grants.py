@@ -47,6 +47,9 @@ _ADD_FAMILY: Final = """
 _ONE_FAMILY: Final = _FAMILY + "WHERE id = ?"
 _FAMILIES: Final = _FAMILY + "WHERE tenant = ?1 AND (?2 IS NULL OR user = ?2) ORDER BY used_at DESC, rowid DESC"
 _USE_FAMILY: Final = "UPDATE families SET used_at = max(used_at, ?) WHERE id = ?"
+_EXTEND_FAMILY: Final = """
+    UPDATE families SET used_at = max(used_at, ?), expires_at = max(expires_at, ?) WHERE id = ? AND user IS NULL
+"""
 _END_FAMILY: Final = "DELETE FROM families WHERE id = ?"
 _REVOKE_FAMILY: Final = "DELETE FROM families WHERE tenant = ?1 AND id = ?2 AND (?3 IS NULL OR user = ?3)"
 
@@ -172,7 +175,7 @@ def give(db: sqlite3.Connection, to: Family, token: AccessToken, at: float) -> N
     """An access token to a client that acts for itself."""
     if family(db, to.id) is None:
         _add_family(db, to)
-    db.execute(_USE_FAMILY, (at, to.id))
+    db.execute(_EXTEND_FAMILY, (at, to.expires_at, to.id))
     _add_tokens(db, Issued(token, None))
     _tidy(db, to.id, at)
 

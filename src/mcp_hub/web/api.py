@@ -7,8 +7,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from mcp_hub.identity.scopes import ADMIN
 from mcp_hub.upstream.health import State
 from mcp_hub.upstream.upstream import Upstream
+from mcp_hub.web.callers import EVERYBODY, Door, called_by
 from mcp_hub.wire.jsonrpc import Json, encode
 
 _NO_URLS: Final[Mapping[str, str]] = {}
@@ -19,6 +21,7 @@ class Api:
     """The API of one hub. `version` is the hub's; upstreams are in declaration order.
 
     `urls` are by upstream, without what may be a secret in them; where one is missing, its query is left out.
+    It takes the tokens that are good for `resource`, as `door` knows them, and nothing else: no cookie counts.
     """
 
     def __init__(
@@ -27,11 +30,16 @@ class Api:
         disabled: Mapping[str, str],
         version: str,
         urls: Mapping[str, str] = _NO_URLS,
+        *,
+        door: Door = EVERYBODY,
+        resource: str = "",
     ) -> None:
         self._upstreams = upstreams
         self._urls = urls
         self._disabled = disabled
         self._version = version
+        self._door = door
+        self._resource = resource
 
     def routes(self) -> list[BaseRoute]:
         """What it answers."""
@@ -41,12 +49,13 @@ class Api:
         ]
 
     async def _status(self, request: Request) -> Response:
-        del request
+        await called_by(self._door, request, self._resource)
         served = [self._shown(upstream) for upstream in self._upstreams.values()]
         absent = [{"name": name, "state": State.DISABLED, "reason": why} for name, why in self._disabled.items()]
         return _json({"version": self._version, "upstreams": served + absent})
 
     async def _refresh(self, request: Request) -> Response:
+        await called_by(self._door, request, self._resource, scope=ADMIN)
         name = request.path_params["name"]
         upstream = self._upstreams.get(name)
         if upstream is None:

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute
 
-from mcp_hub.errors import BadCredentials, BadRequest, Forbidden, HubError, StoreFailed, Unauthenticated
+from mcp_hub.errors import BadCredentials, BadRequest, Forbidden, HubError, HubFault, StoreFailed, Unauthenticated
 from mcp_hub.web.forms import BadForm
 from mcp_hub.web.frame import Frame
 from mcp_hub.wire.jsonrpc import encode
@@ -27,6 +27,7 @@ _TOLD: Final[tuple[tuple[type[HubError], int, str], ...]] = (
     (Forbidden, 403, "This is not allowed"),
     (BadRequest, 400, "This could not be read"),
     (StoreFailed, 503, "The hub cannot read its store"),
+    (HubFault, 503, "The hub cannot do this now"),
 )
 _STATUSES: Final = {
     404: ("There is no page here", "The address may have been mistyped, or what it led to is gone."),
@@ -67,7 +68,7 @@ class Site:
         public = error.public if isinstance(error, HubError) else _OTHERWISE[1]
         status = error.status if isinstance(error, BadForm) else kind[1]
         answer = self._answer(request, status, kind[2], public)
-        if isinstance(error, Unauthenticated):
+        if isinstance(error, Unauthenticated | Forbidden) and error.challenge:
             answer.headers["WWW-Authenticate"] = error.challenge
         return answer
 

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
-from mcp_hub.config.addresses import Address, Bind, Host, Range, StoreUrl, split_url
+from mcp_hub.config.addresses import Address, Bind, Host, KeySource, Range, StoreUrl, split_url
 
 pytestmark = pytest.mark.promise("E39")
 
-ALL = [Address(), Address(query=False), Bind(), Host(), Range(), StoreUrl()]
+ALL = [Address(), Address(query=False), Bind(), Host(), KeySource(), Range(), StoreUrl()]
 
 
 def refusal(reader, raw):
@@ -124,6 +124,20 @@ def test_the_store_is_a_file():
     assert refusal(StoreUrl(), "postgresql://u:canary@h/d")[0] == "PostgreSQL is not supported yet"
     for raw in ("hub.db", "sqlite://hub.db", "sqlite:///", "sqlite:///a\0b"):
         assert refusal(StoreUrl(), raw)[0] == "must be sqlite:///PATH"
+
+
+@pytest.mark.parametrize("raw", ["auto", "env", "keyring", "file:/run/key", "file:key"])
+def test_where_the_master_key_comes_from_is_read(raw):
+    assert KeySource().read(raw) == raw
+
+
+@pytest.mark.promise("D29")
+@pytest.mark.parametrize("raw", ["", "file:", "Auto", "/run/key", "file:a\0b", "c2VjcmV0LWNhbmFyeQ=="])
+def test_a_master_key_in_the_configuration_is_refused_and_not_repeated(raw):
+    message, hint = refusal(KeySource(), raw)
+    assert message == "must be auto, env, keyring or file:PATH"
+    assert "mcp-hub key generate" in hint
+    assert len(raw) < 10 or raw not in message + hint
 
 
 @given(st.text())

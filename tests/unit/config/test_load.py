@@ -21,7 +21,7 @@ FULL = """\
 version: 1
 server: {public_url: https://hub.example.com/, host: "::1", port: 8081, max_request: 1MiB, allowed_hosts: [hub.local]}
 login: none
-store: {url: "sqlite:////var/lib/hub.db"}
+store: {url: "sqlite:////var/lib/hub.db", key: "file:/run/secrets/hub"}
 network: {allow_private: [10.20.0.0/16, 127.0.0.1]}
 defaults:
   timeout: 30s
@@ -72,6 +72,7 @@ def test_a_whole_configuration_becomes_final_values():
     assert (config.server.host, config.server.port, config.server.max_request) == ("::1", 8081, 2**20)
     assert config.server.allowed_hosts == ("hub.local",)
     assert config.store.url == "sqlite:////var/lib/hub.db"
+    assert config.store.key == "file:/run/secrets/hub"
     assert config.network.allow_private == (ip_network("10.20.0.0/16"), ip_network("127.0.0.1/32"))
     assert config.defaults == Defaults(30.0, 5.0, 300.0, 50, 48, 8 * 2**20, 65536)
     assert list(config.upstreams) == ["wiki", "docs", "later"]
@@ -182,7 +183,6 @@ LATER = [
     ("upstreams: {a: {auth: oauth}}", "upstreams.a.auth"),
     ("store: {url: postgresql://h/d}", "store.url"),
     *((f"{key}: {{}}", key) for key in sorted(Root.later)),
-    *((f"store: {{{key}: auto}}", f"store.{key}") for key in ("key",)),
     *((f"upstreams: {{a: {{{key}: x}}}}", f"upstreams.a.{key}") for key in sorted(UpstreamShape.later)),
 ]
 

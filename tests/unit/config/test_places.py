@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mcp_hub.config.model import Store
-from mcp_hub.config.places import data_dir, find_config, store_path
+from mcp_hub.config.places import data_dir, find_config, is_kept, store_path
 
 pytestmark = pytest.mark.promise("E39")
 
@@ -45,3 +45,9 @@ def test_the_store_is_among_the_data_unless_it_is_said_where():
     assert store_path(Store(), {"MCP_HUB_DATA": "/own"}) == Path("/own/hub.db")
     assert store_path(Store("sqlite:///a/hub.db"), {}) == Path("a/hub.db")
     assert store_path(Store("sqlite:////a/hub.db"), {}) == Path("/a/hub.db")
+
+
+def test_a_store_in_memory_is_kept_nowhere():
+    assert not is_kept(Store("sqlite:///:memory:"))
+    assert is_kept(Store())
+    assert is_kept(Store("sqlite:///memory"))

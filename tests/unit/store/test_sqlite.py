@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 from tests.store_events_suite import FEW_EVENTS
-from tests.store_suite import FEW, KNOWN, StoreSuite, call
+from tests.store_suite import FEW, FIRST, KNOWN, StoreSuite, call
 
 from mcp_hub.errors import StoreFailed
 from mcp_hub.store.base import MOST_CALLS, Store
+from mcp_hub.store.keys import Changed
 from mcp_hub.store.sqlite import SqliteStore
 
 pytestmark = pytest.mark.promise("D34")
@@ -186,7 +187,7 @@ async def test_a_file_of_an_older_version_is_brought_to_this_one_and_keeps_what_
     await store.remember(KNOWN)
     await store.aclose()
     with sqlite3.connect(file) as db:
-        for name in ("sessions", *PEOPLE_TABLES):
+        for name in ("sessions", "keys", *PEOPLE_TABLES):
             db.execute(f"DROP TABLE {name}")
         db.execute("DELETE FROM _sqlite_migrations WHERE name > '0002'")
     db.close()
@@ -194,7 +195,24 @@ async def test_a_file_of_an_older_version_is_brought_to_this_one_and_keeps_what_
     assert await again.remembered("default") == [KNOWN]
     assert await again.session_uses() == []
     assert await again.users("default") == []
+    assert await again.keys() == []
     await again.aclose()
+
+
+@pytest.mark.promise("T32")
+async def test_what_was_replaced_or_deleted_is_nowhere_in_the_files(file):
+    canaries = [b"planted-setting", b"planted-later"]
+    store = SqliteStore.open(file)
+    await store.keep_setting_if_absent("a", canaries[0])
+    await store.keep_setting_if_absent("b", canaries[1])
+    files = [file, file.with_name("hub.db-wal")]
+    assert await store.begin_keys(FIRST, [Changed("a", canaries[0], b"sealed")])
+    held = b"".join(each.read_bytes() for each in files)
+    assert canaries[0] not in held, "neither in the file nor in the log beside it"
+    assert canaries[1] in held, "these are the right files"
+    await store.replace_setting("b", canaries[1], b"other")
+    await store.aclose()
+    assert canaries[1] not in file.read_bytes()
 
 
 async def test_a_file_of_a_newer_version_is_left_alone(file):

@@ -51,7 +51,7 @@ async def test_the_hub_is_alive_and_ready_whatever_else_there_is():
         (BadCredentials(SENTENCE), 400),
         (Unauthenticated(SENTENCE, "Bearer realm"), 401),
         (StoreFailed(SENTENCE), 503),
-        (HubFault(SENTENCE), 500),
+        (HubFault(SENTENCE), 503),
     ],
 )
 async def test_an_error_is_a_page_for_browsers_a_sentence_for_programs_and_json_in_the_api(error, status):
