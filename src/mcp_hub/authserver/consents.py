@@ -1,7 +1,7 @@
 """Asking the user: what a client wants is put before them each time, and only their click gives it a code.
 
-Rule: a question is answered once, within ten minutes, by the user and the browser it was shown to, about the client as
-it was shown. There is no consent that is remembered, so there is none that somebody else could make use of.
+Rule: a question is answered once, within ten minutes, in the browser it was shown to (in which one user is signed in),
+about the client as it was shown. There is no consent that is remembered, so there is none that somebody else could make use of.
 Sources: MCP security best practices "Confused deputy"; RFC 9700 section 4.
 """
 
@@ -87,7 +87,6 @@ class _Waiting(msgspec.Struct, frozen=True):
     """What is kept of a question."""
 
     asked: Asked
-    user: str
     browser: bytes
     fingerprint: str
 
@@ -112,7 +111,7 @@ class Consents:
             TooManyQuestions, StoreFailed.
         """
         key = secrets.token_urlsafe(32)
-        waiting = _Waiting(asked, visitor.user.id, visitor.browser, client.fingerprint)
+        waiting = _Waiting(asked, visitor.browser, client.fingerprint)
         at = self._now()
         item = Pending(_KIND, digest(key), msgspec.json.encode(waiting), at + ANSWER_WITHIN)
         if not await self._store.put_pending(item, at=at, most=MOST_WAITING):
@@ -154,7 +153,7 @@ class Consents:
         item = await self._store.pending(_KIND, digest(key), at)
         if item is not None:
             waiting = _waiting.decode(item.payload)
-            is_theirs = waiting.user == visitor.user.id and secrets.compare_digest(waiting.browser, visitor.browser)
+            is_theirs = secrets.compare_digest(waiting.browser, visitor.browser)
             if is_theirs and await self._store.take_pending(_KIND, digest(key), at) is not None:
                 return waiting
         raise NotAsked(
