@@ -1,7 +1,8 @@
 """Asking the user: what a client wants is put before them each time, and only their click gives it a code.
 
 Rule: a question is answered once, within ten minutes, in the browser it was shown to (in which one user is signed in),
-about the client as it was shown. There is no consent that is remembered, so there is none that somebody else could make use of.
+about the client as it was shown. There is no consent that is remembered, so there is none that somebody else could make
+use of.
 Sources: MCP security best practices "Confused deputy"; RFC 9700 section 4.
 """
 
