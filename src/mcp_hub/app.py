@@ -93,7 +93,7 @@ class Hub:
     @property
     def key_source(self) -> str:
         """Where the master key of the running hub came from, in words that may be shown."""
-        return "" if self._running is None else self._running.vault.source
+        return "" if self._running is None else self._running.vault.master.source
 
     def drain(self) -> None:
         """End the streams of notices, which would else last as long as their clients; what is called goes on.
