@@ -21,6 +21,7 @@ NPM = (_WHEEL if _WINDOWS else _WHEEL / "lib") / "node_modules" / "npm" / "bin" 
 
 CONFORMANCE = MODULES / "@modelcontextprotocol" / "conformance" / "dist" / "index.js"
 INSPECTOR = MODULES / "@modelcontextprotocol" / "inspector" / "clients" / "launcher" / "build" / "index.js"
+MCP_REMOTE = MODULES / "mcp-remote" / "dist" / "proxy.js"
 EVERYTHING = MODULES / "@modelcontextprotocol" / "server-everything" / "dist" / "index.js"
 
 

@@ -1,12 +1,16 @@
 """What every store promises, as tests: a test module takes `StoreSuite` in and gives the fixture `store`.
 
-Rule: nothing here knows the engine. The store is fresh for each test and keeps `FEW` call records per tenant.
+Rule: nothing here knows the engine. The store is fresh for each test and keeps `FEW` call records and `FEW_EVENTS`
+events per tenant. The fixture `beside` is a second store of the same data, where the engine has such.
 """
 
 import asyncio
 from dataclasses import replace
 
 import pytest
+from tests.store_events_suite import EventSuite
+from tests.store_grants_suite import GrantSuite
+from tests.store_people_suite import PeopleSuite
 
 from mcp_hub.store.base import CallRecord, Remembered, SessionUse, Store, StoredSession
 from mcp_hub.store.keys import Changed, KeyState, Rewrapped, StoredKey
@@ -32,7 +36,7 @@ def call(at: int, tenant: str = "default") -> CallRecord:
     )
 
 
-class StoreSuite:
+class StoreSuite(PeopleSuite, GrantSuite, EventSuite):
     """The conformance suite."""
 
     async def test_a_new_store_knows_nothing(self, store: Store):

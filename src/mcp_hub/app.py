@@ -12,6 +12,8 @@ from mcp_hub.config.show import shown_url
 from mcp_hub.declared import unserved
 from mcp_hub.errors import HubError
 from mcp_hub.inbound.asgi import Headers
+from mcp_hub.inbound.cors import with_cors
+from mcp_hub.inbound.door import ByHeaders
 from mcp_hub.inbound.endpoint import Endpoint
 from mcp_hub.inbound.guard import LOOPBACK, Guard
 from mcp_hub.inbound.head import read_head
@@ -19,7 +21,11 @@ from mcp_hub.inbound.outcome import Refused
 from mcp_hub.inbound.sse import MESSAGES_PATH, STREAM_PATH, Sse
 from mcp_hub.inbound.stdio import Stdio, Write
 from mcp_hub.principal import LOCAL, Principal
-from mcp_hub.web.site import PROBES, Site
+from mcp_hub.web.api import Api
+from mcp_hub.web.frame import Frame
+from mcp_hub.web.index import Index
+from mcp_hub.web.probes import PROBES, Probes
+from mcp_hub.web.site import Site
 
 ENDPOINT_PATH = "/mcp"
 
@@ -48,6 +54,8 @@ class Hub:
 
         A hub that serves nobody `over_http` leaves the stored sessions to the one that does.
         """
+        if over_http and identify is None and config.login.type != "none":
+            raise RuntimeError("a hub with a login must be told whose request it is")
         self._config = config
         self._over_http = over_http
         self._identify = identify or _anybody
@@ -126,13 +134,24 @@ class Hub:
         server = self._config.server
         hosts = _hosts(server)
         road, sessions, notices = running.road, running.sessions, running.notices
-        identify, most = self._identify, server.max_request
-        self._endpoint = Endpoint(road, sessions, notices, identify=identify, allowed_hosts=hosts, max_request=most)
+        door, most, origins = ByHeaders(self._identify), server.max_request, server.allowed_origins
+        endpoint = Endpoint(
+            road,
+            sessions,
+            notices,
+            door=door,
+            resource=server.endpoint,
+            allowed_hosts=hosts,
+            allowed_origins=origins,
+            max_request=most,
+        )
+        self._endpoint = with_cors(endpoint, origins, Guard(hosts, origins))
         older = Sse(
             road,
             sessions,
             notices,
-            identify=identify,
+            door=door,
+            resource=server.endpoint,
             allowed_hosts=hosts,
             max_request=most,
             public_url=server.public_url,
@@ -140,7 +159,9 @@ class Hub:
         self._older = {STREAM_PATH: older.stream, MESSAGES_PATH: older.messages}
         absent = unserved(self._config.upstreams, running.upstreams)
         urls = {name: shown_url(self._config, name) for name in running.upstreams}
-        self._site = _guarded(Site(running.upstreams, absent, __version__, urls).app(), Guard(hosts, ()))
+        api = Api(running.upstreams, absent, __version__, urls)
+        site = Site([Probes(), api, Index(__version__, server.endpoint)], Frame(__version__))
+        self._site = _guarded(site.app(), Guard(hosts, ()))
 
 
 def _path(scope: Scope) -> str:

@@ -1,7 +1,9 @@
 """The conformance suite against the reference upstream, directly and through the hub: every check the same.
 
 A required scenario must pass directly. It must come out the same through the hub, and so must every other scenario
-that passes directly, except those named in expected-failures.yaml. Exit code: 0 as expected, 1 not, 2 wrong usage.
+that passes directly, except those named in expected-failures.yaml. With `--signed-in` the hub asks who calls, and the
+suite calls as somebody. With `--authorization` the hub's own authorization server is checked instead.
+Exit code: 0 as expected, 1 not, 2 wrong usage.
 """
 
 import argparse
@@ -15,14 +17,18 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import authorization
 import suite
 import yaml
 from results import CRASHED, Judgement, Scenario, differences, judge
 
 import node_tools
 import processes
+from rig import login_hub
+from rig.browser import ADA
 
 EXPECTED = Path(__file__).with_name("expected-failures.yaml")
+PROXY = Path(__file__).parents[1] / "rig" / "bearer_proxy.py"
 HUB_CONFIG = """\
 version: 1
 network:
@@ -41,12 +47,30 @@ class Options:
     revisions: list[str]
     era: str
     keep_going: bool
+    signed_in: bool
 
 
 def main() -> int:
     node_tools.install()
-    options = _options()
+    given = _parser().parse_args()
     results = Path(tempfile.mkdtemp(prefix="conformance-"))
+    good = _authorization(results) if given.authorization else _revisions(_options(given), results)
+    if good:
+        shutil.rmtree(results)
+    else:
+        print(f"\nThe suite's own results are in {results}")
+    return 0 if good else 1
+
+
+def _authorization(results: Path) -> bool:
+    """Checks the authorization server. True if everything is as it should be."""
+    complaints = authorization.run(results)
+    for complaint in complaints:
+        print(f"  ✗ {complaint}")
+    return not complaints
+
+
+def _revisions(options: Options, results: Path) -> bool:
     good = True
     for revision in options.revisions:
         try:
@@ -56,14 +80,10 @@ def main() -> int:
             good = False
         if not good and not options.keep_going:
             break
-    if good:
-        shutil.rmtree(results)
-    else:
-        print(f"\nThe suite's own results are in {results}")
-    return 0 if good else 1
+    return good
 
 
-def _options() -> Options:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="conformance", description=__doc__.splitlines()[0])
     legs = parser.add_mutually_exclusive_group()
     legs.add_argument("--direct", action="store_true", help="only directly")
@@ -71,9 +91,21 @@ def _options() -> Options:
     parser.add_argument("--requirements", nargs="+", metavar="REV", choices=suite.revisions())
     parser.add_argument("--upstream-era", choices=("both", "modern", "legacy"), default="both", dest="era")
     parser.add_argument("--keep-going", action="store_true", help="run every revision even if one is not as expected")
-    given = parser.parse_args()
+    parser.add_argument("--signed-in", action="store_true", help="the hub asks who calls, and is told")
+    parser.add_argument("--authorization", action="store_true", help="check the authorization server instead")
+    return parser
+
+
+def _options(given: argparse.Namespace) -> Options:
     newest_first = sorted(suite.revisions(), reverse=True)
-    return Options(not given.through, not given.direct, given.requirements or newest_first, given.era, given.keep_going)
+    return Options(
+        direct=not given.through,
+        through=not given.direct,
+        revisions=given.requirements or newest_first,
+        era=given.era,
+        keep_going=given.keep_going,
+        signed_in=given.signed_in,
+    )
 
 
 def _revision(revision: str, options: Options, results: Path) -> bool:
@@ -85,34 +117,48 @@ def _revision(revision: str, options: Options, results: Path) -> bool:
             direct = suite.run(upstream.url, revision, results / "direct")
         complaints += [f"The reference upstream: {complaint}" for complaint in upstream.complaints()]
     if options.through:
-        with _hub(options.era, results) as hub:
-            through = suite.run(hub.url, revision, results / "through")
+        with _hub(options, results) as (hub, url):
+            through = suite.run(url, revision, results / "through")
         (results / "hub.log").write_text(hub.log, "utf-8")
         complaints += [f"The hub: {complaint}" for complaint in hub.complaints()]
-    return _report(revision, options.era, direct, through, complaints)
+    return _report(revision, options, direct, through, complaints)
 
 
 @contextlib.contextmanager
-def _hub(era: str, results: Path) -> Iterator[processes.Running]:
+def _hub(options: Options, results: Path) -> Iterator[tuple[processes.Running, str]]:
+    """A hub in front of an upstream of this era, and the address at which the suite is to meet it."""
     results.mkdir(parents=True, exist_ok=True)
-    with (
-        processes.running(processes.reference(era)) as upstream,
-        processes.hub(HUB_CONFIG.format(url=upstream.url), results) as hub,
-    ):
-        yield hub
+    with processes.running(processes.reference(options.era)) as upstream:
+        if options.signed_in:
+            with _asking(f"login: local\n{HUB_CONFIG.format(url=upstream.url)}", results) as asking:
+                yield asking
+        else:
+            with processes.hub(HUB_CONFIG.format(url=upstream.url), results) as hub:
+                yield hub, hub.url
+
+
+@contextlib.contextmanager
+def _asking(config: str, results: Path) -> Iterator[tuple[processes.Running, str]]:
+    """A hub that asks who calls, behind a proxy that says so: the suite itself cannot carry a token."""
+    with login_hub.serving(config, results, people=[ADA]) as hub:
+        token = hub.command("token", "create", "--user", ADA.email).strip()
+        command = [sys.executable, PROXY, hub.url]
+        with processes.running(command, env={"BEARER": token}) as proxy:
+            yield hub.process, proxy.url
 
 
 def _report(
     revision: str,
-    era: str,
+    options: Options,
     direct: Mapping[str, Scenario] | None,
     through: Mapping[str, Scenario] | None,
     complaints: list[str],
 ) -> bool:
-    section = f"{revision} over {era}"
+    section = f"{revision} over {options.era}"
     expected = _expected(revision, section)
     asked = suite.requirements(revision)
-    print(f"\n{section:<48}{'direct':<22}through the hub")
+    title = f"{section}{', signed in' if options.signed_in else ''}"
+    print(f"\n{title:<48}{'direct':<22}through the hub")
     for name in (*asked.required, *asked.others):
         row = _Row(name, _outcome(direct, name), _outcome(through, name), required=name in asked.required)
         print(row.line(expected))
@@ -121,7 +167,7 @@ def _report(
     complaints += [f"{name}: expected-failures.yaml names it, but {revision} has no such scenario" for name in unknown]
     for complaint in complaints:
         print(f"  ✗ {complaint}")
-    print(f"{section}: {'not as expected' if complaints else 'as expected'}")
+    print(f"{title}: {'not as expected' if complaints else 'as expected'}")
     return not complaints
 
 

@@ -50,10 +50,11 @@ def run(url: str, revision: str, results: Path) -> dict[str, Scenario]:
             timeout=SECONDS,
             check=False,
         )
-    return {found["name"]: _read(path) for path in results.iterdir() if (found := RESULT_DIRECTORY.match(path.name))}
+    return {found["name"]: read(path) for path in results.iterdir() if (found := RESULT_DIRECTORY.match(path.name))}
 
 
-def _read(directory: Path) -> Scenario:
+def read(directory: Path) -> Scenario:
+    """The result that the suite left there; without one it crashed."""
     checks = directory / "checks.json"
     return scenario_from(json.loads(checks.read_text("utf-8"))) if checks.exists() else CRASHED
 

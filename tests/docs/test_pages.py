@@ -10,9 +10,9 @@ from docs.pages import ROOT, page, pages
 from mcp_hub import __version__
 from mcp_hub.audit.calls import Outcome
 from mcp_hub.catalog.names import exposed_name, exposed_uri
-from mcp_hub.cli.client import CLIENTS
 from mcp_hub.cli.output import Exit, exit_code
 from mcp_hub.config.model import Config
+from mcp_hub.config.snippets import CLIENTS
 from mcp_hub.errors import ConfigError, HubError, UnknownName, UpstreamError
 from mcp_hub.inbound.errors import TABLE
 from mcp_hub.inbound.sessions import DEFAULT_LIMITS

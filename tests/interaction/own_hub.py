@@ -9,6 +9,7 @@ import httpx2
 
 from interaction.whole_hub import Client
 from mcp_hub.gateway.parking import Parking
+from mcp_hub.inbound.door import ByHeaders
 from mcp_hub.inbound.endpoint import Endpoint
 from mcp_hub.inbound.sessions import MemorySessions
 from mcp_hub.principal import LOCAL, Principal
@@ -39,7 +40,7 @@ async def own_hub(url: str, *, parking: Parking | None = None) -> AsyncIterator[
     place: Any = Place(url)
     async with hub_over(place, parking=parking) as hub:
         sessions = MemorySessions(hub.road.end_session)
-        endpoint = Endpoint(hub.road, sessions, hub.notices, identify=identify, allowed_hosts={"hub.test"})
+        endpoint = Endpoint(hub.road, sessions, hub.notices, door=ByHeaders(identify), allowed_hosts={"hub.test"})
         browser = httpx2.AsyncClient(transport=httpx2.ASGITransport(endpoint), timeout=30)
         async with Client("http://hub.test/mcp", browser) as client:
             yield client

@@ -24,6 +24,16 @@ version: 1
 # server:
 #   host: 127.0.0.1
 #   port: 8080
+#   public_url: https://hub.example.com   # what clients see; for others than you alone, with https and a login
+
+# login:                              # left out: nobody has to, and the hub listens on this computer only
+#   type: oidc                        # people sign in where they always do; type: local is accounts of this hub
+#   issuer: https://id.example.com
+#   client_id: mcp-hub
+#   client_secret: "${HUB_OIDC_SECRET}"
+
+# users:
+#   ada@example.com: {roles: [admin]}
 
 # network:
 #   allow_private: [127.0.0.0/8, "::1/128"]   # private ranges upstreams may live in; plain http only there

@@ -12,7 +12,8 @@ import click
 
 from mcp_hub.config.foreign import Foreign, NotAServerList, probe, read_servers
 from mcp_hub.config.model import Server
-from mcp_hub.config.rules import is_own_address, judge_address, private_range
+from mcp_hub.config.reach import judge_address, private_range
+from mcp_hub.config.rules import is_own_address
 from mcp_hub.errors import BadRequest
 
 _MAX_CHARACTERS: Final = 1024 * 1024

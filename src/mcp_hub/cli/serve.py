@@ -7,12 +7,14 @@ import click
 
 from mcp_hub import __version__
 from mcp_hub.cli.options import file_option, named_or_found
+from mcp_hub.config.login_rules import exposed
 from mcp_hub.config.model import Config
+from mcp_hub.errors import ConfigError, Problem
 
 
 @click.command()
 @file_option
-@click.option("--host", help="Listen on this address of this computer instead of the configured one.")
+@click.option("--host", help="Listen on this address instead. Others than this computer's need a login.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Listen on this port instead; 0 takes a free one.")
 @click.option(
     "--log-level",
@@ -33,11 +35,18 @@ def serve(file: Path | None, host: str | None, port: int | None, log_level: str,
 
 
 def _listening(config: Config, host: str | None, port: int | None) -> Config:
+    """The configuration with what was said instead.
+
+    Raises:
+        ConfigError: the hub must not listen there.
+    """
     server = config.server
-    if host is not None and host not in ("127.0.0.1", "localhost", "::1"):
-        raise click.BadParameter("Without a login the hub listens on this computer only: 127.0.0.1, ::1 or localhost.")
     changed = replace(server, host=host or server.host, port=server.port if port is None else port)
-    return replace(config, server=changed)
+    said = replace(config, server=changed)
+    found = exposed(said)
+    if found is not None:
+        raise ConfigError("mcp-hub serve", [Problem(0, 0, "server.host", found.message, found.hint)])
+    return said
 
 
 def _introduce(config: Config, *, is_private: bool) -> None:

@@ -1,23 +1,31 @@
 """From the shape of the file to the configuration: defaults filled in, final values only."""
 
-from typing import cast
+from typing import Final, cast
 
 from mcp_hub.config import shape
 from mcp_hub.config.document import Document
 from mcp_hub.config.model import (
     ApiKey,
+    Client,
     Config,
+    DeclaredUser,
     Defaults,
     Filter,
+    Issuer,
+    Lifetimes,
     Login,
     LoginType,
     Network,
     NoAuth,
     Origin,
+    Provider,
     Server,
     Store,
     Upstream,
 )
+
+_OIDC_SCOPES: Final = ("openid", "profile", "email")
+_GROUPS: Final = "groups"
 
 
 def build(root: shape.Root, document: Document, source: str) -> Config:
@@ -25,7 +33,9 @@ def build(root: shape.Root, document: Document, source: str) -> Config:
     defaults = Defaults(**root.defaults.model_dump())
     return Config(
         server=_server(root.server),
-        login=Login(cast("LoginType", root.login.type)),
+        login=_login(root.login),
+        clients={name: _client(name, part) for name, part in root.clients.items()},
+        users={email: DeclaredUser(email, frozenset(part.roles)) for email, part in root.users.items()},
         store=Store(root.store.url, root.store.key),
         network=Network(tuple(root.network.allow_private)),
         defaults=defaults,
@@ -45,9 +55,51 @@ def _server(part: shape.ServerShape) -> Server:
         port=part.port,
         max_request=part.max_request,
         allowed_hosts=tuple(part.allowed_hosts),
+        allowed_origins=tuple(part.allowed_origins),
         session_idle=part.session_idle,
         max_sessions=part.max_sessions,
     )
+
+
+def _login(part: shape.LoginShape) -> Login:
+    return Login(
+        type=cast("LoginType", part.type),
+        provider=_provider(part) if part.type == "oidc" else None,
+        external=_external(part) if part.type == "jwt" else None,
+        registration=part.registration,
+        client_documents=None if part.client_documents == "any" else part.client_documents,
+        lifetimes=Lifetimes(**part.lifetimes.model_dump()),
+    )
+
+
+def _provider(part: shape.LoginShape) -> Provider:
+    # Without an issuer or a client_id there is a problem, and nothing is made of this.
+    return Provider(
+        issuer=part.issuer or "",
+        client_id=part.client_id or "",
+        client_secret=part.client_secret,
+        scopes=_OIDC_SCOPES if part.scopes is None else tuple(part.scopes),
+        groups_claim=part.groups_claim or _GROUPS,
+        admin_groups=tuple(part.admin_groups),
+        allowed_groups=tuple(part.allowed_groups),
+        allowed_domains=tuple(part.allowed_domains),
+        link_by_email=part.link_by_email,
+    )
+
+
+def _external(part: shape.LoginShape) -> Issuer:
+    return Issuer(
+        issuer=part.issuer or "",
+        audience=part.audience,
+        jwks_url=part.jwks_url,
+        scopes=tuple(part.scopes or ()),
+        groups_claim=part.groups_claim or _GROUPS,
+        admin_groups=tuple(part.admin_groups),
+    )
+
+
+def _client(name: str, part: shape.ClientShape) -> Client:
+    return Client(name, tuple(part.redirect_uris), part.title, part.secret, part.jwks_url)
 
 
 def _upstream(name: str, part: shape.UpstreamShape, defaults: Defaults, source: str) -> Upstream:

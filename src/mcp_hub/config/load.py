@@ -10,8 +10,9 @@ from pathlib import Path
 from mcp_hub.config.build import build
 from mcp_hub.config.document import Document, read
 from mcp_hub.config.explain import checked
+from mcp_hub.config.findings import Finding, Rule
 from mcp_hub.config.model import Config
-from mcp_hub.config.rules import PROBLEMS, WARNINGS, Finding, Rule
+from mcp_hub.config.rules import PROBLEMS, WARNINGS
 from mcp_hub.config.shape import Root
 from mcp_hub.config.tree import MAX_CHARACTERS
 from mcp_hub.errors import ConfigError, Problem

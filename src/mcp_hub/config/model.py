@@ -48,7 +48,8 @@ class Server:
 class Provider:
     """The OpenID Connect provider where people sign in (`login: {type: oidc}`).
 
-    Members of one of `admin_groups` are admins; where `allowed_groups` is not empty, others may not sign in.
+    Members of one of `admin_groups` are admins. Where `allowed_groups` is not empty, only their members may sign in;
+    where `allowed_domains` is not empty, only people with a verified address of one of them (in lower case).
     """
 
     issuer: str
@@ -58,6 +59,7 @@ class Provider:
     groups_claim: str = "groups"
     admin_groups: tuple[str, ...] = ()
     allowed_groups: tuple[str, ...] = ()
+    allowed_domains: tuple[str, ...] = ()
     link_by_email: bool = False
 
 

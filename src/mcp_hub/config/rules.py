@@ -4,43 +4,20 @@ Rule: a finding names the path it is about and, in `needs`, what else it was jud
 has a problem already, so that one mistake is not reported twice in different words.
 """
 
-import ipaddress
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Final
 
 from pydantic_core import Url
 
+from mcp_hub.config import login_rules
 from mcp_hub.config.addresses import split_url
-from mcp_hub.config.model import ApiKey, Config, IPNetwork, NoAuth, Server, Upstream
+from mcp_hub.config.findings import Finding, Path, Rule
+from mcp_hub.config.model import ApiKey, Config, NoAuth, Server, Upstream
+from mcp_hub.config.reach import is_loopback, judge_address
 
-Path = tuple[str | int, ...]
-Rule = Callable[[Config], "Iterator[Finding]"]
 _OWN_PATHS: Final = ("/mcp", "/sse")
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing a rule has to say about the part at `path`."""
-
-    path: Path
-    message: str
-    hint: str = ""
-    needs: tuple[Path, ...] = ()
-    at_key: bool = False
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this computer can reach what listens on `host`, an address or `localhost`."""
-    name = host.strip("[]").rstrip(".").lower()
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
 
 
 def is_private(server: Server) -> bool:
@@ -60,19 +37,6 @@ def is_own_address(url: Url, server: Server) -> bool:
     return path in {f"{(public.path or '').rstrip('/')}{own}" for own in _OWN_PATHS}
 
 
-def _open_without_login(config: Config) -> Iterator[Finding]:
-    if config.login.type == "none" and not is_loopback(config.server.host):
-        message = "other computers could use this hub without signing in"
-        hint = "use 127.0.0.1; signing in (login) is not supported yet"
-        yield Finding(("server", "host"), message, hint, needs=(("login",),))
-
-
-def _public_url(config: Config) -> Iterator[Finding]:
-    url = split_url(config.server.public_url or "")
-    if url and url.scheme == "http" and not is_loopback(url.host or ""):
-        yield Finding(("server", "public_url"), "must start with https://, except on this computer")
-
-
 def _unreachable_addresses(config: Config) -> Iterator[Finding]:
     for name, upstream in config.upstreams.items():
         url = split_url(upstream.url or "")
@@ -81,48 +45,6 @@ def _unreachable_addresses(config: Config) -> Iterator[Finding]:
         message, hint = judge_address(url.scheme, url.host or "", config.network.allow_private)
         if message:
             yield Finding(("upstreams", name, "url"), message, hint, needs=(("network",),))
-
-
-def judge_address(scheme: str, host: str, allowed: tuple[IPNetwork, ...]) -> tuple[str, str]:
-    """Why the hub would never connect there, and the next step; two empty texts if it might.
-
-    A host name is only judged where no answer of the resolver could help it.
-    """
-    address = _address(host)
-    if address is not None and any(address in network for network in allowed):
-        return "", ""
-    if address is not None and not address.is_global:
-        return (
-            "this address is not public",
-            f"if it may be used, write  network: {{allow_private: [{_range(address)}]}}",
-        )
-    if scheme == "http" and address is not None:
-        return "a public address needs https", "plain http is for ranges in network.allow_private only"
-    if scheme == "http" and not allowed:
-        return "plain http is for private networks, and none is allowed", "use https, or set network.allow_private"
-    return "", ""
-
-
-def private_range(host: str) -> IPNetwork | None:
-    """What `network.allow_private` needs for an upstream at `host`; `None` for a public address or a name."""
-    address = _address(host)
-    return None if address is None or address.is_global else _range(address)
-
-
-def _range(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> IPNetwork:
-    if isinstance(address, ipaddress.IPv4Address) and address.is_loopback:
-        return ipaddress.IPv4Network("127.0.0.0/8")
-    return ipaddress.ip_network(address)
-
-
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    name = host.strip("[]").rstrip(".").lower()
-    if name == "localhost" or name.endswith(".localhost"):
-        return ipaddress.IPv4Address("127.0.0.1")
-    try:
-        return ipaddress.ip_address(name)
-    except ValueError:
-        return None
 
 
 def _two_credentials(config: Config) -> Iterator[Finding]:
@@ -282,16 +204,8 @@ def _wide_ranges(config: Config) -> Iterator[Finding]:
             )
 
 
-def _public_without_login(config: Config) -> Iterator[Finding]:
-    url = split_url(config.server.public_url or "")
-    if config.login.type == "none" and url and not is_loopback(url.host or ""):
-        message = "others may reach this address, and nobody has to sign in"
-        yield Finding(("server", "public_url"), message, "make sure that what stands in front asks who is there")
-
-
 PROBLEMS: Final[tuple[Rule, ...]] = (
-    _open_without_login,
-    _public_url,
+    *login_rules.PROBLEMS,
     _unreachable_addresses,
     _two_credentials,
     _headers_twice,
@@ -312,6 +226,6 @@ WARNINGS: Final[tuple[Rule, ...]] = (
     _itself,
     _starts_itself,
     _wide_ranges,
-    _public_without_login,
+    *login_rules.WARNINGS,
 )
 """What is allowed, and does not do what it seems to."""

@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 from mcp_hub.config.shape import Root
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
-_SHORT: Final = {"AuthShape": "none", "LoginShape": "none"}
+_SHORT: Final = {"AuthShape": ["none"], "LoginShape": ["none", "local"]}
 
 Json = dict[str, Any]
 
@@ -16,8 +16,8 @@ Json = dict[str, Any]
 def json_schema() -> Json:
     """The schema as plain data."""
     made = Root.model_json_schema(mode="validation")
-    for name, word in _SHORT.items():
-        made["$defs"][name] = {"anyOf": [{"const": word}, made["$defs"][name]]}
+    for name, words in _SHORT.items():
+        made["$defs"][name] = {"anyOf": [{"enum": words}, made["$defs"][name]]}
     return {"$schema": DIALECT, "title": "mcp_hub configuration", **cast("Json", _plain(made, properties=False))}
 
 

@@ -27,11 +27,24 @@ from mcp_hub.config.fields import (
     wrong,
 )
 from mcp_hub.config.headers import HeaderName, HeaderValue
-from mcp_hub.config.model import DEFAULTS, GIB, KIB, ProtocolChoice, Server, Transport
+from mcp_hub.config.login_fields import (
+    ClientName,
+    Documents,
+    Domain,
+    Email,
+    IssuerUrl,
+    Label,
+    PageOrigin,
+    RedirectUri,
+    Scope,
+    SecretText,
+)
+from mcp_hub.config.model import DEFAULTS, GIB, KIB, Lifetimes, ProtocolChoice, Server, Transport
 from mcp_hub.secret import Secret
 
 _MINUTE, _DAY = 60.0, 86400.0
 _SERVER: Final = Server()
+_LIFETIMES: Final = Lifetimes()
 
 CallTimeout = Annotated[float | None, Duration(0.001, _DAY)]
 Ttl = Annotated[float | None, Duration(0, 7 * _DAY)]
@@ -62,7 +75,8 @@ class ServerShape(Part):
     )
     host: Annotated[str, Bind()] = Field(
         default=_SERVER.host,
-        description="The address to listen on. Only this computer's own, while nobody has to sign in.",
+        description="The address to listen on. Others than this computer's own need a `login` and an https"
+        " `public_url`.",
     )
     port: Annotated[int, Whole(0, 65535)] = Field(
         default=_SERVER.port, description="The port to listen on; 0 takes any that is free."
@@ -72,6 +86,9 @@ class ServerShape(Part):
     )
     allowed_hosts: list[Annotated[str, Host()]] = Field(
         default=[], description="Further `Host` names under which the hub may be reached, besides its own address."
+    )
+    allowed_origins: list[Annotated[str, PageOrigin()]] = Field(
+        default=[], description="Web pages of other sites that may speak to the hub, as in `https://app.example.com`."
     )
     session_idle: Annotated[float, Duration(_MINUTE, 30 * _DAY)] = Field(
         default=_SERVER.session_idle,
@@ -83,11 +100,111 @@ class ServerShape(Part):
     )
 
 
-class LoginShape(Part):
-    """How callers sign in. `login: none` is short for `login: {type: none}`."""
+class LifetimesShape(Part):
+    """How long what the hub gives out is good for."""
 
-    type: Annotated[str, Choice(("none",), later=("local", "oidc", "jwt"))] = Field(
-        default="none", description="`none`: nobody has to; the hub then listens on this computer only."
+    access_token: Annotated[float, Duration(_MINUTE, _DAY)] = Field(
+        default=_LIFETIMES.access_token, description="The token a client sends with its requests."
+    )
+    refresh_token_idle: Annotated[float, Duration(10 * _MINUTE, 365 * _DAY)] = Field(
+        default=_LIFETIMES.refresh_token_idle, description="How long a client may be away and still get a new one."
+    )
+    refresh_token: Annotated[float, Duration(10 * _MINUTE, 3650 * _DAY)] = Field(
+        default=_LIFETIMES.refresh_token, description="After this its user has to sign in again in any case."
+    )
+    browser_idle: Annotated[float, Duration(_MINUTE, 30 * _DAY)] = Field(
+        default=_LIFETIMES.browser_idle, description="How long a browser stays signed in without being used."
+    )
+    browser: Annotated[float, Duration(_MINUTE, 365 * _DAY)] = Field(
+        default=_LIFETIMES.browser, description="How long it stays signed in, used or not."
+    )
+
+
+class LoginShape(Part):
+    """How callers sign in. `login: none` is short for `login: {type: none}`, and `login: local` likewise."""
+
+    type: Annotated[str, Choice(("none", "local", "oidc", "jwt"))] = Field(
+        default="none",
+        description="`none`: nobody has to; the hub then listens on this computer only. `local`: accounts with"
+        " passwords, kept by the hub. `oidc`: people sign in where they always do. `jwt`: callers bring tokens of"
+        " another authorization server.",
+    )
+    issuer: Annotated[str | None, IssuerUrl()] = Field(
+        default=None,
+        description="For `oidc` the identity provider, for `jwt` the authorization server; exactly as it writes it.",
+    )
+    client_id: Annotated[str | None, Label()] = Field(
+        default=None, description="For `oidc`: as what the hub is known to the provider."
+    )
+    client_secret: Annotated[Secret | None, SecretText()] = Field(
+        default=None, description="For `oidc`, if the provider gave one. Take it from a variable: `${HUB_OIDC_SECRET}`."
+    )
+    scopes: list[Annotated[str, Scope()]] | None = Field(
+        default=None,
+        description="For `oidc` what is asked for (`openid`, `profile`, `email`); for `jwt` what a token must have.",
+    )
+    audience: Annotated[str | None, Label()] = Field(
+        default=None, description="For `jwt`: what its tokens must be for. Left out, the URL of the hub's endpoint."
+    )
+    jwks_url: Annotated[str | None, IssuerUrl()] = Field(
+        default=None, description="For `jwt`: where its keys are. Left out, its metadata says it."
+    )
+    groups_claim: Annotated[str | None, Label()] = Field(
+        default=None, description="For `oidc` and `jwt`: the claim that holds somebody's groups (`groups`)."
+    )
+    admin_groups: list[Annotated[str, Label()]] = Field(
+        default=[], description="For `oidc` and `jwt`: the members of these groups are admins."
+    )
+    allowed_groups: list[Annotated[str, Label()]] = Field(
+        default=[], description="For `oidc`: only members of these groups may sign in. Left out, no group is needed."
+    )
+    allowed_domains: list[Annotated[str, Domain()]] = Field(
+        default=[],
+        description="For `oidc`: only people whose verified address ends in one of these may sign in, as in"
+        " `example.com`. Left out, any.",
+    )
+    link_by_email: Annotated[bool, Switch()] = Field(
+        default=False,
+        description="For `oidc`: somebody with a verified address gets the local account of that address, if there is"
+        " one. Only for providers that let nobody claim the address of another.",
+    )
+    registration: Annotated[bool, Switch()] = Field(
+        default=True, description="For `local` and `oidc`: whether clients may register themselves."
+    )
+    client_documents: Annotated[Any, Documents()] = Field(
+        default="any",
+        description="For `local` and `oidc`: clients may be known by a document of their own at one of these hosts.",
+    )
+    lifetimes: LifetimesShape = Field(
+        default_factory=LifetimesShape, description="For `local` and `oidc`: how long what the hub gives out is good."
+    )
+
+
+class ClientShape(Part):
+    """An OAuth client that you register yourself; its name is its `client_id`. Without a secret or keys it is public.
+
+    Most clients need no entry: they register themselves, or are known by their document.
+    """
+
+    redirect_uris: list[Annotated[str, RedirectUri()]] = Field(
+        default=[],
+        description="Needed: where browsers may be sent back to, compared as they are written, but for the port of"
+        " `http` addresses of this computer.",
+    )
+    title: Annotated[str, Text()] = Field(default="", description="What people are told it is called.")
+    secret: Annotated[Secret | None, SecretText(16)] = Field(
+        default=None, description="What it proves itself with. Take it from a variable."
+    )
+    jwks_url: Annotated[str | None, IssuerUrl()] = Field(
+        default=None, description="Instead of a secret: where its public keys are (`private_key_jwt`)."
+    )
+
+
+class UserShape(Part):
+    """What is said here of somebody who signs in with this address; it counts more than what is said elsewhere."""
+
+    roles: list[Annotated[str, Choice(("admin", "user"))]] = Field(
+        default=[], description="`admin` may change what all share."
     )
 
 
@@ -167,7 +284,7 @@ class AuthShape(Part):
         return self
 
 
-_LATER_TYPES: Final = ("local", "oidc", "jwt", "header", "oauth")
+_LATER_TYPES: Final = ("header", "oauth")
 
 
 def spelled_out(raw: Any) -> Any:
@@ -238,7 +355,7 @@ class UpstreamShape(Part):
 class Root(Part):
     """A mcp_hub configuration."""
 
-    later = frozenset({"presets", "users"})
+    later = frozenset({"presets"})
 
     version: Annotated[int, Version()] = Field(default=1, description="The version of this form.")
     server: ServerShape = Field(
@@ -246,6 +363,12 @@ class Root(Part):
     )
     login: Annotated[LoginShape, BeforeValidator(spelled_out)] = Field(
         default_factory=LoginShape, description="How callers sign in."
+    )
+    clients: dict[Annotated[str, ClientName()], ClientShape] = Field(
+        default={}, description="OAuth clients that you register yourself, by their `client_id`."
+    )
+    users: dict[Annotated[str, Email()], UserShape] = Field(
+        default={}, description="What some of those who sign in may do, by email address."
     )
     store: StoreShape = Field(
         default_factory=StoreShape, description="Where the hub keeps what must survive a restart."

@@ -11,13 +11,17 @@ from typing import Any, Final, cast
 from mcp_hub.config.addresses import split_url
 from mcp_hub.config.document import dotted
 from mcp_hub.config.fields import duration_text, size_text
-from mcp_hub.config.model import ApiKey, Config, NoAuth, Origin, Upstream
+from mcp_hub.config.model import ApiKey, Client, Config, DeclaredUser, Issuer, Login, NoAuth, Origin, Provider, Upstream
 from mcp_hub.secret import Secret
 
-DURATIONS: Final = frozenset({"timeout", "list_timeout", "catalog_ttl", "session_idle"})
+DURATIONS: Final = frozenset(
+    {"timeout", "list_timeout", "catalog_ttl", "session_idle"}
+    | {"access_token", "refresh_token_idle", "refresh_token", "browser_idle", "browser"}
+)
 SIZES: Final = frozenset({"max_request", "max_result", "max_event"})
 _INHERITED: Final = frozenset({"timeout", "catalog_ttl", "max_result"})
-_PARTS: Final = ("version", "server", "login", "store", "network", "defaults", "upstreams")
+_PARTS: Final = ("version", "server", "login", "clients", "users", "store", "network", "defaults", "upstreams")
+_GIVEN_OUT: Final = frozenset({"registration", "client_documents", "lifetimes"})
 _MASK: Final = "***"
 
 Path = tuple[str | int, ...]
@@ -51,15 +55,29 @@ def _walk(config: Config, path: Path, value: Any) -> Iterator[Shown]:
             yield from _walk(config, (*path, key), inner)
     elif is_dataclass(cast("object", value)):
         for name, inner in _members(value):
-            yield from _walk(config, (*path, name), inner)
+            yield from _walk(config, path if isinstance(inner, Provider | Issuer) else (*path, name), inner)
     else:
         yield Shown(dotted(path), _written(config, path, value), _origin(config, path))
 
 
 def _members(value: Any) -> list[tuple[str, Any]]:
-    # What the loader adds to an upstream is not something the file can say.
-    added = {"name", "source"} if isinstance(value, Upstream) else set[str]()
-    return [(field.name, getattr(value, field.name)) for field in fields(value) if field.name not in added]
+    members = [(field.name, getattr(value, field.name)) for field in fields(value)]
+    return [(name, inner) for name, inner in members if not _is_added(value, name, inner)]
+
+
+def _is_added(value: Any, name: str, inner: Any) -> bool:
+    """Whether the file could not say it: its loader adds it, or it belongs to another type of login."""
+    match value:
+        case Upstream():
+            return name in {"name", "source"}
+        case Client():
+            return name == "name"
+        case DeclaredUser():
+            return name == "email"
+        case Login(type=kind):
+            return (name in _GIVEN_OUT and kind in {"none", "jwt"}) or (name in {"provider", "external"} and not inner)
+        case _:
+            return False
 
 
 def _origin(config: Config, path: Path) -> str:
@@ -85,19 +103,23 @@ def _written(config: Config, path: Path, value: Any) -> Any:
         case str() if key in {"url", "public_url"}:
             said = _said(config, path)
             return _address(value, from_variable=bool(said and said.variables))
-        case float() if key in DURATIONS:
-            return duration_text(value)
-        case int() if key in SIZES:
-            return size_text(value)
+        case float() | int() if key in DURATIONS or key in SIZES:
+            return duration_text(value) if key in DURATIONS else size_text(int(value))
         case IPv4Network() | IPv6Network():
             return str(value)
+        case None | () if key == "client_documents":
+            return "any" if value is None else "none"
         case tuple():
             write = _word if key == "command" else _item
             return [write(config, (*path, n), item) for n, item in enumerate(cast("tuple[Any, ...]", value))]
-        case Mapping():
-            return {}
         case _:
-            return value
+            return _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, frozenset):
+        return sorted(cast("frozenset[str]", value))
+    return {} if isinstance(value, Mapping) else value
 
 
 def _item(config: Config, path: Path, item: Any) -> Any:

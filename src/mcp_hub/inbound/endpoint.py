@@ -19,7 +19,7 @@ metadata says more than a client's left-over header; `initialize` is then a meth
 message that shows no sign of either era is told to begin with `initialize`, because only old clients leave out both.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Iterable
 from functools import partial
 from typing import Final
 
@@ -29,6 +29,7 @@ from mcp_hub.inbound.asgi import Headers, Receive, Scope, Send
 from mcp_hub.inbound.batch import serve_batch
 from mcp_hub.inbound.body import MAX_REQUEST, accepts, is_json, read_body
 from mcp_hub.inbound.carry import carry
+from mcp_hub.inbound.door import Door, admitted, while_allowed
 from mcp_hub.inbound.exchange import Exchange
 from mcp_hub.inbound.flight import Patrol, Phase, Timing
 from mcp_hub.inbound.guard import Guard
@@ -52,7 +53,10 @@ _ALLOW_POST: Final = ((b"allow", b"POST"),)
 
 
 class Endpoint:
-    """The ASGI callable. Holds no state of a request between calls; sessions are in `sessions`."""
+    """The ASGI callable. Holds no state of a request between calls; sessions are in `sessions`.
+
+    `resource` is the URL of this endpoint, as tokens for it say.
+    """
 
     def __init__(
         self,
@@ -60,13 +64,15 @@ class Endpoint:
         sessions: Sessions,
         notices: Notices,
         *,
-        identify: Callable[[Headers], Principal],
+        door: Door,
+        resource: str = "",
         allowed_hosts: Iterable[str],
         allowed_origins: Iterable[str] = (),
         max_request: int = MAX_REQUEST,
         timing: Timing = _TIMING,
     ) -> None:
-        self._identify = identify
+        self._door = door
+        self._resource = resource
         self._guard = Guard(allowed_hosts, allowed_origins)
         self._max_request = max_request
         self._timing = timing
@@ -83,20 +89,26 @@ class Endpoint:
         await carry(exchange, self._serve(scope, receive, exchange))
 
     async def _serve(self, scope: Scope, receive: Receive, exchange: Exchange) -> Outcome:
-        headers = scope["headers"]
+        headers, query = scope["headers"], scope["query_string"]
         head = read_head(headers)
         self._guard.check(head)
-        caller = self._identify(headers)
+        # A query has no meaning here, but a token in it would have one elsewhere.
+        caller = None if query else self._door.known(headers)
+        if caller is None:
+            caller = await admitted(self._door, headers, query, self._resource)
         exchange.accepts = accepts(head.raw(ACCEPT))
         if scope["method"] == "POST":
             if not exchange.accepts.json or not is_json(head.raw(CONTENT_TYPE)):
                 raise _wrong_media(exchange)
             body = await read_body(receive, head.raw(CONTENT_LENGTH), self._max_request)
             exchange.flight.enter(_ANSWERING)
-            return await self._post(exchange, head, caller, body)
-        return await self._other(exchange, head, caller, scope["method"])
+            return await self._post(exchange, head, headers, caller, body)
+        other = self._other(exchange, head, caller, scope["method"])
+        return await while_allowed(self._door, headers, self._resource, exchange.flight, other)
 
-    def _post(self, exchange: Exchange, head: Head, caller: Principal, body: bytes) -> Awaitable[Outcome]:
+    def _post(
+        self, exchange: Exchange, head: Head, headers: Headers, caller: Principal, body: bytes
+    ) -> Awaitable[Outcome]:
         if _names_modern(head):
             exchange.era = _MODERN
         try:
@@ -113,6 +125,8 @@ class Endpoint:
             exchange.flight.hang_up_ends = True
             if message.method == LISTEN:
                 check_size(len(body))
+                listening = self._modern.post(exchange, head, caller, incoming)
+                return while_allowed(self._door, headers, self._resource, exchange.flight, listening)
             return self._modern.post(exchange, head, caller, incoming)
         if message.method == "initialize" and message.is_request:
             return self._legacy.initialize(exchange, head, caller, incoming)

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 from mcp_hub.catalog.notes import META_UPSTREAMS
 from mcp_hub.errors import (
+    BadCredentials,
     BadRequest,
     BrokeProtocol,
     Busy,
@@ -55,11 +56,11 @@ class Row:
 
     code: int
     status: int | None = None
-    headers: HeaderLines = ()
 
 
 TABLE: Final[dict[type[HubError], Row]] = {
-    Unauthenticated: Row(INVALID_REQUEST, 401, ((b"www-authenticate", b"Bearer"),)),
+    Unauthenticated: Row(INVALID_REQUEST, 401),
+    BadCredentials: Row(INVALID_REQUEST, 400),
     Forbidden: Row(INVALID_REQUEST, 403),
     BadRequest: Row(INVALID_PARAMS),
     HeaderMismatch: Row(HEADER_MISMATCH),
@@ -167,8 +168,15 @@ def _from_table(error: HubError, era: Era) -> Failure:
             return Failure(row.code, error.public, {"requiredCapabilities": {"extensions": {error.extension: {}}}})
         case UpstreamError():
             return Failure(row.code, error.public, {"upstream": error.upstream, "state": _state(error)})
+        case Unauthenticated() | Forbidden():
+            return Failure(row.code, error.public, status=row.status, headers=_challenge(error.challenge))
         case _:
-            return Failure(row.code, error.public, status=row.status, headers=row.headers)
+            return Failure(row.code, error.public, status=row.status)
+
+
+def _challenge(challenge: str) -> HeaderLines:
+    # Where no other credentials would help, there is none.
+    return ((b"www-authenticate", challenge.encode("ascii", "replace")),) if challenge else ()
 
 
 def _tool_error(error: UpstreamError, era: Era) -> bytes:

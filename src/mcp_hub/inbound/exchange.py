@@ -30,6 +30,12 @@ _CHUNK: Final = 128 * 1024
 _LAST_WORD: Final = {
     Ended.CANCELLED: Empty(204),
     Ended.SESSION_OVER: Failure(INVALID_REQUEST, "This session has ended; begin a new one with initialize", status=404),
+    Ended.NOT_ALLOWED: Failure(
+        INVALID_REQUEST,
+        "Your access was taken away; sign in again",
+        status=401,
+        headers=((b"www-authenticate", b"Bearer"),),
+    ),
     Ended.STALLED: Failure(
         INVALID_REQUEST, "The request did not arrive in time", status=408, headers=((b"connection", b"close"),)
     ),

@@ -23,6 +23,7 @@ class Ended(StrEnum):
     HUNG_UP = "hung up"
     CANCELLED = "cancelled by the client"
     SESSION_OVER = "its session is over"
+    NOT_ALLOWED = "its caller's access was taken away"
     STALLED = "the request did not arrive in time"
     NOT_READ = "the answer was not read in time"
 

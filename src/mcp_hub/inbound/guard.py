@@ -38,12 +38,20 @@ class Guard:
         Raises:
             Refused: 421 for a `Host` that is not ours, 403 for an `Origin` that is not allowed.
         """
-        host = head.raw(HOST)
-        if host not in self._good:
-            self._check_host(host)
+        self.check_host(head)
         origin = head.raw(ORIGIN)
         if origin is not None and not self._allows_origin(origin):
             raise Refused(INVALID_REQUEST, "Requests from this web page's origin are not allowed here", status=403)
+
+    def check_host(self, head: Head) -> None:
+        """The same for what any page may read: only the name counts.
+
+        Raises:
+            Refused: 421, as above.
+        """
+        host = head.raw(HOST)
+        if host not in self._good:
+            self._check_host(host)
 
     def _check_host(self, host: bytes | None) -> None:
         # Lines that stand twice arrive joined by a comma, which is in no name and no origin.

@@ -15,17 +15,18 @@ Source: MCP 2024-11-05, basic/transports "HTTP with SSE".
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final, final
 from urllib.parse import parse_qs, quote, urlsplit
 
 from mcp_hub.gateway.ask import Gateway
 from mcp_hub.gateway.listener import Listener
 from mcp_hub.gateway.notices import Notices
-from mcp_hub.inbound.asgi import Headers, Receive, Scope, Send
+from mcp_hub.inbound.asgi import Receive, Scope, Send
 from mcp_hub.inbound.body import MAX_REQUEST, accepts, is_json, read_body
 from mcp_hub.inbound.carry import carry
 from mcp_hub.inbound.conversation import Conversation
+from mcp_hub.inbound.door import Door, admitted, while_allowed
 from mcp_hub.inbound.exchange import Exchange
 from mcp_hub.inbound.flight import Ended, Patrol, Phase, Timing
 from mcp_hub.inbound.guard import Guard
@@ -123,7 +124,10 @@ class EventStream:
 
 @final
 class Sse:
-    """Two ASGI callables, `stream` and `messages`. `public_url` is where clients may see the hub behind a proxy."""
+    """Two ASGI callables, `stream` and `messages`. `public_url` is where clients may see the hub behind a proxy.
+
+    `resource` is what tokens for both have to be for.
+    """
 
     def __init__(
         self,
@@ -131,7 +135,8 @@ class Sse:
         sessions: Sessions,
         notices: Notices,
         *,
-        identify: Callable[[Headers], Principal],
+        door: Door,
+        resource: str = "",
         allowed_hosts: Iterable[str],
         allowed_origins: Iterable[str] = (),
         max_request: int = MAX_REQUEST,
@@ -140,7 +145,8 @@ class Sse:
     ) -> None:
         self._sessions = sessions
         self._legacy = Legacy(gateway, sessions, notices)
-        self._identify = identify
+        self._door = door
+        self._resource = resource
         self._guard = Guard(allowed_hosts, allowed_origins)
         self._max_request = max_request
         self._timing = timing
@@ -155,7 +161,8 @@ class Sse:
     async def stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request to the stream's address."""
         exchange = Exchange(receive, send, self._timing, self._patrol)
-        await carry(exchange, self._stream(scope, exchange))
+        stream = self._stream(scope, exchange)
+        await carry(exchange, while_allowed(self._door, scope["headers"], self._resource, exchange.flight, stream))
 
     async def messages(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request to the address that a stream has named."""
@@ -163,7 +170,7 @@ class Sse:
         await carry(exchange, self._message(scope, receive, exchange))
 
     async def _stream(self, scope: Scope, exchange: Exchange) -> Outcome:
-        head, caller = self._admitted(scope)
+        head, caller = await self._admitted(scope)
         if scope["method"] != "GET":
             message = "This is the address of the older transport: GET opens its stream. Others POST to /mcp"
             raise Refused(INVALID_REQUEST, message, status=405, headers=_ALLOW_GET)
@@ -188,7 +195,7 @@ class Sse:
             await self._sessions.end(session, Event.CLOSED)
 
     async def _message(self, scope: Scope, receive: Receive, exchange: Exchange) -> Outcome:
-        head, caller = self._admitted(scope)
+        head, caller = await self._admitted(scope)
         if scope["method"] != "POST":
             raise Refused(INVALID_REQUEST, "Messages are sent here by POST", status=405, headers=_ALLOW_POST)
         conversation = await self._conversation(scope["query_string"], caller)
@@ -199,11 +206,11 @@ class Sse:
         await conversation.take(body)
         return Empty(202)
 
-    def _admitted(self, scope: Scope) -> tuple[Head, Principal]:
+    async def _admitted(self, scope: Scope) -> tuple[Head, Principal]:
         headers = scope["headers"]
         head = read_head(headers)
         self._guard.check(head)
-        return head, self._identify(headers)
+        return head, await admitted(self._door, headers, scope["query_string"], self._resource)
 
     async def _conversation(self, query: bytes, caller: Principal) -> Conversation:
         named = _session_id(query)

@@ -8,7 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
+from mcp_hub.store.events import EventStore
+from mcp_hub.store.grants import GrantStore
 from mcp_hub.store.keys import KeyStore
+from mcp_hub.store.people import PeopleStore
 
 MOST_CALLS: Final = 100_000
 """How many call records a tenant keeps; the oldest make room."""
@@ -78,8 +81,8 @@ class SessionUse(NamedTuple):
     used_at: float
 
 
-class Store(KeyStore, Protocol):
-    """A store. Every method raises `StoreFailed` and nothing else.
+class Store(PeopleStore, GrantStore, EventStore, KeyStore, Protocol):
+    """A store, with all its parts. Every method raises `StoreFailed` and nothing else.
 
     What a method acknowledged by returning survives the end of the process at any moment. A cancelled method may
     still take effect, as a whole. Methods may be awaited concurrently, by several processes too.

@@ -6,7 +6,12 @@ only once is one transaction that says whether it did. Times are unix seconds.
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
+
+MOST_SUPERSEDED: Final = 100
+"""How many superseded refresh tokens of a family are kept, so that somebody who uses one again is noticed."""
+MOST_ACCESS_TOKENS: Final = 100
+"""How many access tokens a family has; those that end first make room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,10 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """What one redeemed code began: one client's access for one user, with all its access and refresh tokens."""
+    """What one redeemed code began: one client's access for one user, with all its access and refresh tokens.
+
+    `user` is empty where a client acts for itself: there was no code, and nobody gave consent.
+    """
 
     id: str
     tenant: str
@@ -116,10 +124,16 @@ class Pending:
 
 
 class GrantStore(Protocol):
-    """The part of a store that the authorization server needs. Every method raises `StoreFailed` and nothing else."""
+    """The part of a store that the authorization server needs. Every method raises `StoreFailed` and nothing else.
+
+    What ends at a moment has ended at that moment. An ending alone does not raise the access generation.
+    """
 
     async def add_client(self, client: RegisteredClient, *, most: int) -> bool:
-        """Insert; `False` if there are `most` that have not expired at `created_at`. Expired ones are deleted."""
+        """Insert; `False` if the tenant has `most` that have not expired at `created_at`, or the id is taken.
+
+        Expired ones are deleted.
+        """
         ...
 
     async def client(self, client: str) -> RegisteredClient | None:
@@ -131,11 +145,14 @@ class GrantStore(Protocol):
         ...
 
     async def remove_client(self, client: str) -> None:
-        """Delete a client that registered itself."""
+        """Delete a client that registered itself, with its codes and families. Raises the access generation.
+
+        Nothing happens to one that is not stored here.
+        """
         ...
 
     async def add_code(self, code: Code) -> None:
-        """Insert; expired ones (at `created_at`, with a day of grace for replays) are deleted."""
+        """Insert, if the account exists. Expired ones are deleted, with a day of grace for replays."""
         ...
 
     async def code(self, digest: bytes) -> Code | None:
@@ -146,7 +163,8 @@ class GrantStore(Protocol):
         """Mark a code used and insert the family and its tokens, if it is unused and not expired at `at`.
 
         `LOST` if it was used: the family it became is then revoked in the same transaction, and the access generation
-        raised. Of many at once one wins. `GONE`: no such code, expired, or its user is gone or disabled.
+        raised. Of many at once one wins. `GONE`: no such code, expired, its user is gone or disabled, or the family is
+        for another tenant, user or client than the code.
         """
         ...
 
@@ -169,8 +187,16 @@ class GrantStore(Protocol):
     async def rotate(self, old: bytes, tokens: Issued, at: float) -> Once:
         """Supersede a refresh token and insert its successors, noting the family's use.
 
-        `LOST`: it was superseded before; nothing changes. `GONE`: no such token, it expired, or its family did.
-        Expired tokens of the family, and all but the newest superseded ones needed to notice a replay, are deleted.
+        `LOST`: it was superseded before; nothing changes. `GONE`: no such token, it expired, its family did, or the
+        user is gone or disabled. Expired tokens of the family are deleted, and so are the oldest superseded ones above
+        `MOST_SUPERSEDED` and the oldest access tokens above `MOST_ACCESS_TOKENS` (which raises the generation).
+        """
+        ...
+
+    async def give(self, family: Family, token: AccessToken, at: float) -> None:
+        """Insert an access token of a client that acts for itself, and its family if it is not there yet.
+
+        Otherwise its use is noted, its end moves to that of the one that is given, and it loses tokens as in `rotate`.
         """
         ...
 
@@ -183,7 +209,10 @@ class GrantStore(Protocol):
         ...
 
     async def put_pending(self, item: Pending, *, at: float, most: int) -> bool:
-        """Insert; expired ones of any kind are deleted first. `False` if `most` of this kind are waiting still."""
+        """Insert; expired ones of any kind are deleted first.
+
+        `False`, and nothing changed, if `most` of this kind are waiting still, or one of this digest.
+        """
         ...
 
     async def pending(self, kind: str, digest: bytes, at: float) -> Pending | None:
@@ -199,5 +228,9 @@ class GrantStore(Protocol):
         ...
 
     async def sweep(self, at: float) -> None:
-        """Delete what has expired: tokens, families, codes, pending items, browser sessions, clients."""
+        """Delete what has expired: tokens, families, codes, pending items, browser sessions, clients.
+
+        A family has also come to its end when it has neither an access token nor a refresh token left to use. Codes
+        are kept for a day longer, for replays. Personal tokens stay: their owners see that they expired.
+        """
         ...

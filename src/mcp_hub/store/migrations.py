@@ -8,11 +8,14 @@ from typing import Final
 from sqlite_utils.db import Database
 from sqlite_utils.migrations import Migrations
 
+from mcp_hub.store import tables_people
+
 MIGRATIONS: Final = Migrations("mcp_hub")
 _FIRST: Final = "0001-catalogs-calls-settings"
 _SECOND: Final = "0002-sessions"
 _THIRD: Final = "0003-keys"
-_KNOWN: Final = frozenset({_FIRST, _SECOND, _THIRD})
+_FOURTH: Final = "0004-people"
+_KNOWN: Final = frozenset({_FIRST, _SECOND, _THIRD, _FOURTH})
 
 
 class ForeignFile(Exception):
@@ -86,6 +89,13 @@ def third(db: Database) -> None:
     # Whoever comes second with a next or a current key is told so by the index, whichever process it is.
     for state in ("next", "current"):
         db.conn.execute(f"CREATE UNIQUE INDEX one_{state}_key ON keys (tenant) WHERE state = '{state}'")
+
+
+@MIGRATIONS(name=_FOURTH)
+def fourth(db: Database) -> None:
+    """Accounts and their browser sessions and tokens; clients, codes and families; events."""
+    for statement in tables_people.STATEMENTS:
+        db.conn.execute(statement)
 
 
 def apply(db: Database) -> None:

@@ -7,7 +7,12 @@ forgets what it believed. Times are unix seconds.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
+
+MOST_BROWSER_SESSIONS: Final = 100
+"""How many browser sessions a user has; the oldest make room."""
+MOST_PERSONAL_TOKENS: Final = 100
+"""How many personal tokens a user has, expired ones included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +70,27 @@ class PersonalToken:
 
 
 class PeopleStore(Protocol):
-    """The part of a store that knows people. Every method raises `StoreFailed` and nothing else."""
+    """The part of a store that knows people. Every method raises `StoreFailed` and nothing else.
+
+    An address is compared without regard to case, and an empty one is nobody's. When something was seen or used last
+    only ever moves on. What belongs to an account is never kept without it.
+    """
 
     async def access_generation(self) -> int:
         """A number that grows whenever access is taken away from anybody, by whatever process."""
         ...
 
     async def add_user(self, user: User) -> bool:
-        """Insert; `False`, and nothing changed, if the account (or the local email) exists."""
+        """Insert; `False`, and nothing changed, if the account, its id or the local email exists."""
         ...
 
-    async def update_user(self, user: User) -> bool:
-        """Replace the row of this id, but for `seen_at`. `False` if there is none. Raises the access generation."""
+    async def update_user(self, user: User, *, was: User | None = None) -> bool:
+        """Replace the row of this id and tenant, but for `seen_at`. Raises the access generation.
+
+        Give `was` where the new row was made from an old one: then only if all but `seen_at` still is as it was, so
+        that what somebody else did meanwhile (disable, a new role) is not undone. `False`, and nothing changed: it is
+        not, there is no such account, or another one has this subject or local email.
+        """
         ...
 
     async def see_user(self, user: str, at: float) -> None:
@@ -104,11 +118,15 @@ class PeopleStore(Protocol):
         ...
 
     async def add_first_admin(self, user: User) -> bool:
-        """Insert, if no enabled account of this tenant has the role `admin`; of many at once, one wins."""
+        """Insert, if no enabled account of this tenant has the role `admin`; of many at once, one wins.
+
+        `False`, and nothing changed, also where `add_user` says so.
+        """
         ...
 
     async def keep_browser_session(self, session: BrowserSession) -> None:
-        """Insert; a user's oldest above 100 make room."""
+        """Insert; a user's oldest above `MOST_BROWSER_SESSIONS` make room, which raises the generation. Without the
+        account nothing is kept."""
         ...
 
     async def browser_session(self, digest: bytes) -> BrowserSession | None:
@@ -120,7 +138,7 @@ class PeopleStore(Protocol):
         ...
 
     async def drop_browser_session(self, digest: bytes) -> None:
-        """Delete it."""
+        """Delete it. Raises the access generation."""
         ...
 
     async def browser_sessions(self, user: str) -> list[BrowserSession]:
@@ -128,11 +146,11 @@ class PeopleStore(Protocol):
         ...
 
     async def sign_out(self, user: str) -> None:
-        """End all browser sessions and families of a user. Raises the access generation."""
+        """End all browser sessions and families of a user, and codes under way. Raises the access generation."""
         ...
 
-    async def add_personal_token(self, token: PersonalToken) -> None:
-        """Insert."""
+    async def add_personal_token(self, token: PersonalToken) -> bool:
+        """Insert. `False`, and nothing changed: no such account, or it has `MOST_PERSONAL_TOKENS`."""
         ...
 
     async def personal_token(self, digest: bytes) -> PersonalToken | None:

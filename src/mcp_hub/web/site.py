@@ -1,102 +1,85 @@
-"""Everything on HTTP that is not the MCP endpoint: health, and the JSON that the command line reads."""
+"""Everything on HTTP that is not the MCP endpoint, put together from parts.
 
-from collections.abc import Mapping
-from typing import Final, final
+Rule: a part brings its routes and raises what goes wrong; how that is told to people and programs is decided here, so
+that no part answers with more than the sentence that is meant to be seen.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final, Protocol, final
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute
 
-from mcp_hub.upstream.health import State
-from mcp_hub.upstream.upstream import Upstream
-from mcp_hub.wire.jsonrpc import Json, encode
+from mcp_hub.errors import BadCredentials, BadRequest, Forbidden, HubError, HubFault, StoreFailed, Unauthenticated
+from mcp_hub.web.forms import BadForm
+from mcp_hub.web.frame import Frame
+from mcp_hub.wire.jsonrpc import encode
 
-_NO_URLS: Final[Mapping[str, str]] = {}
-PROBES: Final = frozenset({"/healthz", "/readyz"})
-"""Paths that a supervisor asks by whatever address it knows."""
+_API: Final = "/api/"
+
+# The first that fits counts, so a class stands before the one it is derived from.
+_TOLD: Final[tuple[tuple[type[HubError], int, str], ...]] = (
+    (BadCredentials, 400, "This could not be read"),
+    (Unauthenticated, 401, "Please sign in first"),
+    (Forbidden, 403, "This is not allowed"),
+    (BadRequest, 400, "This could not be read"),
+    (StoreFailed, 503, "The hub cannot read its store"),
+    (HubFault, 503, "The hub cannot do this now"),
+)
+_STATUSES: Final = {
+    404: ("There is no page here", "The address may have been mistyped, or what it led to is gone."),
+    405: ("This address is not asked like this", "It was asked with another method than it takes."),
+}
+_OTHERWISE: Final = ("This did not work", "The request cannot be answered.")
+
+
+class Part(Protocol):
+    """Some of the routes of a hub."""
+
+    def routes(self) -> Sequence[BaseRoute]: ...
 
 
 @final
 class Site:
-    """The pages and the API of one hub. `version` is the hub's; upstreams are in declaration order.
+    """The site that these parts make; `frame` is how its pages look."""
 
-    `urls` are by upstream, without what may be a secret in them; where one is missing, its query is left out.
-    """
-
-    def __init__(
-        self,
-        upstreams: Mapping[str, Upstream],
-        disabled: Mapping[str, str],
-        version: str,
-        urls: Mapping[str, str] = _NO_URLS,
-    ) -> None:
-        self._upstreams = upstreams
-        self._urls = urls
-        self._disabled = disabled
-        self._version = version
+    def __init__(self, parts: Iterable[Part], frame: Frame) -> None:
+        self._parts = [*parts, frame]
+        self._frame = frame
 
     def app(self) -> Starlette:
         """The ASGI app that serves them."""
-        return Starlette(
-            routes=[
-                Route("/", self._index),
-                Route("/healthz", self._alive),
-                Route("/readyz", self._ready),
-                Route("/api/v1/status", self._status),
-                Route("/api/v1/upstreams/{name}/refresh", self._refresh, methods=["POST"]),
-            ]
-        )
+        routes = [route for part in self._parts for route in part.routes()]
+        return Starlette(routes=routes, exception_handlers={HTTPException: self._missed, HubError: self._failed})
 
-    async def _index(self, request: Request) -> Response:
-        return PlainTextResponse(f"mcp_hub {self._version} is running. Point an MCP client at {request.base_url}mcp\n")
+    async def _missed(self, request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        headers = error.headers if isinstance(error, HTTPException) else None
+        title, sentence = _STATUSES.get(status, _OTHERWISE)
+        answer = self._answer(request, status, title, sentence)
+        answer.headers.update(headers or {})
+        return answer
 
-    async def _alive(self, request: Request) -> Response:
-        del request
-        return PlainTextResponse("ok\n")
+    async def _failed(self, request: Request, error: Exception) -> Response:
+        kind = next((told for told in _TOLD if isinstance(error, told[0])), (HubError, 500, _OTHERWISE[0]))
+        public = error.public if isinstance(error, HubError) else _OTHERWISE[1]
+        status = error.status if isinstance(error, BadForm) else kind[1]
+        answer = self._answer(request, status, kind[2], public)
+        if isinstance(error, Unauthenticated | Forbidden) and error.challenge:
+            answer.headers["WWW-Authenticate"] = error.challenge
+        return answer
 
-    async def _ready(self, request: Request) -> Response:
-        # Ready as soon as it can answer: an upstream that is down is not the hub's readiness.
-        del request
-        return PlainTextResponse("ready\n")
-
-    async def _status(self, request: Request) -> Response:
-        del request
-        served = [self._shown(upstream) for upstream in self._upstreams.values()]
-        absent = [{"name": name, "state": State.DISABLED, "reason": why} for name, why in self._disabled.items()]
-        return _json({"version": self._version, "upstreams": served + absent})
-
-    async def _refresh(self, request: Request) -> Response:
-        name = request.path_params["name"]
-        upstream = self._upstreams.get(name)
-        if upstream is None:
-            return _json({"error": f"No upstream is called {name!r} here."}, status=404)
-        upstream.refresh_soon()
-        await upstream.refreshed()
-        return _json(self._shown(upstream))
-
-    def _shown(self, upstream: Upstream) -> Json:
-        url = self._urls.get(upstream.name) or upstream.url.partition("?")[0]
-        return {"name": upstream.name, "url": url, **_known(upstream)}
+    def _answer(self, request: Request, status: int, title: str, sentence: str) -> Response:
+        if request.url.path.startswith(_API):
+            return Response(encode({"error": sentence}), status, media_type="application/json")
+        if wants_page(request):
+            return self._frame.error(title, sentence, "", status=status)
+        return PlainTextResponse(f"{sentence}\n", status)
 
 
-def _json(content: Json, status: int = 200) -> Response:
-    # By the encoder that decoded the parts of it which an upstream chose: it can write whatever it has read.
-    return Response(encode(content), status, media_type="application/json")
-
-
-def _known(upstream: Upstream) -> Json:
-    known = upstream.known
-    part = known.part
-    counts = {kind.member: len(items) for kind, items in part.items.items()} if part is not None else {}
-    return {
-        "state": upstream.state.value,
-        "reason": upstream.reason,
-        "stale": upstream.is_stale,
-        "era": known.era.value if known.era is not None else None,
-        "revision": known.opening.revision if known.opening is not None else None,
-        "server": known.opening.server_info if known.opening is not None else {},
-        "counts": counts,
-        "milliseconds": round(known.milliseconds) if known.milliseconds is not None else None,
-        "warnings": list(part.warnings) if part is not None else [],
-    }
+def wants_page(request: Request) -> bool:
+    """Whether it is a browser that asks, which takes pages, rather than a program."""
+    return "text/html" in request.headers.get("accept", "")

@@ -8,9 +8,9 @@ import shlex
 import pytest
 from click.testing import CliRunner
 
-from mcp_hub.cli.client import CLIENTS
 from mcp_hub.cli.main import cli
 from mcp_hub.cli.output import Exit
+from mcp_hub.config.snippets import CLIENTS
 
 pytestmark = pytest.mark.promise("E40")
 

@@ -55,4 +55,5 @@ def test_nothing_is_left_of_what_is_no_mapping():
 def test_every_part_of_the_shape_can_be_reached():
     seen = {part_at(path) for path in [(), ("server",), ("login",), ("store",), ("network",), ("defaults",)]}
     seen |= {part_at(("upstreams", "a", *rest)) for rest in [(), ("auth",), ("tools",)]}
+    seen |= {part_at(path) for path in [("login", "lifetimes"), ("clients", "a"), ("users", "ada@example.com")]}
     assert seen == set(Part.__subclasses__())

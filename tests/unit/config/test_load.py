@@ -178,8 +178,6 @@ def test_an_unknown_key_is_answered_with_the_likely_one(text, hint):
 
 
 LATER = [
-    ("login: {type: oidc, issuer: x, client_id: y}", "login.type"),
-    ("login: local", "login"),
     ("upstreams: {a: {auth: {type: oauth, scopes: [x]}}}", "upstreams.a.auth.type"),
     ("upstreams: {a: {auth: {type: header, from: x}}}", "upstreams.a.auth.type"),
     ("upstreams: {a: {auth: oauth}}", "upstreams.a.auth"),

@@ -5,8 +5,9 @@ from ipaddress import ip_network
 
 import pytest
 
-from mcp_hub.config.model import ApiKey, Config, Filter, Login, Network, NoAuth, Server, Upstream
-from mcp_hub.config.rules import PROBLEMS, WARNINGS, is_loopback, judge_address, private_range
+from mcp_hub.config.model import ApiKey, Config, Filter, Network, NoAuth, Server, Upstream
+from mcp_hub.config.reach import is_loopback, judge_address, private_range
+from mcp_hub.config.rules import PROBLEMS, WARNINGS
 from mcp_hub.secret import Secret
 
 pytestmark = pytest.mark.promise("E39")
@@ -49,7 +50,6 @@ def test_without_a_login_only_this_computer_may_reach_the_hub():
     for host in ("0.0.0.0", "::", "192.168.1.5"):
         message = "other computers could use this hub without signing in"
         assert problems(server=Server(host=host)) == [("server", "host", message)]
-        assert problems(server=Server(host=host), login=replace(Login(), type="oidc")) == []
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from mcp_hub.errors import UnknownMethod
 from mcp_hub.gateway.ask import Ask, Description
 from mcp_hub.gateway.notices import Notices
 from mcp_hub.gateway.view import Views
+from mcp_hub.inbound.door import ByHeaders
 from mcp_hub.inbound.endpoint import Endpoint
 from mcp_hub.inbound.flight import Timing
 from mcp_hub.inbound.sessions import Limits, MemorySessions
@@ -105,7 +106,7 @@ class Hub:
     def __init__(self, *, timing: Timing | None = None, limits: Limits | None = None, clock=lambda: 0.0, **settings):
         self.road = Road()
         self.sessions = MemorySessions(self.road.end_session, limits or Limits(), clock)
-        settings = {"identify": identify, "allowed_hosts": {"localhost", "hub.example.com"}, **settings}
+        settings = {"door": ByHeaders(identify), "allowed_hosts": {"localhost", "hub.example.com"}, **settings}
         self.notices = Notices(Views({}, {}, 0))
         self.endpoint = Endpoint(self.road, self.sessions, self.notices, timing=timing or Timing(), **settings)
 

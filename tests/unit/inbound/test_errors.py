@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from mcp_hub import errors
+from mcp_hub.inbound.door import ByHeaders
 from mcp_hub.inbound.errors import TABLE, contained, settled
 from mcp_hub.inbound.outcome import Failure
 from mcp_hub.wire.eras import Era
@@ -122,7 +123,7 @@ async def test_a_caller_nobody_knows_is_asked_to_sign_in():
     def nobody(headers):
         raise errors.Unauthenticated("Sign in first.")
 
-    hub = Hub(identify=nobody)
+    hub = Hub(door=ByHeaders(nobody))
     for method in ("POST", "GET", "DELETE"):
         response = await hub.send(method, b"never read")
         assert response.status == 401

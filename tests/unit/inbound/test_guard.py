@@ -100,3 +100,10 @@ async def test_the_names_that_are_remembered_are_bounded(guard):
     for port in range(1, 1000):
         assert status(guard, (b"host", b"localhost:%d" % port)) == 200
     assert len(guard._good) <= 256
+
+
+@pytest.mark.promise("T22")
+def test_what_any_page_may_read_is_still_addressed_to_us(guard):
+    guard.check_host(read_head([(b"host", b"localhost"), (b"origin", b"https://evil.example")]))
+    with pytest.raises(Refused):
+        guard.check_host(read_head([(b"host", b"evil.example")]))

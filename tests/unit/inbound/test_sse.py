@@ -12,6 +12,7 @@ from mcp_hub.gateway.notices import Limits as NoticeLimits
 from mcp_hub.gateway.notices import Notices
 from mcp_hub.gateway.view import Views
 from mcp_hub.inbound import conversation, sse
+from mcp_hub.inbound.door import ByHeaders
 from mcp_hub.inbound.endpoint import Endpoint
 from mcp_hub.inbound.flight import Timing
 from mcp_hub.inbound.legacy import STRANGER
@@ -94,7 +95,7 @@ class Hub:
         self.road = Road()
         self.sessions = MemorySessions(self.road.end_session, limits or Limits(), lambda: 0.0)
         self.notices = Notices(Views({}, {}, 0), limits=notices or NoticeLimits(), delay=0)
-        settings = {"identify": identify, "allowed_hosts": {"localhost", "hub.example.com"}, **settings}
+        settings = {"door": ByHeaders(identify), "allowed_hosts": {"localhost", "hub.example.com"}, **settings}
         self.sse = Sse(self.road, self.sessions, self.notices, timing=timing or Timing(), **settings)
         self.streams: list[Stream] = []
 
@@ -311,7 +312,7 @@ async def test_an_address_that_names_no_session_is_refused(hub, query):
 @pytest.mark.promise("T19")
 async def test_the_id_of_a_stream_is_none_of_the_other_transport_and_the_other_way_round(hub):
     stream = await hub.open("alice")
-    other = Endpoint(hub.road, hub.sessions, hub.notices, identify=identify, allowed_hosts={"localhost"})
+    other = Endpoint(hub.road, hub.sessions, hub.notices, door=ByHeaders(identify), allowed_hosts={"localhost"})
     for method, body in (("POST", message("tools/list")), ("GET", b""), ("DELETE", b"")):
         lines = {"host": "localhost", "x-caller": "alice", "mcp-session-id": stream.session}
         headers = [*lines.items(), ("content-type", "application/json"), ("accept", "*/*")]

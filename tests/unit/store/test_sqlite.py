@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from tests.store_events_suite import FEW_EVENTS
 from tests.store_suite import FEW, FIRST, KNOWN, StoreSuite, call
 
 from mcp_hub.errors import StoreFailed
@@ -21,6 +22,11 @@ from mcp_hub.store.keys import Changed
 from mcp_hub.store.sqlite import SqliteStore
 
 pytestmark = pytest.mark.promise("D34")
+
+PEOPLE_TABLES = (
+    "users", "access", "browser_sessions", "personal_tokens", "clients", "codes", "families", "access_tokens",
+    "refresh_tokens", "pending", "used_once", "events",
+)  # fmt: skip
 
 WRITER = Path(__file__).with_name("writer.py")
 
@@ -33,17 +39,27 @@ def file(tmp_path: Path) -> Path:
 class TestInAFile(StoreSuite):
     @pytest.fixture
     async def store(self, file: Path) -> AsyncIterator[Store]:
-        store = SqliteStore.open(file, most_calls=FEW)
+        store = SqliteStore.open(file, most_calls=FEW, most_events=FEW_EVENTS)
         yield store
         await store.aclose()
+
+    @pytest.fixture
+    async def beside(self, store: Store, file: Path) -> AsyncIterator[Store]:
+        beside = SqliteStore.open(file, most_calls=FEW, most_events=FEW_EVENTS)
+        yield beside
+        await beside.aclose()
 
 
 class TestInMemory(StoreSuite):
     @pytest.fixture
     async def store(self) -> AsyncIterator[Store]:
-        store = SqliteStore.open(":memory:", most_calls=FEW)
+        store = SqliteStore.open(":memory:", most_calls=FEW, most_events=FEW_EVENTS)
         yield store
         await store.aclose()
+
+    @pytest.fixture
+    def beside(self, store: Store) -> Store:
+        return store  # nobody else can see what is in a process's memory
 
 
 async def test_everything_is_there_after_a_restart(file):
@@ -171,10 +187,14 @@ async def test_a_file_of_an_older_version_is_brought_to_this_one_and_keeps_what_
     await store.remember(KNOWN)
     await store.aclose()
     with sqlite3.connect(file) as db:
-        db.executescript("DROP TABLE keys; DELETE FROM _sqlite_migrations WHERE name = '0003-keys';")
+        for name in ("sessions", "keys", *PEOPLE_TABLES):
+            db.execute(f"DROP TABLE {name}")
+        db.execute("DELETE FROM _sqlite_migrations WHERE name > '0002'")
     db.close()
     again = SqliteStore.open(file)
     assert await again.remembered("default") == [KNOWN]
+    assert await again.session_uses() == []
+    assert await again.users("default") == []
     assert await again.keys() == []
     await again.aclose()
 

@@ -2,7 +2,6 @@
 
 import base64
 import os
-import secrets
 import stat
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from mcp_hub.vault.written import from_file, from_text, generated, make_file
 
 pytestmark = pytest.mark.promise("T32", "D29")
 
-KEY = secrets.token_bytes(32)
+KEY = bytes(range(7, 251, 8)) + b"\xff"
 MAKE = "import sys, pathlib; from mcp_hub.vault.written import *; make_file(pathlib.Path(sys.argv[1]), generated())"
 
 

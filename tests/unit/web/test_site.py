@@ -1,140 +1,80 @@
-"""Health, status and refresh over HTTP."""
-
-import asyncio
-from dataclasses import replace
+"""What goes wrong anywhere on the site is told in one way: pages to browsers, sentences to programs."""
 
 import httpx2
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
-from mcp_hub.catalog.parts import Part
-from mcp_hub.upstream.health import State
-from mcp_hub.web.site import PROBES, Site
-from mcp_hub.wire.eras import Era
-from rig.fake_upstream import Answer, FakeUpstream, Request, tool
-from rig.parts import door, running, upstream_to
+from mcp_hub.errors import BadCredentials, BadRequest, Forbidden, HubFault, StoreFailed, Unauthenticated
+from mcp_hub.web.forms import BadForm
+from mcp_hub.web.frame import Frame
+from mcp_hub.web.probes import PROBES, Probes
+from mcp_hub.web.site import Site
+from mcp_hub.web.visitors import CrossSite
 
-pytestmark = pytest.mark.promise("D33", "A8")
-
-
-@pytest.fixture
-async def http():
-    http = door()
-    yield http
-    await http.aclose()
+BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+SENTENCE = "What happened, and <b>the next step</b>."
 
 
-def browser(upstreams, absent=None) -> httpx2.AsyncClient:
-    app = Site({each.name: each for each in upstreams}, absent or {}, "9.9").app()
+class Failing:
+    def __init__(self, error: Exception | None):
+        self.error = error
+
+    def routes(self):
+        return [Route("/page", self.fail), Route("/api/v1/it", self.fail)]
+
+    async def fail(self, request: Request) -> Response:
+        raise self.error
+
+
+def client(error=None) -> httpx2.AsyncClient:
+    app = Site([Probes(), Failing(error)], Frame("9.9")).app()
     return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://127.0.0.1:8080")
 
 
-async def never(request: Request) -> Answer:
-    await request.until_hung_up()
-    return Answer(raw=b"", hangs_up=True)
+@pytest.mark.promise("D33")
+async def test_the_hub_is_alive_and_ready_whatever_else_there_is():
+    async with client() as browser:
+        assert {(await browser.get(path)).status_code for path in PROBES} == {200}
 
 
-async def test_the_hub_is_alive_and_ready_with_every_upstream_down(http):
-    fake = FakeUpstream()
-    async with fake:
-        pass
-    async with browser([upstream_to(fake, http)]) as client:
-        assert {(await client.get(path)).status_code for path in PROBES} == {200}
-        index = await client.get("/")
-    assert index.text == "mcp_hub 9.9 is running. Point an MCP client at http://127.0.0.1:8080/mcp\n"
-    assert index.headers["content-type"].startswith("text/plain")
+@pytest.mark.promise("E37", "T40")
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (CrossSite(SENTENCE), 403),
+        (Forbidden(SENTENCE), 403),
+        (BadForm(SENTENCE), 400),
+        (BadForm(SENTENCE, 413), 413),
+        (BadRequest(SENTENCE), 400),
+        (BadCredentials(SENTENCE), 400),
+        (Unauthenticated(SENTENCE, "Bearer realm"), 401),
+        (StoreFailed(SENTENCE), 503),
+        (HubFault(SENTENCE), 503),
+    ],
+)
+async def test_an_error_is_a_page_for_browsers_a_sentence_for_programs_and_json_in_the_api(error, status):
+    async with client(error) as browser:
+        page = await browser.get("/page", headers=BROWSER)
+        plain = await browser.get("/page")
+        told = await browser.get("/api/v1/it", headers=BROWSER)
+    assert {page.status_code, plain.status_code, told.status_code} == {status}
+    assert "and &lt;b&gt;the next step&lt;/b&gt;." in page.text
+    assert page.headers["content-security-policy"].startswith("default-src 'none'")
+    assert plain.text == f"{SENTENCE}\n"
+    assert told.json() == {"error": SENTENCE}
+    if status == 401:
+        assert page.headers["www-authenticate"] == "Bearer realm"
 
 
-@pytest.mark.parametrize("eras", ["modern", "legacy"])
-async def test_status_tells_how_each_upstream_stands(http, eras):
-    async with FakeUpstream(eras=eras, name="up") as fake:
-        fake.tools = [tool("a"), {"name": "broken"}]
-        upstream = upstream_to(fake, http, url=fake.url + "?key=SECRET")
-        async with running(upstream), browser([upstream], {"off": "Disabled in the configuration"}) as client:
-            await upstream.settled()
-            told = (await client.get("/api/v1/status")).json()
-    up, off = told["upstreams"]
-    assert told["version"] == "9.9"
-    assert up.pop("milliseconds") >= 0
-    assert up.pop("warnings")[0].startswith('The tool "broken" is left out')
-    assert up == {
-        "name": "up",
-        "url": fake.url,
-        "state": "ready",
-        "reason": "",
-        "stale": False,
-        "era": eras,
-        "revision": "2026-07-28" if eras == "modern" else "2025-11-25",
-        "server": {"name": "up", "version": "1"},
-        "counts": {"tools": 1, "prompts": 0, "resources": 0, "resourceTemplates": 0},
-    }
-    assert off == {"name": "off", "state": "disabled", "reason": "Disabled in the configuration"}
-
-
-async def test_an_upstream_that_nobody_has_reached_is_shown_with_its_reason(http):
-    upstream = upstream_to(FakeUpstream(name="up"), http, url="http://127.0.0.1:9/mcp")
-    async with browser([upstream]) as client:
-        (told,) = (await client.get("/api/v1/status")).json()["upstreams"]
-    assert told["state"] == "unreachable"
-    assert told["reason"] == "The first contact with up is still under way."
-    assert (told["era"], told["revision"], told["server"], told["counts"]) == (None, None, {}, {})
-    assert told["milliseconds"] is None
-
-
-@pytest.mark.promise("T25")
-@pytest.mark.parametrize("odd", [2**70, float("inf"), "\u2028<script>", {"deep": [{}] * 10}, None])
-async def test_whatever_a_server_says_of_itself_does_not_break_the_status_of_the_others(http, odd):
-    upstream = upstream_to(FakeUpstream(name="up"), http, url="http://127.0.0.1:9/mcp")
-    async with FakeUpstream() as fake:
-        other = upstream_to(fake, http)
-        async with running(other):
-            await other.settled()
-            opening = replace(other.known.opening, server_info={"name": odd})
-    upstream.known = replace(upstream.known, opening=opening, part=Part(), era=Era.MODERN)
-    async with browser([upstream, other]) as client:
-        answer = await client.get("/api/v1/status")
-    assert answer.status_code == 200
-    assert [each["name"] for each in answer.json()["upstreams"]] == ["up", "fake"]
-
-
-@pytest.mark.promise("A7")
-async def test_a_refresh_is_waited_for_and_tells_how_it_went(http):
-    async with FakeUpstream(name="up") as fake, asyncio.timeout(5):
-        upstream = upstream_to(fake, http)
-        async with running(upstream), browser([upstream]) as client:
-            await upstream.settled()
-            fake.tools = [tool("a"), tool("b")]
-            told = (await client.post("/api/v1/upstreams/up/refresh")).json()
-            assert told["counts"]["tools"] == 2
-            await fake.stop()
-            told = (await client.post("/api/v1/upstreams/up/refresh")).json()
-    assert (told["state"], told["stale"], told["counts"]["tools"]) == (State.UNREACHABLE, True, 2)
-
-
-async def test_a_refresh_of_an_upstream_that_is_down_does_not_wait_for_its_next_turn(http):
-    async with FakeUpstream(name="up") as fake, asyncio.timeout(5):
-        await fake.stop()
-        upstream = upstream_to(fake, http)
-        async with running(upstream), browser([upstream]) as client:
-            for _ in range(4):
-                await client.post("/api/v1/upstreams/up/refresh")
-            async with fake:
-                told = (await client.post("/api/v1/upstreams/up/refresh")).json()
-    assert told["state"] == "ready"
-
-
-async def test_a_name_that_is_not_there_is_not_found(http):
-    async with browser([]) as client:
-        answer = await client.post("/api/v1/upstreams/nobody/refresh")
-        assert (answer.status_code, answer.json()) == (404, {"error": "No upstream is called 'nobody' here."})
-        assert (await client.get("/nothing")).status_code == 404
-
-
-@pytest.mark.promise("T22")
-async def test_looking_changes_nothing(http):
-    async with FakeUpstream(name="up") as fake, asyncio.timeout(5):
-        upstream = upstream_to(fake, http)
-        async with running(upstream), browser([upstream]) as client:
-            await upstream.settled()
-            assert (await client.get("/api/v1/upstreams/up/refresh")).status_code == 405
-            assert (await client.post("/api/v1/status")).status_code == 405
-        assert len(fake.asked("tools/list")) == 1
+@pytest.mark.promise("E37", "T40")
+async def test_what_is_not_there_is_not_repeated():
+    async with client() as browser:
+        missing = await browser.get("/<script>alert(1)</script>?q=<script>", headers=BROWSER)
+        wrong = await browser.post("/page", headers=BROWSER)
+        plain = await browser.get("/nothing")
+    assert (missing.status_code, wrong.status_code, plain.status_code) == (404, 405, 404)
+    assert sorted(wrong.headers["allow"].split(", ")) == ["GET", "HEAD"]
+    assert "alert" not in missing.text
+    assert plain.headers["content-type"].startswith("text/plain")

@@ -1,0 +1,48 @@
+"""What the hub publishes of its endpoints, so that a client that knows nothing but a URL finds out how to sign in.
+
+Rule: the documents are made once, from the configuration; nothing of a request goes into them, so that any page may
+read them. Source: RFC 9728 section 3.1; MCP 2026-07-28 basic/authorization "Protected Resource Metadata".
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from mcp_hub.identity.protected import WELL_KNOWN, Protected
+from mcp_hub.wire.jsonrpc import encode
+
+PUBLIC: Final = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "GET",
+    "Access-Control-Allow-Headers": "*",
+    "Cache-Control": "public, max-age=300",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def metadata_routes(protected: Sequence[Protected], paths: Sequence[str]) -> list[Route]:
+    """The routes of the metadata of these endpoints, which are at `paths` below the hub's own address.
+
+    The first one's is also at the root form of the path, where clients look that know no other. Behind a proxy that
+    takes a part off, an endpoint's is also found without that part.
+    """
+    documents: dict[str, bytes] = {}
+    for each, path in zip(protected, paths, strict=True):
+        document = encode(each.document())
+        for place in (f"{WELL_KNOWN}{path}", each.metadata_path):
+            documents.setdefault(place, document)
+    if protected:
+        documents.setdefault(WELL_KNOWN, encode(protected[0].document()))
+    return [_route(place, document) for place, document in documents.items()]
+
+
+def _route(place: str, document: bytes) -> Route:
+    async def serve(request: Request) -> Response:
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers=PUBLIC)
+        return Response(document, media_type="application/json", headers=PUBLIC)
+
+    return Route(place, serve, methods=["GET", "OPTIONS"])
