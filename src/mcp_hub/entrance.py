@@ -116,7 +116,7 @@ async def open_entrance(config: model.Config, store: Store, settings: Settings, 
         parts += [*_pages(config, basis), *await _authorization_server(config, basis, settings, fetch)]
     else:
         parts.append(Index(__version__, config.server.endpoint))
-    setup = basis.people.setup if config.login.issues_tokens else None
+    setup = basis.people.setup if config.login.type == "local" else None
     return Entrance(door, tuple(parts), setup, {"the door": door.run, "what has expired": _sweeping(store)})
 
 

@@ -73,11 +73,10 @@ async def _serve(config: Config, listener: socket.socket) -> None:
 class _Announcing(uvicorn.Server):
     """Says where the hub is as soon as the socket accepts, and tells the hub first when it stops."""
 
-    def __init__(self, config: uvicorn.Config, hub: Hub, endpoint: str, setup_link: str | None) -> None:
+    def __init__(self, config: uvicorn.Config, hub: Hub, endpoint: str) -> None:
         super().__init__(config)
         self._hub = hub
         self._endpoint = endpoint
-        self._setup_link = setup_link
 
     async def startup(self, sockets: Sequence[socket.socket] | None = None) -> None:
         await super().startup(list(sockets or ()))
