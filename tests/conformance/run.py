@@ -22,6 +22,7 @@ from results import CRASHED, Judgement, Scenario, differences, judge
 import node_tools
 import processes
 
+ERAS = ("both", "modern", "legacy")
 EXPECTED = Path(__file__).with_name("expected-failures.yaml")
 HUB_CONFIG = """\
 version: 1
@@ -39,7 +40,7 @@ class Options:
     direct: bool
     through: bool
     revisions: list[str]
-    era: str
+    eras: list[str]
     keep_going: bool
 
 
@@ -69,27 +70,36 @@ def _options() -> Options:
     legs.add_argument("--direct", action="store_true", help="only directly")
     legs.add_argument("--through", action="store_true", help="only through the hub; the direct result counts as passed")
     parser.add_argument("--requirements", nargs="+", metavar="REV", choices=suite.revisions())
-    parser.add_argument("--upstream-era", choices=("both", "modern", "legacy"), default="both", dest="era")
+    behind = f"what the upstream behind the hub speaks: {', '.join(ERAS)}; several are one after the other"
+    parser.add_argument("--upstream-era", nargs="+", metavar="ERA", choices=ERAS, default=[ERAS[0]], help=behind)
     parser.add_argument("--keep-going", action="store_true", help="run every revision even if one is not as expected")
     given = parser.parse_args()
     newest_first = sorted(suite.revisions(), reverse=True)
-    return Options(not given.through, not given.direct, given.requirements or newest_first, given.era, given.keep_going)
+    revisions = given.requirements or newest_first
+    return Options(not given.through, not given.direct, revisions, given.upstream_era, given.keep_going)
 
 
 def _revision(revision: str, options: Options, results: Path) -> bool:
-    """Runs one revision and prints its table. True if everything is as expected."""
-    direct = through = None
+    """Runs one revision and prints a table for each kind of upstream. True if everything is as expected."""
+    direct = None
     complaints: list[str] = []
     if options.direct:
         with processes.running(processes.reference()) as upstream:
             direct = suite.run(upstream.url, revision, results / "direct")
         complaints += [f"The reference upstream: {complaint}" for complaint in upstream.complaints()]
-    if options.through:
-        with _hub(options.era, results) as hub:
-            through = suite.run(hub.url, revision, results / "through")
-        (results / "hub.log").write_text(hub.log, "utf-8")
-        complaints += [f"The hub: {complaint}" for complaint in hub.complaints()]
-    return _report(revision, options.era, direct, through, complaints)
+    good = True
+    for era in options.eras:
+        through, found = _through(era, revision, results / f"over-{era}") if options.through else (None, [])
+        good = _report(revision, era, direct, through, complaints + found) and good
+    return good
+
+
+def _through(era: str, revision: str, results: Path) -> tuple[Mapping[str, Scenario], list[str]]:
+    """What comes out through the hub in front of an upstream of these eras, and what the hub did wrong."""
+    with _hub(era, results) as hub:
+        through = suite.run(hub.url, revision, results / "through")
+    (results / "hub.log").write_text(hub.log, "utf-8")
+    return through, [f"The hub: {complaint}" for complaint in hub.complaints()]
 
 
 @contextlib.contextmanager
