@@ -247,7 +247,9 @@ async def _authorization_server(
 
 def _protected(config: model.Config) -> Protected:
     external = config.login.external
-    return Protected(config.server.endpoint, (config.server.base_url if external is None else external.issuer,))
+    if external is not None:
+        return Protected(config.server.endpoint, (external.issuer,), external.scopes)
+    return Protected(config.server.endpoint, (config.server.base_url,))
 
 
 def _path_of(url: str) -> str:
