@@ -29,7 +29,7 @@ T = TypeVar("T")
 def chromium() -> Iterator[Browser]:
     """One browser for a file of tests. It ends with the file, since its loop must not meet those of other tests."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=browser_tools.install(), args=browser_tools.flags())
+        browser = playwright.chromium.launch(executable_path=browser_tools.find(), args=browser_tools.flags())
         yield browser
         browser.close()
 
