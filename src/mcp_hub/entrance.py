@@ -48,6 +48,7 @@ from mcp_hub.web.register import Description, Registrations
 from mcp_hub.web.setup import SetupPage
 from mcp_hub.web.site import Part
 from mcp_hub.web.token import TokenRoutes
+from mcp_hub.web.users import Users
 from mcp_hub.web.visitors import Visitors
 from mcp_hub.web.well_known import EndpointMetadata
 
@@ -161,9 +162,20 @@ def _pages(config: model.Config, basis: _Basis) -> list[Part]:
             visitors,
             grants=basis.store,
             sessions=basis.store,
+            browsers=people.browsers,
+            accounts=people.accounts,
             tokens=people.tokens,
             events=basis.events,
             endpoint=config.server.endpoint,
+            now=time.time,
+        ),
+        Users(
+            frame,
+            visitors,
+            accounts=people.accounts,
+            grants=basis.store,
+            tokens=people.tokens,
+            events=basis.events,
             now=time.time,
         ),
     ]
