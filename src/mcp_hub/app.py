@@ -101,7 +101,7 @@ class Hub:
     @property
     def key_source(self) -> str:
         """Where the master key of the running hub came from, in words that may be shown."""
-        return "" if self._running is None else self._running.vault.source
+        return "" if self._running is None else self._running.vault.master.source
 
     async def offer_setup(self) -> str | None:
         """The URL where the first admin is made, good once and for ten minutes; `None` if none is needed.

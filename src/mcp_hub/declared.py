@@ -24,7 +24,7 @@ from mcp_hub.upstream.settings import Settings
 from mcp_hub.upstream.starts import Starts
 from mcp_hub.upstream.stdio import START, process_way
 from mcp_hub.upstream.transports import found_way
-from mcp_hub.vault.master import FILE_NAME, Given, MasterKeys, Masters
+from mcp_hub.vault.master import FILE_NAME, Given, MasterKeys
 from mcp_hub.vault.written import from_text, generated
 from mcp_hub.wire.eras import Era
 from mcp_hub.wire.jsonrpc import encode
@@ -105,7 +105,7 @@ def limits_of(declared: model.Upstream, defaults: model.Defaults) -> Limits:
     return Limits(declared.max_result, defaults.max_event, declared.timeout, defaults.list_timeout)
 
 
-def masters_of(config: model.Config, environ: Mapping[str, str]) -> Masters:
+def masters_of(config: model.Config, environ: Mapping[str, str]) -> MasterKeys | Given:
     """Where the master key comes from. A store that ends with the process takes one that does."""
     if not is_kept(config.store):
         return Given(from_text(generated(), "memory"))

@@ -31,6 +31,9 @@ from mcp_hub.egress.dial import Dialer
 from mcp_hub.errors import UpstreamError
 from mcp_hub.store.sqlite import SqliteStore
 from mcp_hub.upstream.channel import NO_LINES, Channel, Limits
+from mcp_hub.vault.master import Given
+from mcp_hub.vault.vault import Vault
+from mcp_hub.vault.written import from_text, generated
 from rig.fake_upstream import Answer, FakeUpstream, Request, result
 from rig.old_server import OldServer
 
@@ -233,6 +236,47 @@ async def newer(place: Place) -> str:
 async def foreign(place: Place) -> str:
     change(place, "CREATE TABLE recipes (name TEXT)")
     return await with_store(place)
+
+
+@shows("(key KEY) does not open this store")
+async def wrong_master_key(place: Place) -> str:
+    await begun(place)
+    text = 'store: {url: "sqlite:///own.db", key: "file:new.key"}'
+    (place.directory / "new.key").touch(0o600)
+    (place.directory / "new.key").write_text(generated())
+    return await place.told(text, "serve", "--port", "0")
+
+
+@shows("This store takes the master key KEY, and there is none.")
+async def lost_master_key(place: Place) -> str:
+    await begun(place)
+    return await with_store(place)
+
+
+@shows("A hub that others can reach does not make a master key for itself.")
+async def no_master_key(place: Place) -> str:
+    return await place.told("server: {public_url: 'https://hub.example.com'}", "serve", "--port", "0")
+
+
+@shows("FILE holds no master key.")
+async def password_as_master_key(place: Place) -> str:
+    (place.directory / "key").touch(0o600)
+    (place.directory / "key").write_text("correct horse battery staple")
+    return await place.told("store: {key: 'file:key'}", "serve", "--port", "0")
+
+
+@shows("FILE is open to other users of this computer")
+async def open_master_key(place: Place) -> str:
+    (place.directory / "key").write_text(generated())
+    (place.directory / "key").chmod(0o644)
+    return await place.told("store: {key: 'file:key'}", "serve", "--port", "0")
+
+
+async def begun(place: Place) -> None:
+    """The store `own.db`, which takes a master key that is nowhere."""
+    store = SqliteStore.open(place.directory / "own.db")
+    await Vault.unlock(store, Given(from_text(generated(), "")))
+    await store.aclose()
 
 
 @shows("The store FILE cannot be opened")

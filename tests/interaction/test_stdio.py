@@ -14,6 +14,7 @@ from mcp import Client as SdkClient
 from mcp.client.subscriptions import ResourceUpdated
 
 from interaction.whole_hub import Client, command, killed, said, serving
+from mcp_hub.vault.written import generated
 from rig.commands import children, gone, is_alive, words
 
 pytestmark = pytest.mark.promise("A3")
@@ -32,10 +33,11 @@ async def where(client: Client, upstream: str = "small") -> int:
 @pytest.mark.promise("T63")
 @pytest.mark.parametrize("era", ["legacy", "modern"])
 async def test_a_command_sees_nothing_of_the_hubs_environment(tmp_path, era):
-    hidden = {"MCP_HUB_CANARY": "canary", "SECRET_OF_OTHERS": "canary"}
+    hidden = {"MCP_HUB_CANARY": "canary", "SECRET_OF_OTHERS": "canary", "MCP_HUB_MASTER_KEY": generated()}
     async with serving(configured(small=words(era)), tmp_path, env=hidden) as hub, Client(hub.url) as client:
         found = said(await client.call("small__environment"))
         assert "canary" not in found
+        assert hidden["MCP_HUB_MASTER_KEY"] not in found
         assert not [key for key in json.loads(found) if key.startswith("MCP_HUB")]
 
 

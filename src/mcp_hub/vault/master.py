@@ -15,11 +15,12 @@ from mcp_hub.errors import VaultLocked
 from mcp_hub.vault import ring as rings
 from mcp_hub.vault.ring import Ring, system_ring
 from mcp_hub.vault.wrapping import Master
-from mcp_hub.vault.written import from_file, from_text, generated, make_file
+from mcp_hub.vault.written import exchange, from_file, from_text, generated, make_file
 
 FILE_VARIABLE: Final = "MCP_HUB_MASTER_KEY_FILE"
 VARIABLE: Final = "MCP_HUB_MASTER_KEY"
 FILE_NAME: Final = "master.key"
+NEW_KEY: Final = "name its file with --new-key-file, or set MCP_HUB_NEW_MASTER_KEY"
 RING: Final = "the keyring of this user"
 _FILE: Final = "file:"
 
@@ -87,8 +88,9 @@ class MasterKeys:
         if given is not None:
             yield given
             return
-        if self._is_private and self._beside.exists():
-            yield from_file(self._beside, str(self._beside))
+        for path in (self._beside, self._named(master)):
+            if self._is_private and path.exists():
+                yield from_file(path, str(path))
         ring = self._ring()
         text = None if ring is None else rings.read(ring, master)
         if text is not None:
@@ -105,6 +107,34 @@ class MasterKeys:
             self._refuse_to_make()
             make_file(self._beside, generated())
         return from_file(self._beside, str(self._beside))
+
+    def renewed(self, old: Master) -> Master:
+        """A new key where the hub found the one that it has made for itself. Either is found until `settle`.
+
+        Raises:
+            VaultLocked: that one was given, so the next has to be given, too; or it cannot be kept.
+        """
+        ring = self._ring() if old.source == RING else None
+        if ring is not None:
+            return _put_into(ring)
+        if old.source not in {str(self._beside), str(self._named(old.id))}:
+            raise VaultLocked(f"The master key comes from outside ({old.source}), so a new one has to, too: {NEW_KEY}.")
+        text = generated()
+        path = self._named(from_text(text, "").id)
+        make_file(path, text)
+        return from_file(path, str(path))
+
+    def settle(self, old: Master, new: Master) -> str:
+        """Put the new key in the place of the old one. Says where the old one is now; backups may take it."""
+        if old.source == RING:
+            return RING
+        # After a change that was broken off, an older one still lies there.
+        first = from_file(self._beside, str(self._beside)) if self._beside.exists() else old
+        exchange(self._beside, self._named(first.id), self._named(new.id))
+        return str(self._named(old.id))
+
+    def _named(self, master: bytes) -> Path:
+        return self._beside.with_name(f"{self._beside.stem}-{master.hex()}{self._beside.suffix}")
 
     def _given(self) -> Master | None:
         if self._said.startswith(_FILE):

@@ -75,13 +75,5 @@ def write(ring: Ring, master: bytes, text: str) -> bool:
     return read(ring, master) == text
 
 
-def forget(ring: Ring, master: bytes) -> None:
-    """Take the master key of this id out. A keyring that does not let go of it keeps it."""
-    try:
-        ring.delete_password(SERVICE, _entry(master))
-    except Exception:  # noqa: BLE001 - as above
-        return
-
-
 def _entry(master: bytes) -> str:
     return f"master-key {master.hex()}"

@@ -26,7 +26,7 @@ def setting_binding(key: str) -> Binding:
 
 @final
 class Vault:
-    """An open vault. Made by `unlock`; `source` says where its master key came from, in words that may be shown."""
+    """An open vault. Made by `unlock`; `master` is what it was opened with."""
 
     def __init__(self, store: KeyStore, master: Master, keys: Sequence[StoredKey]) -> None:
         """
@@ -34,7 +34,7 @@ class Vault:
             WrongMaster: this master key does not open these keys.
             VaultLocked: none of them is the current one.
         """
-        self.source = master.source
+        self.master = master
         self._store = store
         self._wrapping = Wrapping(master)
         self._keys: dict[bytes, DataKey] = {}

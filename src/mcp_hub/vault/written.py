@@ -64,6 +64,24 @@ def from_file(path: Path, source: str) -> Master:
     return from_text(content.decode("utf-8", "replace"), source)
 
 
+def exchange(first: Path, kept: Path, second: Path) -> None:
+    """Put the file `second` in the place of `first`, which is `kept` from then on. Nothing is gone at any moment.
+
+    Raises:
+        VaultLocked: the directory cannot be written.
+    """
+    try:
+        with suppress(FileExistsError, FileNotFoundError):
+            kept.hardlink_to(first)
+        second.replace(first)
+        _settle(first.parent)
+    except OSError as error:
+        raise VaultLocked(
+            f"The new master key is in force and is in {second}, where the hub finds it. It could not be moved to"
+            f" {first}: {error.strerror}."
+        ) from error
+
+
 def make_file(path: Path, text: str) -> None:
     """Write a master key to a file for this user alone, unless there is one: then that one stays.
 

@@ -3,7 +3,7 @@
 import pytest
 from tests.unit.vault.rings import FailingRing, FakeRing, LockedLater, NullRing
 
-from mcp_hub.vault.ring import Ring, forget, keeps, read, system_ring, write
+from mcp_hub.vault.ring import Ring, keeps, read, system_ring, write
 
 pytestmark = pytest.mark.promise("T32")
 
@@ -33,9 +33,6 @@ def test_keys_of_several_hubs_lie_side_by_side():
     assert write(ring, ID, "one")
     assert write(ring, b"76543210", "other")
     assert (read(ring, ID), read(ring, b"76543210"), read(ring, b"--------")) == ("one", "other", None)
-    forget(ring, ID)
-    forget(ring, ID)
-    assert (read(ring, ID), read(ring, b"76543210")) == (None, "other")
 
 
 def test_the_one_of_the_system_is_asked_for_and_never_in_tests():

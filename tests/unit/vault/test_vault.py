@@ -39,7 +39,7 @@ async def test_what_was_sealed_opens_after_a_restart(store, vault, master):
     again = await Vault.unlock(store, Given(master))
     assert (await again.open(sealed, PLACE)).decode() == "sécret"
     assert again.kid == vault.kid
-    assert again.source == "the test"
+    assert again.master.source == "the test"
 
 
 async def test_sealing_and_opening_ask_nobody(store, vault):
@@ -82,7 +82,7 @@ async def test_of_several_keys_the_one_that_fits_is_taken(store, master):
             yield from_text(generated(), "another")
             yield master
 
-    assert (await Vault.unlock(store, Several())).source == "the test"
+    assert (await Vault.unlock(store, Several())).master.source == "the test"
 
 
 async def test_a_store_whose_keys_are_gone_gets_no_new_ones(store, vault, master):
