@@ -1,6 +1,5 @@
 """The pages of somebody signed in, as a real browser shows them, and what strangers can make it do there."""
 
-
 import pytest
 from playwright.sync_api import expect
 
