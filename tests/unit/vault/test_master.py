@@ -136,3 +136,29 @@ def test_one_that_is_given_is_the_only_one():
     master = from_text(ONE, "X")
     assert Given(master).made() == master
     assert list(Given(master).held(ID)) == [master]
+
+
+def test_a_key_in_a_keyring_is_renewed_there_and_both_are_found(keys, tmp_path):
+    ring = FakeRing()
+    old = keys(ring=ring).made()
+    new = keys(ring=ring).renewed(old)
+    assert new.key != old.key
+    assert keys(ring=ring).settle(old, new) == RING
+    for each in (old, new):
+        assert list(keys(ring=ring).held(each.id)) == [each]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_key_that_was_given_is_renewed_by_whoever_gave_it(keys, file):
+    given = keys(MCP_HUB_MASTER_KEY_FILE=str(file))
+    with pytest.raises(VaultLocked, match=r"comes from outside .*MCP_HUB_NEW_MASTER_KEY"):
+        given.renewed(given.made())
+
+
+def test_a_store_of_before_is_opened_with_the_key_of_before(keys, tmp_path):
+    old = keys().made()
+    new = keys().renewed(old)
+    keys().settle(old, new)
+    assert [each.key for each in keys().held(new.id)] == [new.key]
+    assert [each.key for each in keys().held(old.id)] == [new.key, old.key]
+    assert (tmp_path / f"master-{old.id.hex()}.key").exists()
