@@ -10,10 +10,11 @@ from mcp_hub.assembly import Running, assemble
 from mcp_hub.config import model
 from mcp_hub.config.show import shown_url
 from mcp_hub.declared import unserved
+from mcp_hub.entrance import is_open
 from mcp_hub.errors import HubError
 from mcp_hub.inbound.asgi import Headers
 from mcp_hub.inbound.cors import with_cors
-from mcp_hub.inbound.door import ByHeaders
+from mcp_hub.inbound.door import ByHeaders, Door
 from mcp_hub.inbound.endpoint import Endpoint
 from mcp_hub.inbound.guard import LOOPBACK, Guard
 from mcp_hub.inbound.head import read_head
@@ -25,6 +26,7 @@ from mcp_hub.web.api import Api
 from mcp_hub.web.frame import Frame
 from mcp_hub.web.index import Index
 from mcp_hub.web.probes import PROBES, Probes
+from mcp_hub.web.setup import PATH as SETUP_PATH
 from mcp_hub.web.site import Site
 
 ENDPOINT_PATH = "/mcp"
@@ -50,15 +52,13 @@ class Hub:
     """One running hub. Serves requests between the start and the end of its lifespan."""
 
     def __init__(self, config: model.Config, identify: Identify | None = None, *, over_http: bool = True) -> None:
-        """`identify` says whose request it is by the request's headers; without one, everybody is the same caller.
+        """`identify` says whose request it is by the request's headers, in place of the configured login.
 
         A hub that serves nobody `over_http` leaves the stored sessions to the one that does.
         """
-        if over_http and identify is None and config.login.type != "none":
-            raise RuntimeError("a hub with a login must be told whose request it is")
         self._config = config
         self._over_http = over_http
-        self._identify = identify or _anybody
+        self._identify = identify
         self._endpoint: App | None = None
         self._site: App | None = None
         self._older: Mapping[str, App] = {}
@@ -103,6 +103,16 @@ class Hub:
         """Where the master key of the running hub came from, in words that may be shown."""
         return "" if self._running is None else self._running.vault.master.source
 
+    async def offer_setup(self) -> str | None:
+        """The URL where the first admin is made, good once and for ten minutes; `None` if none is needed.
+
+        Raises:
+            StoreFailed: the store does not answer.
+        """
+        entrance = None if self._running is None else self._running.entrance
+        code = None if entrance is None or entrance.setup is None else await entrance.setup.offer()
+        return None if code is None else f"{self._config.server.base_url}{SETUP_PATH}?code={code}"
+
     def drain(self) -> None:
         """End the streams of notices, which would else last as long as their clients; what is called goes on.
 
@@ -134,7 +144,8 @@ class Hub:
         server = self._config.server
         hosts = _hosts(server)
         road, sessions, notices = running.road, running.sessions, running.notices
-        door, most, origins = ByHeaders(self._identify), server.max_request, server.allowed_origins
+        entrance, most, origins = running.entrance, server.max_request, server.allowed_origins
+        door = self._door(running)
         endpoint = Endpoint(
             road,
             sessions,
@@ -159,9 +170,14 @@ class Hub:
         self._older = {STREAM_PATH: older.stream, MESSAGES_PATH: older.messages}
         absent = unserved(self._config.upstreams, running.upstreams)
         urls = {name: shown_url(self._config, name) for name in running.upstreams}
-        api = Api(running.upstreams, absent, __version__, urls)
-        site = Site([Probes(), api, Index(__version__, server.endpoint)], Frame(__version__))
-        self._site = _guarded(site.app(), Guard(hosts, ()))
+        api = Api(running.upstreams, absent, __version__, urls, door=door, resource=server.endpoint)
+        pages = (Index(__version__, server.endpoint),) if entrance is None else entrance.parts
+        self._site = _guarded(Site([Probes(), api, *pages], Frame(__version__)).app(), Guard(hosts, ()))
+
+    def _door(self, running: Running) -> Door:
+        if self._identify is None and running.entrance is not None:
+            return running.entrance.door
+        return ByHeaders(self._identify or _anybody)
 
 
 def _path(scope: Scope) -> str:
@@ -175,8 +191,10 @@ def _guarded(site: App, guard: Guard) -> App:
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            if _path(scope) not in PROBES:
-                guard.check(read_head(scope["headers"]))
+            path = _path(scope)
+            if path not in PROBES:
+                check = guard.check_host if is_open(path) else guard.check
+                check(read_head(scope["headers"]))
         except Refused as refused:
             status = refused.failure.status
             await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"text/plain")]})

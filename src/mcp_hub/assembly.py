@@ -33,6 +33,7 @@ from mcp_hub.declared import (
 )
 from mcp_hub.egress.client import HttpClient
 from mcp_hub.egress.dial import Dialer
+from mcp_hub.entrance import Entrance, open_entrance
 from mcp_hub.gateway.asking import Asking
 from mcp_hub.gateway.keys import kept_key
 from mcp_hub.gateway.listing import Listing
@@ -82,6 +83,7 @@ class Running:
     road: Road
     notices: Notices
     sessions: MemorySessions
+    entrance: Entrance | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,8 @@ async def assemble(config: model.Config, stack: AsyncExitStack, *, keeps_session
     records = Records(store) if keeps_sessions else None
     sessions = MemorySessions(road.end_session, limits, records=records, on_wake=road.set_log_level)
     await sessions.recall()
+    has_login = keeps_sessions and config.login.type != "none"
+    entrance = await open_entrance(config, store, settings, stack) if has_login else None
     stack.push_async_callback(sessions.flush)
     stack.push_async_callback(fleet.memory.flush)
     stack.push_async_callback(_close_all, list(fleet.upstreams.values()))
@@ -122,9 +126,10 @@ async def assemble(config: model.Config, stack: AsyncExitStack, *, keeps_session
         "the memory of lists": fleet.memory.run,
         "the records of sessions": sessions.run,
         "the keys": partial(keep_up, vault, sealed_in(store, vault)),
+        **({} if entrance is None else entrance.runs),
     }
     _keep_running(stack, {**runs, **{name: each.run for name, each in fleet.upstreams.items()}})
-    return Running(vault, fleet.upstreams, road, fleet.notices, sessions)
+    return Running(vault, fleet.upstreams, road, fleet.notices, sessions, entrance)
 
 
 async def unlocked(config: model.Config, stack: AsyncExitStack) -> tuple[SqliteStore, Vault]:

@@ -266,9 +266,8 @@ async def _sign_in_step(browser: Browser, page: Page, person: Person, until: str
     """The page after the next step of signing in; `None` if this page asks for none. Raises: Stuck."""
     if page.status >= 400:
         raise Stuck(str(page))
-    offered = page.form_with("Sign in with")
-    if person.provider and offered is not None:
-        return await browser.press(page, "Sign in with", until=until)
+    if person.provider and any(said.startswith("Sign in with") for said in page.document.links):
+        return await browser.follow(page, "Sign in with", until=until)
     for form in page.document.forms:
         if form.named("password"):
             name = next(each for each in NAMES if each in form.fields)

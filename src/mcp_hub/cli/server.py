@@ -8,12 +8,13 @@ import signal
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from types import FrameType
 
 import click
 import uvicorn
 
-from mcp_hub.app import ENDPOINT_PATH, Hub, create_app
+from mcp_hub.app import Hub, create_app
 from mcp_hub.audit.logs import configure
 from mcp_hub.cli.transport import BoundedProtocol
 from mcp_hub.config.model import Config, Server
@@ -45,7 +46,7 @@ def run(config: Config, *, log_level: str, log_json: bool) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _ended)
     with asyncio.Runner(loop_factory=_new_loop) as runner:
-        runner.run(_serve(config, listener))
+        runner.run(_serve(_bound(config, listener), listener))
 
 
 def _ended(number: int, frame: FrameType | None) -> None:
@@ -66,7 +67,7 @@ async def _serve(config: Config, listener: socket.socket) -> None:
             server_header=False,
             timeout_graceful_shutdown=_DRAIN_SECONDS,
         )
-        await _Announcing(settings, hub, _endpoint(config.server, listener)).serve(sockets=[listener])
+        await _Announcing(settings, hub, config.server.endpoint).serve(sockets=[listener])
 
 
 class _Announcing(uvicorn.Server):
@@ -79,7 +80,11 @@ class _Announcing(uvicorn.Server):
 
     async def startup(self, sockets: Sequence[socket.socket] | None = None) -> None:
         await super().startup(list(sockets or ()))
-        click.echo(f"  Endpoint      {self._endpoint}\n")
+        click.echo(f"  Endpoint      {self._endpoint}")
+        setup = await self._hub.offer_setup()
+        if setup is not None:
+            click.echo(f"  Set up        {setup}    (works once, for 10 minutes)")
+        click.echo()
         click.echo(f"  Add it to a client:\n    claude mcp add --transport http hub {self._endpoint}")
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -119,11 +124,9 @@ def _listen(server: Server) -> socket.socket:
         raise ConfigError("mcp-hub serve", [Problem(0, 0, "server.port", reason, hint)]) from error
 
 
-def _endpoint(server: Server, listener: socket.socket) -> str:
-    if server.public_url:
-        return server.public_url.rstrip("/") + ENDPOINT_PATH
-    host, port = listener.getsockname()[:2]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}{ENDPOINT_PATH}"
+def _bound(config: Config, listener: socket.socket) -> Config:
+    """The configuration with the port that was found: what clients see, and tokens are for, is made from it."""
+    return replace(config, server=replace(config.server, port=listener.getsockname()[1]))
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

@@ -66,3 +66,7 @@ class Browsers:
     async def end(self, cookie: str) -> None:
         """Sign this browser out; does nothing where nobody is."""
         await self._store.drop_browser_session(digest(cookie))
+
+    async def end_session(self, session: BrowserSession) -> None:
+        """The same, for a session that was found."""
+        await self._store.drop_browser_session(session.digest)

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from mcp_hub.authserver.errors import OAuthError
+from mcp_hub.authserver.metadata import REVOKE, TOKEN
 from mcp_hub.authserver.token_endpoint import Form, TokenEndpoint
 from mcp_hub.errors import HubError
 from mcp_hub.identity.limits import Limit, Limits, neighbourhood
@@ -22,8 +23,6 @@ from mcp_hub.web.cors import open_json, preflight
 from mcp_hub.web.forms import BadForm, read_form
 from mcp_hub.wire.jsonrpc import Json
 
-TOKEN: Final = "/token"  # noqa: S105 - a path
-REVOKE: Final = "/revoke"
 _TOO_LARGE: Final = 413
 _OLD_CACHES: Final = {"Pragma": "no-cache"}
 

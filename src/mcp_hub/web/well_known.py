@@ -5,11 +5,11 @@ read them. Source: RFC 9728 section 3.1; MCP 2026-07-28 basic/authorization "Pro
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, final
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from mcp_hub.identity.protected import WELL_KNOWN, Protected
 from mcp_hub.wire.jsonrpc import encode
@@ -23,23 +23,29 @@ PUBLIC: Final = {
 }
 
 
-def metadata_routes(protected: Sequence[Protected], paths: Sequence[str]) -> list[Route]:
-    """The routes of the metadata of these endpoints, which are at `paths` below the hub's own address.
+@final
+class EndpointMetadata:
+    """The metadata of these endpoints, which are at `paths` below the hub's own address.
 
     The first one's is also at the root form of the path, where clients look that know no other. Behind a proxy that
     takes a part off, an endpoint's is also found without that part.
     """
-    documents: dict[str, bytes] = {}
-    for each, path in zip(protected, paths, strict=True):
-        document = encode(each.document())
-        for place in (f"{WELL_KNOWN}{path}", each.metadata_path):
-            documents.setdefault(place, document)
-    if protected:
-        documents.setdefault(WELL_KNOWN, encode(protected[0].document()))
-    return [_route(place, document) for place, document in documents.items()]
+
+    def __init__(self, protected: Sequence[Protected], paths: Sequence[str]) -> None:
+        self._documents: dict[str, bytes] = {}
+        for each, path in zip(protected, paths, strict=True):
+            document = encode(each.document())
+            for place in (f"{WELL_KNOWN}{path}", each.metadata_path):
+                self._documents.setdefault(place, document)
+        if protected:
+            self._documents.setdefault(WELL_KNOWN, encode(protected[0].document()))
+
+    def routes(self) -> list[BaseRoute]:
+        """All of them."""
+        return [_route(place, document) for place, document in self._documents.items()]
 
 
-def _route(place: str, document: bytes) -> Route:
+def _route(place: str, document: bytes) -> BaseRoute:
     async def serve(request: Request) -> Response:
         if request.method == "OPTIONS":
             return Response(status_code=204, headers=PUBLIC)

@@ -3,7 +3,7 @@ import pytest
 from starlette.applications import Starlette
 
 from mcp_hub.identity.protected import Protected
-from mcp_hub.web.well_known import metadata_routes
+from mcp_hub.web.well_known import EndpointMetadata
 
 pytestmark = pytest.mark.promise("C23")
 
@@ -12,7 +12,7 @@ BASE = "https://hub.example"
 
 def client(*places, base=BASE) -> httpx2.AsyncClient:
     protected = [Protected(f"{base}{path}", (base,)) for path in places]
-    app = Starlette(routes=list(metadata_routes(protected, places)))
+    app = Starlette(routes=list(EndpointMetadata(protected, places).routes()))
     return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url=BASE)
 
 
@@ -53,4 +53,4 @@ async def test_they_are_found_behind_a_proxy_that_takes_a_part_of_the_path_off()
 
 
 async def test_a_hub_without_protected_endpoints_has_none():
-    assert metadata_routes([], []) == []
+    assert EndpointMetadata([], []).routes() == []

@@ -1,0 +1,223 @@
+"""Who may come in, put together: the door, the pages of signing in, and the hub as an authorization server.
+
+Rule: the configuration's `login`, `clients` and `users` are split here; the rooms get the few values they need. What
+`login: none` does not need is not built.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from mcp_hub import __version__
+from mcp_hub.authserver.client_auth import ClientProofs
+from mcp_hub.authserver.clients import Clients
+from mcp_hub.authserver.consents import Consents
+from mcp_hub.authserver.documents import PublishedDocuments
+from mcp_hub.authserver.metadata import REGISTER, REVOKE, TOKEN
+from mcp_hub.authserver.pairs import KEY_NAME, Succession
+from mcp_hub.authserver.registration import Registration
+from mcp_hub.authserver.token_endpoint import TokenEndpoint
+from mcp_hub.authserver.tokens import Tokens
+from mcp_hub.config import model
+from mcp_hub.egress.dial import Dialer
+from mcp_hub.egress.fetch import GuardedFetch
+from mcp_hub.gateway.keys import Settings, kept_key
+from mcp_hub.identity.accounts import Accounts
+from mcp_hub.identity.attempts import Attempts
+from mcp_hub.identity.browsers import Browsers
+from mcp_hub.identity.door import TokenDoor
+from mcp_hub.identity.events import Events
+from mcp_hub.identity.jose import KeySets
+from mcp_hub.identity.limits import Limits
+from mcp_hub.identity.passwords import Passwords
+from mcp_hub.identity.personal import PersonalTokens
+from mcp_hub.identity.protected import Protected
+from mcp_hub.identity.setup import Setup
+from mcp_hub.store.base import Store
+from mcp_hub.web.access import Access
+from mcp_hub.web.authorize import Authorize
+from mcp_hub.web.consent import ConsentPages
+from mcp_hub.web.frame import Frame
+from mcp_hub.web.index import Index
+from mcp_hub.web.login import LoginPages
+from mcp_hub.web.register import Description, Registrations
+from mcp_hub.web.setup import SetupPage
+from mcp_hub.web.site import Part
+from mcp_hub.web.token import TokenRoutes
+from mcp_hub.web.visitors import Visitors
+from mcp_hub.web.well_known import EndpointMetadata
+
+_FORM_KEY: Final = "form-token-key"
+_SWEEP_EVERY: Final = 3600.0
+
+OPEN: Final = (TOKEN, REVOKE, REGISTER)
+"""Addresses that pages of any site may call; they take no cookie."""
+
+
+def is_open(path: str) -> bool:
+    """Whether pages of any site may call this address."""
+    return path in OPEN or path.startswith("/.well-known/")
+
+
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """What a hub with a login has beside its endpoint. `runs` have to run for it, and `setup` makes the first admin."""
+
+    door: TokenDoor
+    parts: tuple[Part, ...]
+    setup: Setup | None
+    runs: Mapping[str, Callable[[], Awaitable[None]]]
+
+
+@dataclass(frozen=True, slots=True)
+class _People:
+    """Those who may come in, and how they are known."""
+
+    accounts: Accounts
+    browsers: Browsers
+    setup: Setup
+    tokens: PersonalTokens
+
+
+@dataclass(frozen=True, slots=True)
+class _Basis:
+    """What all parts of the entrance share."""
+
+    store: Store
+    events: Events
+    limits: Limits
+    keys: KeySets
+    frame: Frame
+    visitors: Visitors
+    people: _People
+
+
+async def open_entrance(config: model.Config, store: Store, settings: Settings, stack: AsyncExitStack) -> Entrance:
+    """The entrance of a hub whose login is not `none`; `stack` closes what it opened.
+
+    Raises:
+        StoreFailed: the store does not answer.
+    """
+    fetch = GuardedFetch(Dialer(allow_private=config.network.allow_private))
+    stack.push_async_callback(fetch.aclose)
+    events = Events(store)
+    stack.push_async_callback(events.aclose)
+    basis = await _basis(config, store, settings, events, fetch)
+    await basis.people.accounts.settle()
+    protected = _protected(config)
+    door = TokenDoor(store, [protected], issues=config.login.issues_tokens)
+    stack.push_async_callback(door.aclose)
+    parts: list[Part] = [EndpointMetadata([protected], [_path_of(config.server.endpoint)])]
+    if config.login.issues_tokens:
+        parts += [*_pages(config, basis), *await _authorization_server(config, basis, settings, fetch)]
+    else:
+        parts.append(Index(__version__, config.server.endpoint))
+    setup = basis.people.setup if config.login.issues_tokens else None
+    return Entrance(door, tuple(parts), setup, {"the door": door.run, "what has expired": _sweeping(store)})
+
+
+async def _basis(config: model.Config, store: Store, settings: Settings, events: Events, fetch: GuardedFetch) -> _Basis:
+    limits = Limits()
+    people = _people(config, store, limits, events)
+    frame = Frame(__version__)
+    visitors = Visitors(people.browsers, base_url=config.server.base_url, key=await kept_key(settings, _FORM_KEY))
+    return _Basis(store, events, limits, KeySets(fetch, time.time), frame, visitors, people)
+
+
+def _people(config: model.Config, store: Store, limits: Limits, events: Events) -> _People:
+    passwords = Passwords()
+    accounts = Accounts(
+        store,
+        passwords,
+        Attempts(limits),
+        events,
+        declared=config.users,
+        provider=config.login.provider,
+    )
+    browsers = Browsers(store, config.login.lifetimes)
+    setup = Setup(store, store, passwords, limits, events)
+    return _People(accounts, browsers, setup, PersonalTokens(store, events))
+
+
+def _pages(config: model.Config, basis: _Basis) -> list[Part]:
+    people, frame, visitors = basis.people, basis.frame, basis.visitors
+    return [
+        Index(__version__, config.server.endpoint, (frame, visitors)),
+        LoginPages(
+            frame,
+            visitors,
+            accounts=people.accounts,
+            browsers=people.browsers,
+            limits=basis.limits,
+            events=basis.events,
+        ),
+        SetupPage(frame, visitors, setup=people.setup, browsers=people.browsers),
+        Access(
+            frame,
+            visitors,
+            grants=basis.store,
+            sessions=basis.store,
+            tokens=people.tokens,
+            events=basis.events,
+            endpoint=config.server.endpoint,
+            now=time.time,
+        ),
+    ]
+
+
+async def _authorization_server(
+    config: model.Config, basis: _Basis, settings: Settings, fetch: GuardedFetch
+) -> list[Part]:
+    issuer, resources, login = config.server.base_url, (config.server.endpoint,), config.login
+    store, events, limits = basis.store, basis.events, basis.limits
+    documents = PublishedDocuments(fetch, limits, login.client_documents, time.time)
+    clients = Clients(config.clients, store, documents, time.time)
+    tokens = Tokens(
+        store,
+        clients,
+        events,
+        succession=Succession(await kept_key(settings, KEY_NAME)),
+        resources=resources,
+        lifetimes=login.lifetimes,
+        now=time.time,
+    )
+    proofs = ClientProofs(issuer, f"{issuer}{TOKEN}", basis.keys, store, time.time)
+    authorize = Authorize(
+        issuer=issuer,
+        resources=resources,
+        clients=clients,
+        consents=Consents(store, clients, events, time.time),
+        limits=limits,
+        pages=ConsentPages(basis.frame),
+        visitors=basis.visitors,
+    )
+    parts: list[Part] = [
+        Description(issuer, registration=login.registration),
+        authorize,
+        TokenRoutes(TokenEndpoint(store, clients, proofs, tokens, events), limits),
+    ]
+    if login.registration:
+        parts.append(Registrations(Registration(store, limits, events, time.time)))
+    return parts
+
+
+def _protected(config: model.Config) -> Protected:
+    external = config.login.external
+    return Protected(config.server.endpoint, (config.server.base_url if external is None else external.issuer,))
+
+
+def _path_of(url: str) -> str:
+    return urlsplit(url).path
+
+
+def _sweeping(store: Store) -> Callable[[], Awaitable[None]]:
+    async def run() -> None:
+        while True:
+            await store.sweep(time.time())
+            await asyncio.sleep(_SWEEP_EVERY)
+
+    return run
