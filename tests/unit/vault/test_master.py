@@ -100,6 +100,13 @@ def test_a_key_that_was_given_and_is_none_is_never_passed_over(keys, tmp_path, g
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_key_that_was_given_counts_alone_even_where_the_hub_has_one_of_its_own(keys):
+    own = keys().made()
+    given = keys(MCP_HUB_MASTER_KEY=OTHER)
+    assert [each.source for each in given.held(own.id)] == ["MCP_HUB_MASTER_KEY"]
+    assert given.made().key != own.key
+
+
 def test_a_named_file_that_is_missing_is_not_made(keys, tmp_path):
     with pytest.raises(VaultLocked, match=r"absent \(MCP_HUB_MASTER_KEY_FILE\) is not a file"):
         keys(MCP_HUB_MASTER_KEY_FILE=str(tmp_path / "absent"), MCP_HUB_MASTER_KEY=ONE).made()
