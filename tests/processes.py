@@ -18,7 +18,10 @@ from pathlib import Path
 import node_tools
 
 TESTS = Path(__file__).parent
+SERVERS = (TESTS, TESTS.parent / "examples")
 ENDPOINT = re.compile(r"\bEndpoint\s+(https?://\S+)")
+COVERAGE = "COVERAGE_PROCESS_CONFIG"
+"""What `coverage` has its child processes know it by."""
 START_SECONDS = 30
 STOP_SECONDS = 10
 
@@ -82,6 +85,12 @@ class Running:
         return self.process.returncode
 
 
+def _environment(command: Sequence[str | Path]) -> dict[str, str]:
+    """That of the tests; but servers for the hub hold nothing of the hub, so that measuring them only slows them."""
+    serves_hub = any(place in Path(part).parents for part in command[:2] for place in SERVERS)
+    return {name: each for name, each in os.environ.items() if not (serves_hub and name == COVERAGE)}
+
+
 @contextmanager
 def running(
     command: Sequence[str | Path], *, env: Mapping[str, str] | None = None, announcement: re.Pattern[str] = ENDPOINT
@@ -89,7 +98,7 @@ def running(
     """The process, from its announcement to the end of the block. Raises: DidNotStart."""
     process = subprocess.Popen(
         [str(part) for part in command],
-        env={**os.environ, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1", **(env or {})},
+        env={**_environment(command), "PYTHONUNBUFFERED": "1", "NO_COLOR": "1", **(env or {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,

@@ -29,6 +29,30 @@ async def agreed(results: list[bool]) -> None:
 class PeopleSuite:
     """Accounts and what lets them in."""
 
+    async def test_who_watches_is_told_that_access_was_taken_away_before_whoever_took_it_goes_on(self, store: Store):
+        told: list[str] = []
+        store.on_access_taken(lambda: told.append("taken"))
+        await store.add_user(ANN)
+        await store.add_personal_token(TOKEN)
+        await store.touch_personal_tokens([(TOKEN.digest, 5.0)])
+        assert told == []
+        assert await store.revoke_personal_token("default", TOKEN.id)
+        assert told == ["taken"]
+        assert not await store.revoke_personal_token("default", TOKEN.id)
+        assert told == ["taken"]
+        await store.update_user(replace(ANN, disabled=True))
+        assert told == ["taken"] * 2
+
+    async def test_who_watches_is_told_even_if_whoever_took_access_away_has_left(self, store: Store):
+        told = asyncio.Event()
+        await store.add_user(ANN)
+        store.on_access_taken(told.set)
+        taking = asyncio.ensure_future(store.remove_user(ANN.id))
+        await asyncio.sleep(0)
+        taking.cancel()
+        is_gone = await store.user(ANN.id) is None
+        assert told.is_set() == is_gone, "a method that is cancelled may still take effect"
+
     async def test_an_account_comes_back_as_it_was_by_each_of_its_names(self, store: Store):
         assert await store.add_user(ANN)
         assert await store.add_user(replace(BOB, issuer="https://idp", seen_at=5.0, password=None, disabled=True))

@@ -117,7 +117,7 @@ async def assemble(config: model.Config, stack: AsyncExitStack, *, keeps_session
     sessions = MemorySessions(road.end_session, limits, records=records, on_wake=road.set_log_level)
     await sessions.recall()
     has_login = keeps_sessions and config.login.type != "none"
-    entrance = await open_entrance(config, store, settings, stack) if has_login else None
+    entrance = await open_entrance(config, store, vault, stack) if has_login else None
     stack.push_async_callback(sessions.flush)
     stack.push_async_callback(fleet.memory.flush)
     stack.push_async_callback(_close_all, list(fleet.upstreams.values()))

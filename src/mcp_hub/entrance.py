@@ -32,22 +32,29 @@ from mcp_hub.identity.browsers import Browsers
 from mcp_hub.identity.door import TokenDoor
 from mcp_hub.identity.events import Events
 from mcp_hub.identity.jose import KeySets
+from mcp_hub.identity.jwt import ExternalTokens
 from mcp_hub.identity.limits import Limits
+from mcp_hub.identity.oidc import RelyingParty
 from mcp_hub.identity.passwords import Passwords
 from mcp_hub.identity.personal import PersonalTokens
 from mcp_hub.identity.protected import Protected
 from mcp_hub.identity.setup import Setup
 from mcp_hub.store.base import Store
+from mcp_hub.vault.column import SealedColumn
+from mcp_hub.vault.settings import SealedSettings
+from mcp_hub.vault.vault import Vault
 from mcp_hub.web.access import Access
 from mcp_hub.web.authorize import Authorize
 from mcp_hub.web.consent import ConsentPages
 from mcp_hub.web.frame import Frame
 from mcp_hub.web.index import Index
-from mcp_hub.web.login import LoginPages
+from mcp_hub.web.login import CALLBACK, LoginPages
+from mcp_hub.web.login import Provider as LoginProvider
 from mcp_hub.web.register import Description, Registrations
 from mcp_hub.web.setup import SetupPage
 from mcp_hub.web.site import Part
 from mcp_hub.web.token import TokenRoutes
+from mcp_hub.web.users import Users
 from mcp_hub.web.visitors import Visitors
 from mcp_hub.web.well_known import EndpointMetadata
 
@@ -96,27 +103,35 @@ class _Basis:
     people: _People
 
 
-async def open_entrance(config: model.Config, store: Store, settings: Settings, stack: AsyncExitStack) -> Entrance:
+async def open_entrance(config: model.Config, store: Store, vault: Vault, stack: AsyncExitStack) -> Entrance:
     """The entrance of a hub whose login is not `none`; `stack` closes what it opened.
 
     Raises:
         StoreFailed: the store does not answer.
+        Unsealable: one of the hub's own keys was not put into the store by a hub.
     """
     fetch = GuardedFetch(Dialer(allow_private=config.network.allow_private))
     stack.push_async_callback(fetch.aclose)
     events = Events(store)
     stack.push_async_callback(events.aclose)
+    settings = SealedSettings(store, vault)
     basis = await _basis(config, store, settings, events, fetch)
     await basis.people.accounts.settle()
-    protected = _protected(config)
-    door = TokenDoor(store, [protected], issues=config.login.issues_tokens)
+    protected, external = _protected(config), config.login.external
+    outside = None if external is None else ExternalTokens(external, fetch)
+    door = TokenDoor(store, [protected], issues=config.login.issues_tokens, outside=outside)
+    store.on_access_taken(door.forget)
     stack.push_async_callback(door.aclose)
+    for each in (basis.keys, outside):
+        if each is not None:
+            stack.push_async_callback(each.aclose)
+    provider = _provider(config, store, vault, fetch, stack)
     parts: list[Part] = [EndpointMetadata([protected], [_path_of(config.server.endpoint)])]
     if config.login.issues_tokens:
-        parts += [*_pages(config, basis), *await _authorization_server(config, basis, settings, fetch)]
+        parts += [*_pages(config, basis, provider), *await _authorization_server(config, basis, settings, fetch)]
     else:
         parts.append(Index(__version__, config.server.endpoint))
-    setup = basis.people.setup if config.login.issues_tokens else None
+    setup = basis.people.setup if config.login.type == "local" else None
     return Entrance(door, tuple(parts), setup, {"the door": door.run, "what has expired": _sweeping(store)})
 
 
@@ -143,9 +158,23 @@ def _people(config: model.Config, store: Store, limits: Limits, events: Events) 
     return _People(accounts, browsers, setup, PersonalTokens(store, events))
 
 
-def _pages(config: model.Config, basis: _Basis) -> list[Part]:
+def _provider(
+    config: model.Config, store: Store, vault: Vault, fetch: GuardedFetch, stack: AsyncExitStack
+) -> LoginProvider | None:
+    provider = config.login.provider
+    if provider is None:
+        return None
+    callback, sealer = f"{config.server.base_url}{CALLBACK}", SealedColumn(vault, "pending", "payload")
+    party = RelyingParty(provider, callback, store, fetch=fetch, sealer=sealer)
+    stack.push_async_callback(party.aclose)
+    return LoginProvider(urlsplit(provider.issuer).netloc, party)
+
+
+def _pages(config: model.Config, basis: _Basis, provider: LoginProvider | None) -> list[Part]:
     people, frame, visitors = basis.people, basis.frame, basis.visitors
+    first: list[Part] = [] if provider else [SetupPage(frame, visitors, setup=people.setup, browsers=people.browsers)]
     return [
+        *first,
         Index(__version__, config.server.endpoint, (frame, visitors)),
         LoginPages(
             frame,
@@ -154,13 +183,24 @@ def _pages(config: model.Config, basis: _Basis) -> list[Part]:
             browsers=people.browsers,
             limits=basis.limits,
             events=basis.events,
+            provider=provider,
         ),
-        SetupPage(frame, visitors, setup=people.setup, browsers=people.browsers),
+        Users(
+            frame,
+            visitors,
+            accounts=people.accounts,
+            grants=basis.store,
+            tokens=people.tokens,
+            events=basis.events,
+            now=time.time,
+        ),
         Access(
             frame,
             visitors,
             grants=basis.store,
             sessions=basis.store,
+            browsers=people.browsers,
+            accounts=people.accounts,
             tokens=people.tokens,
             events=basis.events,
             endpoint=config.server.endpoint,

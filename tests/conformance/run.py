@@ -27,6 +27,7 @@ import processes
 from rig import login_hub
 from rig.browser import ADA
 
+ERAS = ("both", "modern", "legacy")
 EXPECTED = Path(__file__).with_name("expected-failures.yaml")
 PROXY = Path(__file__).parents[1] / "rig" / "bearer_proxy.py"
 HUB_CONFIG = """\
@@ -45,7 +46,7 @@ class Options:
     direct: bool
     through: bool
     revisions: list[str]
-    era: str
+    eras: list[str]
     keep_going: bool
     signed_in: bool
 
@@ -89,7 +90,8 @@ def _parser() -> argparse.ArgumentParser:
     legs.add_argument("--direct", action="store_true", help="only directly")
     legs.add_argument("--through", action="store_true", help="only through the hub; the direct result counts as passed")
     parser.add_argument("--requirements", nargs="+", metavar="REV", choices=suite.revisions())
-    parser.add_argument("--upstream-era", choices=("both", "modern", "legacy"), default="both", dest="era")
+    behind = f"what the upstream behind the hub speaks: {', '.join(ERAS)}; several are one after the other"
+    parser.add_argument("--upstream-era", nargs="+", metavar="ERA", choices=ERAS, default=[ERAS[0]], help=behind)
     parser.add_argument("--keep-going", action="store_true", help="run every revision even if one is not as expected")
     parser.add_argument("--signed-in", action="store_true", help="the hub asks who calls, and is told")
     parser.add_argument("--authorization", action="store_true", help="check the authorization server instead")
@@ -102,33 +104,40 @@ def _options(given: argparse.Namespace) -> Options:
         direct=not given.through,
         through=not given.direct,
         revisions=given.requirements or newest_first,
-        era=given.era,
+        eras=given.upstream_era,
         keep_going=given.keep_going,
         signed_in=given.signed_in,
     )
 
 
 def _revision(revision: str, options: Options, results: Path) -> bool:
-    """Runs one revision and prints its table. True if everything is as expected."""
-    direct = through = None
+    """Runs one revision and prints a table for each kind of upstream. True if everything is as expected."""
+    direct = None
     complaints: list[str] = []
     if options.direct:
         with processes.running(processes.reference()) as upstream:
             direct = suite.run(upstream.url, revision, results / "direct")
         complaints += [f"The reference upstream: {complaint}" for complaint in upstream.complaints()]
-    if options.through:
-        with _hub(options, results) as (hub, url):
-            through = suite.run(url, revision, results / "through")
-        (results / "hub.log").write_text(hub.log, "utf-8")
-        complaints += [f"The hub: {complaint}" for complaint in hub.complaints()]
-    return _report(revision, options, direct, through, complaints)
+    good = True
+    for era in options.eras:
+        through, found = _through(era, revision, options, results / f"over-{era}") if options.through else (None, [])
+        good = _report(revision, era, options, (direct, through), complaints + found) and good
+    return good
+
+
+def _through(era: str, revision: str, options: Options, results: Path) -> tuple[Mapping[str, Scenario], list[str]]:
+    """What comes out through the hub in front of an upstream of these eras, and what the hub did wrong."""
+    with _hub(era, options, results) as (hub, url):
+        through = suite.run(url, revision, results / "through")
+    (results / "hub.log").write_text(hub.log, "utf-8")
+    return through, [f"The hub: {complaint}" for complaint in hub.complaints()]
 
 
 @contextlib.contextmanager
-def _hub(options: Options, results: Path) -> Iterator[tuple[processes.Running, str]]:
+def _hub(era: str, options: Options, results: Path) -> Iterator[tuple[processes.Running, str]]:
     """A hub in front of an upstream of this era, and the address at which the suite is to meet it."""
     results.mkdir(parents=True, exist_ok=True)
-    with processes.running(processes.reference(options.era)) as upstream:
+    with processes.running(processes.reference(era)) as upstream:
         if options.signed_in:
             with _asking(f"login: local\n{HUB_CONFIG.format(url=upstream.url)}", results) as asking:
                 yield asking
@@ -149,12 +158,13 @@ def _asking(config: str, results: Path) -> Iterator[tuple[processes.Running, str
 
 def _report(
     revision: str,
+    era: str,
     options: Options,
-    direct: Mapping[str, Scenario] | None,
-    through: Mapping[str, Scenario] | None,
+    legs: tuple[Mapping[str, Scenario] | None, Mapping[str, Scenario] | None],
     complaints: list[str],
 ) -> bool:
-    section = f"{revision} over {options.era}"
+    direct, through = legs
+    section = f"{revision} over {era}"
     expected = _expected(revision, section)
     asked = suite.requirements(revision)
     title = f"{section}{', signed in' if options.signed_in else ''}"

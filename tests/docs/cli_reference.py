@@ -16,7 +16,8 @@ everything said about them to standard error. `NO_COLOR` turns colour off; it is
 [Operations](operations.md#exit-codes) lists the exit codes.
 
 The commands that speak to a running hub (`status`, `tools`, `call`, `upstream list`, `upstream refresh`) find it
-through the configuration, like `serve`, or through `--url`.
+through the configuration, like `serve`, or through `--url`. Where people sign in, they need a personal token in the
+environment variable `MCP_HUB_TOKEN`.
 """
 
 

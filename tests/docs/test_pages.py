@@ -11,9 +11,11 @@ from mcp_hub import __version__
 from mcp_hub.audit.calls import Outcome
 from mcp_hub.catalog.names import exposed_name, exposed_uri
 from mcp_hub.cli.output import Exit, exit_code
-from mcp_hub.config.model import Config
+from mcp_hub.config.model import Config, Lifetimes
 from mcp_hub.config.snippets import CLIENTS
 from mcp_hub.errors import ConfigError, HubError, UnknownName, UpstreamError
+from mcp_hub.identity.limits import DEFAULTS, Limit
+from mcp_hub.identity.passwords import LEAST
 from mcp_hub.inbound.errors import TABLE
 from mcp_hub.inbound.sessions import DEFAULT_LIMITS
 from mcp_hub.store.base import MOST_CALLS
@@ -25,7 +27,7 @@ from mcp_hub.upstream.stdio import MOST
 pytestmark = pytest.mark.promise("F4")
 PAGES = {each.name: each for each in pages()}
 OPERATIONS = PAGES["docs/operations.md"]
-GROUPS = {"config", "key", "upstream"}
+GROUPS = {"config", "key", "token", "upstream", "user"}
 
 
 def kinds(base: type[HubError]) -> set[type[HubError]]:
@@ -183,6 +185,26 @@ def test_the_limits_are_those_in_force():
     assert (
         named["legacy sessions"] == f"{of.per_principal} per caller, {of.total} in all, {of.idle / 60:g} minutes idle"
     )
+
+
+@pytest.mark.promise("C24")
+def test_what_is_given_out_lasts_as_long_as_the_page_says():
+    rows = PAGES["docs/sign-in.md"].table("How long it lasts")
+    units = {"minutes": 60, "hours": 3600, "days": 86400}
+    said = {row[2].removeprefix("login.lifetimes."): row[1].partition(",")[0].split() for row in rows}
+    lasts = {name: float(count) * units[unit] for name, (count, unit) in said.items()}
+    assert lasts == {each: getattr(Config().login.lifetimes, each) for each in Lifetimes.__slots__}
+
+
+@pytest.mark.promise("C24")
+def test_what_the_page_says_of_guessing_is_what_is_counted():
+    assert [DEFAULTS[each] for each in (Limit.LOGIN_ACCOUNT, Limit.LOGIN_ADDRESS, Limit.LOGIN_ANYWHERE)] == [
+        "10 per 5 minutes",
+        "60 per minute",
+        "100 per 15 minutes",
+    ]
+    assert "ten in five minutes from one place for one account" in PAGES["docs/sign-in.md"].prose.replace("\n", " ")
+    assert f"{LEAST} characters or more" in PAGES["docs/sign-in.md"].text
 
 
 # names

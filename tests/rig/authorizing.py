@@ -4,6 +4,7 @@ People are signed in by hand, and the documents of clients come from a table; ev
 """
 
 import json
+import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -44,6 +45,9 @@ DECLARED = {
     "single": ConfiguredClient("single", ("https://single.example/cb?iss=https://evil.example&keep=1",)),
     "phone": ConfiguredClient("phone", ("com.example.app:/cb",), "Phone app"),
 }
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+FRAME = Frame("1.0")
+"""One for all, because it compiles its templates."""
 
 
 class Clock:
@@ -115,6 +119,19 @@ class Browsers:
         return cookie
 
 
+class Web(httpx2.AsyncBaseTransport):
+    """The hub under its own address, and under every other one a page that says nothing."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        self._hub = httpx2.ASGITransport(app, raise_app_exceptions=True)
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        if str(request.url).startswith(f"{ISSUER}/"):
+            return await self._hub.handle_async_request(request)
+        return httpx2.Response(200, text="Somebody else's page.")
+
+
 @dataclass
 class Front:
     """A running front half."""
@@ -126,11 +143,11 @@ class Front:
     events: Events
     clients: Clients
     documents: PublishedDocuments
-    http: httpx2.ASGITransport
+    http: Web
 
     def browser(self, user: User | None = None) -> Browser:
         """A browser of its own, in which `user` is signed in."""
-        browser = Browser()
+        browser = Browser(tls=NO_TLS)
         browser.http = httpx2.AsyncClient(transport=self.http, base_url=ISSUER)
         if user is not None:
             browser.http.cookies.set("mcp_hub", self.browsers.sign_in(user), domain="127.0.0.1")
@@ -189,31 +206,41 @@ async def front(
     *, hosts: Sequence[str] | None = None, most: int = 10_000, limits: Mapping[Limit, str] | None = None
 ) -> AsyncIterator[Front]:
     """One, from its start to the end of the block."""
+    running = made(hosts=hosts, most=most, limits=limits)
+    try:
+        for user in (ADA, ROOT):
+            await running.store.add_user(user)
+        yield running
+    finally:
+        await running.documents.aclose()
+        await running.events.aclose()
+        await running.store.aclose()
+
+
+def made(
+    issuer: str = ISSUER,
+    declared: Mapping[str, ConfiguredClient] = DECLARED,
+    *,
+    hosts: Sequence[str] | None = None,
+    most: int = 10_000,
+    limits: Mapping[Limit, str] | None = None,
+) -> Front:
+    """One at this address, without its people. Its parts are the caller's to close."""
     clock, table, browsers = Clock(), Table(), Browsers()
     store = SqliteStore.open(":memory:")
     counted = Limits({**DEFAULTS, Limit.REGISTER: "1000 per hour", **(limits or {})}, now=clock)
     events = Events(store, now=clock, flush_after=3600)
     documents = PublishedDocuments(table, counted, hosts, clock)
-    clients = Clients(DECLARED, store, documents, clock)
-    frame = Frame("1.0")
-    visitors = Visitors(browsers, base_url=ISSUER, key=b"k" * 32)
+    clients = Clients(declared, store, documents, clock)
     authorize = Authorize(
-        issuer=ISSUER,
-        resources=(RESOURCE,),
+        issuer=issuer,
+        resources=(f"{issuer}/mcp",),
         clients=clients,
         consents=Consents(store, clients, events, clock),
         limits=counted,
-        pages=ConsentPages(frame),
-        visitors=visitors,
+        pages=ConsentPages(FRAME),
+        visitors=Visitors(browsers, base_url=issuer, key=b"k" * 32),
     )
     registrations = Registrations(Registration(store, counted, events, clock, most=most))
-    site = Site([authorize, Description(ISSUER, registration=True), registrations], frame)
-    try:
-        for user in (ADA, ROOT):
-            await store.add_user(user)
-        transport = httpx2.ASGITransport(site.app(), raise_app_exceptions=True)
-        yield Front(store, clock, table, browsers, events, clients, documents, transport)
-    finally:
-        await documents.aclose()
-        await events.aclose()
-        await store.aclose()
+    site = Site([authorize, Description(issuer, registration=True), registrations], FRAME)
+    return Front(store, clock, table, browsers, events, clients, documents, Web(site.app()))

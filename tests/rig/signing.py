@@ -62,7 +62,7 @@ class Shelf:
         """Anything that is not bytes is encoded; a `FetchFailed` is raised."""
         self.documents[url] = (status, document)
 
-    async def get(self, url: str, *, most: int = 65536, seconds: float = 10.0) -> Document:
+    async def get(self, url: str, *, headers: Any = None, most: int = 65536, seconds: float = 10.0) -> Document:
         """See `Fetch`."""
         self.asked.append(url)
         status, document = self.documents.get(url, (404, b"not here"))

@@ -1,7 +1,8 @@
 """Asking the user: what a client wants is put before them each time, and only their click gives it a code.
 
-Rule: a question is answered once, within ten minutes, by the user and the browser it was shown to, about the client as
-it was shown. There is no consent that is remembered, so there is none that somebody else could make use of.
+Rule: a question is answered once, within ten minutes, in the browser it was shown to (in which one user is signed in),
+about the client as it was shown. There is no consent that is remembered, so there is none that somebody else could make
+use of.
 Sources: MCP security best practices "Confused deputy"; RFC 9700 section 4.
 """
 
@@ -87,7 +88,6 @@ class _Waiting(msgspec.Struct, frozen=True):
     """What is kept of a question."""
 
     asked: Asked
-    user: str
     browser: bytes
     fingerprint: str
 
@@ -97,13 +97,22 @@ _waiting: Final = msgspec.json.Decoder(_Waiting)
 
 @final
 class Consents:
-    """Puts the questions of one hub, and turns answers into codes."""
+    """Puts the questions of one hub, of which at most `most` wait at a time, and turns answers into codes."""
 
-    def __init__(self, store: GrantStore, clients: Clients, events: Events, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        store: GrantStore,
+        clients: Clients,
+        events: Events,
+        now: Callable[[], float],
+        *,
+        most: int = MOST_WAITING,
+    ) -> None:
         self._store = store
         self._clients = clients
         self._events = events
         self._now = now
+        self._most = most
 
     async def ask(self, asked: Asked, client: Client, visitor: Visitor, *, changed: bool = False) -> Question:
         """Put a question of its own, whatever else waits.
@@ -112,10 +121,10 @@ class Consents:
             TooManyQuestions, StoreFailed.
         """
         key = secrets.token_urlsafe(32)
-        waiting = _Waiting(asked, visitor.user.id, visitor.browser, client.fingerprint)
+        waiting = _Waiting(asked, visitor.browser, client.fingerprint)
         at = self._now()
         item = Pending(_KIND, digest(key), msgspec.json.encode(waiting), at + ANSWER_WITHIN)
-        if not await self._store.put_pending(item, at=at, most=MOST_WAITING):
+        if not await self._store.put_pending(item, at=at, most=self._most):
             raise TooManyQuestions("Too many apps wait for an answer at this hub. Try again in ten minutes.")
         scopes = tuple(scope for scope in SUPPORTED if scope in asked.scopes)
         new = frozenset(scopes) - reach(await self._given(client, visitor.user))
@@ -154,7 +163,7 @@ class Consents:
         item = await self._store.pending(_KIND, digest(key), at)
         if item is not None:
             waiting = _waiting.decode(item.payload)
-            is_theirs = waiting.user == visitor.user.id and secrets.compare_digest(waiting.browser, visitor.browser)
+            is_theirs = secrets.compare_digest(waiting.browser, visitor.browser)
             if is_theirs and await self._store.take_pending(_KIND, digest(key), at) is not None:
                 return waiting
         raise NotAsked(

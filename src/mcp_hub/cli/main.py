@@ -39,6 +39,8 @@ COMMANDS: Final = {
     "upstream": Entry("mcp_hub.cli.upstream", "upstream", "List, check and refresh the servers behind the hub."),
     "tools": Entry("mcp_hub.cli.tools", "tools", "List the tools the hub offers."),
     "call": Entry("mcp_hub.cli.tools", "call", "Call a tool through the hub."),
+    "user": Entry("mcp_hub.cli.user", "user", "Keep the accounts of the hub."),
+    "token": Entry("mcp_hub.cli.token", "token", "Make, list and revoke personal tokens."),
     "client": Entry("mcp_hub.cli.client", "client", "Print how to add the hub to a client."),
     "key": Entry("mcp_hub.cli.key", "key", "Make and change the keys that the store is sealed with."),
     "import": Entry("mcp_hub.cli.importing", "import_", "Turn a client's server list into configuration."),

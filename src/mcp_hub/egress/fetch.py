@@ -34,7 +34,14 @@ class Document:
 class Fetch(Protocol):
     """The door out, for documents."""
 
-    async def get(self, url: str, *, most: int = MOST_BYTES, seconds: float = MOST_SECONDS) -> Document:
+    async def get(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        most: int = MOST_BYTES,
+        seconds: float = MOST_SECONDS,
+    ) -> Document:
         """The answer to a GET of at most `most` bytes, within `seconds` in all.
 
         Raises:
@@ -66,9 +73,16 @@ class GuardedFetch:
     def __init__(self, dialer: Dialer) -> None:
         self._client = guarded_client(dialer, timeout=MOST_SECONDS)
 
-    async def get(self, url: str, *, most: int = MOST_BYTES, seconds: float = MOST_SECONDS) -> Document:
+    async def get(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        most: int = MOST_BYTES,
+        seconds: float = MOST_SECONDS,
+    ) -> Document:
         """See `Fetch`."""
-        return await self._answer(_request("GET", url), most, seconds)
+        return await self._answer(_request("GET", url, headers=headers), most, seconds)
 
     async def post(
         self,

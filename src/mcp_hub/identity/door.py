@@ -207,7 +207,7 @@ class TokenDoor:
             _log.exception("a token could not be judged")
             raise Undecided(_UNDECIDED) from error
         if USE not in reach(worth.principal.scopes):
-            raise Forbidden(_TOO_LITTLE.format(scope=USE), place.challenge(INSUFFICIENT_SCOPE))
+            raise Forbidden(_TOO_LITTLE.format(scope=" ".join(place.scopes)), place.challenge(INSUFFICIENT_SCOPE))
         self._note(key, worth)
         if epoch == self._epoch:
             self._keep(key, worth)

@@ -5,7 +5,7 @@ Whatever takes access away also raises the store's `access_generation`, in the s
 forgets what it believed. Times are unix seconds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -78,6 +78,11 @@ class PeopleStore(Protocol):
 
     async def access_generation(self) -> int:
         """A number that grows whenever access is taken away from anybody, by whatever process."""
+        ...
+
+    def on_access_taken(self, tell: Callable[[], object]) -> None:
+        """Call `tell`, which must not fail, whenever this process has taken access away: before the method that did
+        so returns, and even if its caller is cancelled meanwhile. There is one `tell`."""
         ...
 
     async def add_user(self, user: User) -> bool:

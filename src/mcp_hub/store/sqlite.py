@@ -4,7 +4,7 @@ Rule: nothing is decided here. Each method is one function of a part (`sqlite_*.
 is one transaction.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import final
 
@@ -132,6 +132,9 @@ class SqliteStore:
 
     async def access_generation(self) -> int:
         return await self._file.read(sqlite_access.generation)
+
+    def on_access_taken(self, tell: Callable[[], object]) -> None:
+        self._file.watch(sqlite_access.generation, tell)
 
     async def add_user(self, user: User) -> bool:
         return await self._file.write(sqlite_people.add, user)

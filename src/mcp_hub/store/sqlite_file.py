@@ -24,6 +24,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Work = Callable[Concatenate[sqlite3.Connection, P], T]
 
+Look = Callable[[sqlite3.Connection], object]
+Tell = Callable[[], object]
+
 _MEMORY: Final = ":memory:"
 _BUSY_SECONDS: Final = 10.0
 
@@ -37,6 +40,7 @@ class SqliteFile:
         self._name = Path(path).name
         self._thread = thread
         self._db: sqlite3.Connection | None = db
+        self._watched: tuple[Look, Tell] | None = None
 
     @classmethod
     def open(cls, path: str) -> "SqliteFile":
@@ -65,12 +69,21 @@ class SqliteFile:
 
     async def write(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The same, as one transaction: all that `work` changes, or nothing."""
+        watched, loop = self._watched, asyncio.get_running_loop()
 
         def whole(db: sqlite3.Connection) -> T:
+            before = None if watched is None else watched[0](db)
             with _transaction(db):
-                return work(db, *args, **kwargs)
+                result = work(db, *args, **kwargs)
+            if watched is not None and watched[0](db) != before:
+                loop.call_soon_threadsafe(watched[1])
+            return result
 
         return await self.read(whole)
+
+    def watch(self, look: Look, tell: Tell) -> None:
+        """Call `tell` whenever a write has changed what `look` sees, before whoever wrote goes on."""
+        self._watched = look, tell
 
     async def forget_what_was(self) -> None:
         """Take what is committed out of the log beside the file, which still holds pages as they were before.

@@ -14,7 +14,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from mcp_hub.identity.browsers import SignedIn
 from mcp_hub.identity.events import Events, Kind
+from mcp_hub.identity.personal import MOST_NAME
+from mcp_hub.identity.refusals import NotDone
 from mcp_hub.identity.scopes import ADMIN as ADMIN_SCOPE
 from mcp_hub.identity.scopes import USE
 from mcp_hub.principal import ADMIN
@@ -24,7 +27,7 @@ from mcp_hub.store.people import BrowserSession, PersonalToken, User
 from mcp_hub.web.forms import Form
 from mcp_hub.web.frame import Frame, Notice
 from mcp_hub.web.signed_in import looked_at, posted
-from mcp_hub.web.visitors import SignedIn, Visitors
+from mcp_hub.web.visitors import Visitors
 from mcp_hub.web.words import browser_name, host_of, scopes_in_words
 
 PATH: Final = "/account/clients"
@@ -36,17 +39,15 @@ END_ALL: Final = "/account/end-all"
 
 _DAY: Final = 86400.0
 LIFETIMES: Final = {"7": "7 days", "30": "30 days", "90": "90 days", "365": "1 year", "never": "Never"}
-MAX_NAME: Final = 100
 
 SAID: Final = {
     "client": Notice("Done. That client has no access any more; it has to ask you again."),
     "token": Notice("Done. That token is of no use any more."),
     "browser": Notice("Done. That browser is signed out."),
     "gone": Notice("That had ended already.", "warn"),
-    "name": Notice(f"Nothing was made: a token needs a name of 1 to {MAX_NAME} characters.", "bad"),
-    "lifetime": Notice("Nothing was made: choose from the list when the token expires.", "bad"),
 }
 """What is said after a form, by the code that the address carries."""
+_NO_LIFETIME: Final = Notice("Nothing was made: choose from the list when the token expires.", "bad")
 
 
 class Grants(Protocol):
@@ -57,11 +58,21 @@ class Grants(Protocol):
 
 
 class Sessions(Protocol):
-    """Where browsers are found and signed out; `sign_out` ends all of them, and all clients."""
+    """Where the browsers are found in which somebody is signed in."""
 
     async def browser_sessions(self, user: str) -> list[BrowserSession]: ...
-    async def drop_browser_session(self, digest: bytes) -> None: ...
-    async def sign_out(self, user: str) -> None: ...
+
+
+class Browsers(Protocol):
+    """Where one of them is signed out."""
+
+    async def end_session(self, session: BrowserSession) -> None: ...
+
+
+class Accounts(Protocol):
+    """Where all browsers and clients of somebody are ended at once."""
+
+    async def sign_out(self, user: User, *, actor: User) -> None: ...
 
 
 class Tokens(Protocol):
@@ -122,6 +133,8 @@ class Access:
         *,
         grants: Grants,
         sessions: Sessions,
+        browsers: Browsers,
+        accounts: Accounts,
         tokens: Tokens,
         events: Events,
         endpoint: str,
@@ -131,6 +144,8 @@ class Access:
         self._visitors = visitors
         self._grants = grants
         self._sessions = sessions
+        self._browsers = browsers
+        self._accounts = accounts
         self._tokens = tokens
         self._events = events
         self._endpoint = endpoint
@@ -149,20 +164,24 @@ class Access:
         return [Route(PATH, looked_at(self._visitors, self._page)), *posts]
 
     async def _page(self, visitor: SignedIn, request: Request) -> Response:
-        user, code = visitor.user, request.query_params.get("said", "")
+        return await self._shown(visitor, SAID.get(request.query_params.get("said", "")))
+
+    async def _shown(self, visitor: SignedIn, notice: Notice | None, *, status: int = 200) -> Response:
+        user = visitor.user
         families = await self._grants.families(user.tenant, user.id)
         tokens = await self._tokens.list(user)
         browsers = await self._sessions.browser_sessions(user.id)
         return self._frame.page(
             "access.html",
+            status=status,
             visitor=self._visitors.shown(visitor),
             here=PATH,
-            notice=SAID.get(code),
+            notice=notice,
             clients=[client_shown(family) for family in families],
             tokens=[token_shown(token, self._now()) for token in tokens],
             browsers=[_browser_shown(each, visitor.session) for each in browsers],
             lifetimes=LIFETIMES,
-            max_name=MAX_NAME,
+            max_name=MOST_NAME,
             may_administer=ADMIN in user.roles,
             form_tokens={path: self._visitors.form_token(visitor, path) for path in _FORMS},
         )
@@ -184,26 +203,25 @@ class Access:
         found = next((each for each in sessions if _public_id(each) == wanted), None)
         if found is None:
             return _said("gone")
-        await self._sessions.drop_browser_session(found.digest)
+        await self._browsers.end_session(found)
         self._events.note(Kind.SIGN_OUT, actor=visitor.user, about=visitor.user.id)
         return self._signed_out() if found.digest == visitor.session.digest else _said("browser")
 
     async def _end_all(self, visitor: SignedIn, form: Form) -> Response:
         del form
-        await self._sessions.sign_out(visitor.user.id)
-        self._events.note(Kind.SIGN_OUT, actor=visitor.user, about=visitor.user.id)
+        await self._accounts.sign_out(visitor.user, actor=visitor.user)
         return self._signed_out()
 
     async def _make_token(self, visitor: SignedIn, form: Form) -> Response:
-        name, lifetime = form.get("name", "").strip(), form.get("lifetime", "")
-        if not 0 < len(name) <= MAX_NAME or not name.isprintable():
-            return _said("name")
+        lifetime = form.get("lifetime", "")
         if lifetime not in LIFETIMES:
-            return _said("lifetime")
+            return await self._shown(visitor, _NO_LIFETIME, status=400)
         seconds = None if lifetime == "never" else int(lifetime) * _DAY
-        administers = form.get("administers") == "yes" and ADMIN in visitor.user.roles
-        scopes = frozenset({USE, ADMIN_SCOPE} if administers else {USE})
-        token, secret = await self._tokens.create(visitor.user, name, seconds, scopes)
+        scopes = frozenset({USE, ADMIN_SCOPE} if form.get("administers") == "yes" else {USE})
+        try:
+            token, secret = await self._tokens.create(visitor.user, form.get("name", "").strip(), seconds, scopes)
+        except NotDone as refused:
+            return await self._shown(visitor, Notice(refused.public, "bad"), status=400)
         return self._shown_once(visitor, token, secret)
 
     def _shown_once(self, visitor: SignedIn, token: PersonalToken, secret: Secret) -> Response:

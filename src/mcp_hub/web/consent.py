@@ -102,12 +102,13 @@ class ConsentPages:
         return answer
 
     def _leave(self, way: _Way, title: str, sentence: str = "") -> Response:
-        answer = self._page(way, title, sentence, status=200)
-        if is_web(way.back.redirect_uri):
+        is_automatic = is_web(way.back.redirect_uri)
+        answer = self._page(way, title, sentence, is_automatic=is_automatic)
+        if is_automatic:
             answer.headers["Refresh"] = f"0;url={way.url}"
         return answer
 
-    def _page(self, way: _Way, title: str, sentence: str, *, status: int) -> Response:
+    def _page(self, way: _Way, title: str, sentence: str, *, is_automatic: bool = False, status: int = 200) -> Response:
         return self._frame.page(
             "leave.html",
             status=status,
@@ -117,6 +118,7 @@ class ConsentPages:
             goes_to=shown_host(way.back.redirect_uri),
             place=_place(way.back.redirect_uri),
             url=way.url,
+            is_automatic=is_automatic,
         )
 
 

@@ -5,8 +5,9 @@ from collections.abc import Awaitable, Callable
 from starlette.requests import Request
 from starlette.responses import Response
 
+from mcp_hub.identity.browsers import SignedIn
 from mcp_hub.web.forms import Form
-from mcp_hub.web.visitors import SignedIn, Visitors
+from mcp_hub.web.visitors import Visitors
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 

@@ -19,10 +19,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from mcp_hub.errors import Forbidden
+from mcp_hub.identity.browsers import SignedIn
 from mcp_hub.identity.tokens import digest
 from mcp_hub.principal import ADMIN
 from mcp_hub.secret import Secret
-from mcp_hub.store.people import BrowserSession, User
 from mcp_hub.web.forms import Form, read_form
 
 FIELD: Final = "form_token"
@@ -41,15 +41,6 @@ _MAC: Final = 43
 
 class CrossSite(Forbidden):
     """A form that none of our pages showed to this browser, or not for this purpose. HTTP 403."""
-
-
-class SignedIn(Protocol):
-    """Somebody in a browser: the account, and the browser session it is signed in with."""
-
-    @property
-    def user(self) -> User: ...
-    @property
-    def session(self) -> BrowserSession: ...
 
 
 class Browsers(Protocol):

@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 from starlette.responses import Response
 
+from mcp_hub.identity.browsers import SignedIn
 from mcp_hub.identity.tokens import digest
 from mcp_hub.secret import Secret
 from mcp_hub.web.forms import BadForm
 from mcp_hub.web.visitors import FIELD, CrossSite, Visitors, safe_next
-from unit.web.people import ADA, Browsers, SignedIn
+from unit.web.people import ADA, Browsers
 
 pytestmark = pytest.mark.promise("T33")
 

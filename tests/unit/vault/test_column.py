@@ -1,0 +1,20 @@
+import pytest
+
+from mcp_hub.errors import Unsealable
+from mcp_hub.vault.column import SealedColumn
+
+pytestmark = pytest.mark.promise("T32")
+
+
+async def test_what_was_sealed_for_one_row_opens_for_that_row_of_that_column_alone(vault):
+    column = SealedColumn(vault, "pending", "payload")
+    sealed = column.seal(b"verifier", "1")
+    assert b"verifier" not in sealed
+    assert await column.open(sealed, "1") == b"verifier"
+    for other, row in (
+        (column, "2"),
+        (SealedColumn(vault, "pending", "kind"), "1"),
+        (SealedColumn(vault, "x", "payload"), "1"),
+    ):
+        with pytest.raises(Unsealable):
+            await SealedColumn(vault, table, name).open(sealed, row)
