@@ -1,5 +1,7 @@
 """What every test shares."""
 
+from collections import Counter
+
 import pytest
 
 pytest.register_assert_rewrite("interaction.crossing")  # whose assertions are not in its test file
@@ -7,6 +9,14 @@ pytest.register_assert_rewrite("interaction.crossing")  # whose assertions are n
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "promise(*ids): the promises, threats and targets this test shows")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On several workers, files that run whole programs come first, and the smallest last: so all end together."""
+    if hasattr(config, "workerinput"):
+        size = Counter(item.path for item in items)
+        unit = config.rootpath / "tests" / "unit"
+        items.sort(key=lambda item: (unit not in item.path.parents, size[item.path]), reverse=True)
 
 
 @pytest.fixture
