@@ -130,3 +130,27 @@ def test_what_a_command_takes_away_is_gone_at_the_running_hub(hub: Private, word
     ends = time.monotonic() + 5
     while (status := hub.calls(token).status_code) != 401:
         assert time.monotonic() < ends, f"{status} all the time"
+
+
+@pytest.mark.promise("T53")
+async def test_wrong_passwords_at_once_are_few_checks_and_little_memory(hub: Private):
+    async with Browser() as browser:
+        page = await browser.open(f"{hub.base}/login")
+        assert isinstance(page, Page)
+        sent = {**page.document.forms[0].fields, "email": "eve@example.com", "password": "guess guess"}
+        before = most_memory(hub)
+
+        async def guess() -> int:
+            return (await browser.http.post(f"{hub.base}/login", data=sent, timeout=60)).status_code
+
+        statuses = await asyncio.gather(*(guess() for _ in range(200)))
+        assert set(statuses) <= {403, 429}
+        assert statuses.count(403) <= 10
+        assert most_memory(hub) - before < 200 * 1024, "two hashes of 64 MiB at a time, however many are asked for"
+        assert (await browser.http.get(f"{hub.base}/healthz")).status_code == 200
+
+
+def most_memory(hub: Private) -> int:
+    """The most that the hub ever used, in KiB."""
+    status = Path(f"/proc/{hub.process.process.pid}/status").read_text(encoding="ascii")
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1])
