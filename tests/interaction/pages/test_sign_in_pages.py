@@ -5,6 +5,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from interaction.pages.conftest import Hub
 from interaction.pages.looking import complaints, out_of_order, small_targets, stops
+from mcp_hub.web.login import Provider
+from rig.site import Down, site_of
 
 pytestmark = pytest.mark.promise("E37", "C24")
 PASSWORD = "a quiet green lamp"
@@ -94,6 +96,20 @@ def test_everybody_can_read_the_page_of_the_first_admin(hub, browser):
     page.reload()
     page.evaluate("() => document.activeElement.blur()")
     assert out_of_order(stops(page)) == []
+
+
+def test_everybody_can_sign_in_where_they_always_do_or_read_why_not(hub, browser, address):
+    address.app = site_of(hub.people, hub.url, provider=Provider("id.example.com", Down())).app()
+    page = opened(browser, f"{hub.url}/login")
+    assert complaints(page) == []
+    assert small_targets(page) == []
+    assert out_of_order(stops(page)) == []
+    page.get_by_role("link", name="Sign in with a password").click()
+    expect(page.get_by_label("Email address")).to_be_visible()
+    assert complaints(page) == []
+    page.get_by_role("link", name="Sign in with id.example.com").click()
+    expect(page.get_by_role("heading", name="You are not signed in")).to_be_visible()
+    assert complaints(page) == []
 
 
 @pytest.mark.promise("T39")
