@@ -11,7 +11,8 @@ import sqlite3
 import ssl
 import sys
 import sysconfig
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
@@ -29,6 +30,7 @@ from mcp_hub.credentials.credential import NOTHING
 from mcp_hub.egress.client import HttpClient
 from mcp_hub.egress.dial import Dialer
 from mcp_hub.errors import UpstreamError
+from mcp_hub.identity.accounts import local_account
 from mcp_hub.store.sqlite import SqliteStore
 from mcp_hub.upstream.channel import NO_LINES, Channel, Limits
 from mcp_hub.vault.master import Given
@@ -58,13 +60,13 @@ class Place:
     def writes(self, text: str) -> None:
         (self.directory / "hub.yaml").write_text(text, encoding="utf-8")
 
-    async def runs(self, *arguments: str) -> str:
+    async def runs(self, *arguments: str, **env: str) -> str:
         """What `mcp-hub` printed, on both streams."""
         process = await asyncio.create_subprocess_exec(
             MCP_HUB,
             *arguments,
             cwd=self.directory,
-            env={**os.environ, "NO_COLOR": "1", "MCP_HUB_DATA": str(self.directory / "data")},
+            env={**os.environ, "NO_COLOR": "1", "MCP_HUB_DATA": str(self.directory / "data"), **env},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -211,6 +213,21 @@ async def open_without_https(place: Place) -> str:
     said = await place.told("{server: {host: 0.0.0.0}, login: local}", "validate")
     by_option = await place.told("login: local", "serve", "--host", "0.0.0.0")
     return said if "no https address" in by_option else by_option
+
+
+@shows("must not have a path while people sign in")
+async def path_with_login(place: Place) -> str:
+    return await place.told("{server: {public_url: https://a.example/hub}, login: local}", "validate")
+
+
+@shows("is needed for type TYPE")
+async def no_issuer(place: Place) -> str:
+    return await place.told("login: {type: oidc, client_id: x}", "validate")
+
+
+@shows("does not belong to type TYPE")
+async def key_of_another_type(place: Place) -> str:
+    return await place.told("login: {type: local, issuer: https://id.example.com}", "validate")
 
 
 @shows("cannot listen on HOST port PORT: Address already in use")
@@ -599,6 +616,49 @@ async def foreign_event(place: Place) -> str:
 @shows("No hub answers at ADDRESS.")
 async def no_hub(place: Place) -> str:
     return await place.runs("status", "--url", "http://127.0.0.1:1")
+
+
+@shows("The hub at ADDRESS wants to know who asks.")
+async def no_token(place: Place) -> str:
+    async with strict() as url:
+        return await place.runs("status", "--url", url)
+
+
+@shows("The hub at ADDRESS does not take the token in MCP_HUB_TOKEN.")
+async def bad_token(place: Place) -> str:
+    async with strict() as url:
+        return await place.runs("status", "--url", url, MCP_HUB_TOKEN="mcphub_pat_x")
+
+
+@shows("The token in MCP_HUB_TOKEN is not sent over plain http.")
+async def token_in_the_clear(place: Place) -> str:
+    return await place.runs("status", "--url", "http://192.0.2.1:8080", MCP_HUB_TOKEN="mcphub_pat_x")
+
+
+@shows("There is no terminal to ask for a password.")
+async def no_terminal(place: Place) -> str:
+    return await place.told("login: local", "user", "add", "ada@example.com")
+
+
+@shows("This is the last admin, and nothing was changed")
+async def last_admin(place: Place) -> str:
+    (place.directory / "data").mkdir()
+    store = SqliteStore.open(place.directory / "data" / "hub.db")
+    await store.add_user(local_account("ada@example.com", None, frozenset({"admin"}), 0.0))
+    await store.aclose()
+    return await place.told("login: local", "user", "disable", "ada@example.com")
+
+
+@asynccontextmanager
+async def strict() -> AsyncIterator[str]:
+    """The address of a hub that wants to know who asks."""
+    async with FakeUpstream() as hub:
+        hub.before = refuse
+        yield hub.url.removesuffix("/mcp")
+
+
+async def refuse(request: Request) -> Answer:
+    return Answer(b"{}", 401)
 
 
 @shows("What answers at ADDRESS is not a hub.")
