@@ -210,6 +210,9 @@ class TokenDoor:
             if still is None:
                 raise
             worth = still
+        except StoreFailed as error:
+            _log.error("a token could not be judged: %s", error.public)
+            raise Undecided(_UNDECIDED) from error
         except Exception as error:
             # Nothing that goes wrong in here may end as anything but a refusal, and it is not the caller's to explain.
             _log.exception("a token could not be judged")
