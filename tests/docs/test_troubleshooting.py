@@ -26,11 +26,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 import processes
 from docs.pages import page
+from mcp_hub.app import create_app
+from mcp_hub.config.model import Config, Login
+from mcp_hub.config.model import Store as StoreAt
 from mcp_hub.credentials.credential import NOTHING
 from mcp_hub.egress.client import HttpClient
 from mcp_hub.egress.dial import Dialer
 from mcp_hub.errors import UpstreamError
 from mcp_hub.identity.accounts import local_account
+from mcp_hub.identity.tokens import Kind, digest, new_token
+from mcp_hub.store.people import PersonalToken
 from mcp_hub.store.sqlite import SqliteStore
 from mcp_hub.upstream.channel import NO_LINES, Channel, Limits
 from mcp_hub.vault.master import Given
@@ -38,6 +43,7 @@ from mcp_hub.vault.vault import Vault
 from mcp_hub.vault.written import from_text, generated
 from rig.fake_upstream import Answer, FakeUpstream, Request, result
 from rig.old_server import OldServer
+from rig.token_store import account
 
 pytestmark = [pytest.mark.promise("E38", "F4")]
 
@@ -608,6 +614,53 @@ async def lost_answer(place: Place) -> str:
 @shows("Last-Event-ID is not of this hub; open a stream without it")
 async def foreign_event(place: Place) -> str:
     return await resumed(place, "17")
+
+
+async def protected(place: Place, token: str | None, address: str = "/mcp", *, without_store: bool = False) -> str:
+    """What a hub with a login answers to one request. `token` may be `personal`: one without any scope."""
+    file = place.directory / "people.db"
+    config = Config(store=StoreAt(f"sqlite:///{file}"), login=Login("local"))
+    async with create_app(config) as hub:
+        people = SqliteStore.open(file)
+        if token == "personal":
+            token = new_token(Kind.PERSONAL).open()
+            owner, key = account("ann"), digest(token)
+            await people.add_user(owner)
+            await people.add_personal_token(
+                PersonalToken("t", key, owner.tenant, owner.id, "t", token[:15], frozenset(), 0.0, None, None)
+            )
+        await people.aclose()
+        if without_store:
+            await hub._running.entrance.door._store.aclose()
+        lines = {} if token is None else {"Authorization": f"Bearer {token}"}
+        browser = httpx2.AsyncClient(transport=httpx2.ASGITransport(hub), base_url="http://127.0.0.1:8080")
+        async with browser as client:
+            return (await client.post(address, content=body("ping", {}), headers={**JSON, **lines})).text
+
+
+@shows("Sign in first: this hub serves nobody it does not know.")
+async def no_token(place: Place) -> str:
+    return await protected(place, None)
+
+
+@shows("This token is not valid here")
+async def unknown_token(place: Place) -> str:
+    return await protected(place, "mcphub_at_unknown")
+
+
+@shows("This token does not allow to use the hub.")
+async def token_without_scope(place: Place) -> str:
+    return await protected(place, "personal")
+
+
+@shows("A token in the address is not taken; send it in the Authorization header.")
+async def token_in_the_address(place: Place) -> str:
+    return await protected(place, None, "/mcp?access_token=x")
+
+
+@shows("The hub cannot check now who is calling.")
+async def no_store(place: Place) -> str:
+    return await protected(place, "mcphub_at_x", without_store=True)
 
 
 # A command fails
