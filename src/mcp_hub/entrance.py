@@ -206,15 +206,6 @@ def _pages(config: model.Config, basis: _Basis, provider: LoginProvider | None) 
             endpoint=config.server.endpoint,
             now=time.time,
         ),
-        Users(
-            frame,
-            visitors,
-            accounts=people.accounts,
-            grants=basis.store,
-            tokens=people.tokens,
-            events=basis.events,
-            now=time.time,
-        ),
     ]
 
 
