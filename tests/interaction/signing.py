@@ -257,7 +257,7 @@ class _Remote:
     async def held(self) -> Held:
         (tokens,) = self.folder.rglob("*_tokens.json")
         client = next(self.folder.rglob("*_client_info.json"), None)
-        told = {"client_id": self.known.id, "client_secret": self.known.secret}
+        told = {"client_id": self.known.id or self.known.document, "client_secret": self.known.secret}
         return _held(json.loads(tokens.read_text()), json.loads(client.read_text()) if client else told)
 
     async def expire(self) -> None:
@@ -276,7 +276,8 @@ async def mcp_remote(url: str, known: Known, desk: Desk, folder: Path) -> AsyncI
         arguments += ["--client-metadata-url", known.document]
     if known.id is not None:
         method = "client_secret_basic" if known.secret else "none"
-        arguments += ["--static-oauth-client-info", json.dumps({"client_id": known.id, "client_secret": known.secret})]
+        shown = {"client_id": known.id, **({"client_secret": known.secret} if known.secret else {})}
+        arguments += ["--static-oauth-client-info", json.dumps(shown)]
         arguments += ["--static-oauth-client-metadata", json.dumps({"token_endpoint_auth_method": method})]
     # It inherits nothing of a desktop, so the opener it brings along goes by BROWSER.
     env = {"PATH": node_tools.environment()["PATH"], "HOME": str(folder), "BROWSER": str(opener)}
@@ -297,10 +298,25 @@ async def mcp_remote(url: str, known: Known, desk: Desk, folder: Path) -> AsyncI
 
 async def _sit(wire: Path, desk: Desk) -> None:
     """Do what a person does with each page that a command opens, and then show the command's own page."""
-    loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
-    with os.fdopen(os.open(wire, os.O_RDWR | os.O_NONBLOCK), "rb", buffering=0) as pipe:
-        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+    pipe = os.fdopen(os.open(wire, os.O_RDWR | os.O_NONBLOCK), "rb", buffering=0)
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+    try:
         while True:
             url = (await reader.readline()).decode().strip()
-            await desk.browser.open((await desk.authorize(url)).url)
+            await _shown(desk.browser, await desk.authorize(url))
+    finally:
+        transport.close()
+
+
+async def _shown(browser: Browser, arrival: Arrival) -> None:
+    """Show the command's own page. It opens the browser before it listens, and counts on people to be slow."""
+    async with asyncio.timeout(SECONDS):
+        while True:
+            try:
+                await browser.open(arrival.url)
+            except httpx2.ConnectError:
+                await asyncio.sleep(0.02)  # another program's socket, whose opening no event announces
+            else:
+                return

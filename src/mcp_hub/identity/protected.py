@@ -42,11 +42,11 @@ class Protected:
         return f"{parts.scheme}://{parts.netloc}{self.metadata_path}"
 
     def document(self) -> dict[str, Any]:
-        """Its metadata (RFC 9728 section 2): only what is needed to use it."""
+        """Its metadata (RFC 9728 section 2): only what is needed to use it, and no empty lists."""
         return {
             "resource": self.resource,
             "authorization_servers": list(self.servers),
-            "scopes_supported": list(self.scopes),
+            **({"scopes_supported": list(self.scopes)} if self.scopes else {}),
             "bearer_methods_supported": ["header"],
             "resource_name": self.name,
         }
