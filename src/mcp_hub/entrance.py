@@ -246,8 +246,11 @@ async def _authorization_server(
 
 
 def _protected(config: model.Config) -> Protected:
-    external = config.login.external
-    return Protected(config.server.endpoint, (config.server.base_url if external is None else external.issuer,))
+    endpoint, external = config.server.endpoint, config.login.external
+    if external is None:
+        return Protected(endpoint, (config.server.base_url,))
+    # Another server knows nothing of the hub's own scopes, and may refuse a client that asks for one.
+    return Protected(endpoint, (external.issuer,), external.scopes)
 
 
 def _path_of(url: str) -> str:

@@ -34,11 +34,14 @@ class KeysUnavailable(Exception):
 
 @dataclass(slots=True)
 class _Set:
-    """What is known of one address. `tried_at` is when it was asked last, whatever came of it."""
+    """What is known of one address. `tried_at` is when it was asked last, whatever came of it; `missed_at` when that
+    was because of a key that was not there.
+    """
 
     keys: Keys | None = None
     fetched_at: float = _NEVER
     tried_at: float = _NEVER
+    missed_at: float = _NEVER
     reason: str = ""
     under_way: "asyncio.Task[None] | None" = None
 
@@ -67,9 +70,10 @@ class KeySets:
         """
         head = heading(token)
         known = self._set(jwks_url)
+        tried_at = known.tried_at
         keys = await self._usable(jwks_url, known)
-        if not keys.fit(head) and (known.under_way is not None or self._now() - known.tried_at >= APART):
-            await self._refresh(jwks_url, known)
+        if not keys.fit(head) and known.tried_at == tried_at:
+            await self._look_again(jwks_url, known)
             keys = known.keys or keys
         return verified(token, head, keys.fit(head), expected, self._now())
 
@@ -89,6 +93,14 @@ class KeySets:
         if known.keys is None or self._now() - known.fetched_at >= LONGEST:
             raise KeysUnavailable(known.reason or "the keys of the issuer could not be fetched")
         return known.keys
+
+    async def _look_again(self, url: str, known: _Set) -> None:
+        """Ask once more for a key that was not there, unless that was done within the last minute."""
+        if known.under_way is None:
+            if self._now() - known.missed_at < APART:
+                return
+            known.missed_at = self._now()
+        await self._refresh(url, known)
 
     async def _refresh(self, url: str, known: _Set) -> None:
         if known.under_way is None:

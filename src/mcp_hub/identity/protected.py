@@ -46,7 +46,7 @@ class Protected:
         return {
             "resource": self.resource,
             "authorization_servers": list(self.servers),
-            "scopes_supported": list(self.scopes),
+            **({"scopes_supported": list(self.scopes)} if self.scopes else {}),
             "bearer_methods_supported": ["header"],
             "resource_name": self.name,
         }
