@@ -19,18 +19,22 @@ FLAGS = (
     "--disable-sync",
     "--no-first-run",
 )
-MISSING = """\
-browser_tools: no Chromium or Chrome was found, and it cannot be installed from here (that needs root and apt-get).
-Install one, or name it: CHROME=/path/to/chrome"""
+MISSING = (
+    "No Chromium or Chrome was found. Install one (Debian: apt install chromium), or name it: CHROME=/path/to/chrome"
+)
 
 
-def find() -> Path | None:
-    """The browser there is."""
-    named = os.environ.get("CHROME")
-    if named:
-        return Path(named)
-    found = next((path for path in map(shutil.which, NAMES) if path is not None), None)
-    return None if found is None else Path(found)
+class NoBrowser(Exception):
+    """There is no browser to try the pages in; the message says what to do."""
+
+
+def find() -> Path:
+    """The browser there is. Raises: NoBrowser."""
+    named = (os.environ.get("CHROME"), *map(shutil.which, NAMES))
+    found = next((path for path in named if path), None)
+    if found is None:
+        raise NoBrowser(MISSING)
+    return Path(found)
 
 
 def flags() -> list[str]:
@@ -42,23 +46,24 @@ def install() -> Path:
     """Installs Debian's if there is none. Returns where the browser is.
 
     Raises:
-        SystemExit: there is none, and it cannot be installed.
+        NoBrowser: there is none, and it cannot be installed: that needs root and apt-get.
         CalledProcessError: apt-get fails; what it said is on standard error.
     """
-    if find() is None and _is_root() and shutil.which("apt-get"):
-        command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"]
-        if _apt(command).returncode:
-            _apt(["apt-get", "update", "-qq"]).check_returncode()
-            _apt(command).check_returncode()
-    found = find()
-    if found is None:
-        sys.exit(MISSING)
-    return found
+    try:
+        return find()
+    except NoBrowser:
+        if not (_is_root() and shutil.which("apt-get")):
+            raise
+    if _apt("install", "--no-install-recommends", "chromium"):
+        subprocess.run(["apt-get", "update", "-qq"], stdout=sys.stderr, check=True)
+        _apt("install", "--no-install-recommends", "chromium", check=True)
+    return find()
 
 
-def _apt(command: list[str]) -> subprocess.CompletedProcess[bytes]:
+def _apt(*words: str, check: bool = False) -> int:
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    return subprocess.run(command, env=environment, stdout=sys.stderr, check=False)
+    command = ["apt-get", "-y", "-qq", *words]
+    return subprocess.run(command, env=environment, stdout=sys.stderr, check=check).returncode
 
 
 def _is_root() -> bool:
@@ -66,4 +71,7 @@ def _is_root() -> bool:
 
 
 if __name__ == "__main__":
-    print(install())
+    try:
+        print(install())
+    except NoBrowser as none:
+        sys.exit(f"browser_tools: {none}")

@@ -19,7 +19,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if hasattr(config, "workerinput"):
         size = Counter(item.path for item in items)
         unit = config.rootpath / "tests" / "unit"
-        items.sort(key=lambda item: size[item.path] if unit in item.path.parents else len(items), reverse=True)
+        items.sort(key=lambda item: (unit not in item.path.parents, size[item.path]), reverse=True)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from tests.store_people_suite import ANN, BOB, BROWSER, FOREIGN, TOKEN, agreed
 from mcp_hub.store.base import Store
 from mcp_hub.store.grants import (
     MOST_ACCESS_TOKENS,
+    MOST_FAMILIES,
     MOST_SUPERSEDED,
     AccessToken,
     Code,
@@ -245,6 +246,23 @@ class GrantSuite:
         assert there == [False] * (rounds - MOST_ACCESS_TOKENS) + [True] * MOST_ACCESS_TOKENS
         await store.rotate(last, issued(999, at=8000.0), 8000.0)
         assert await store.access_token(b"a%d" % (rounds - 1)) is None, "expired ones go"
+
+    async def test_of_one_client_a_user_has_a_bounded_number_of_families_and_the_one_left_longest_goes(
+        self, store: Store
+    ):
+        await begun(store)
+        others = [("c-2", ANN.id), (FAMILY.client, BOB.id)]
+        await store.add_user(BOB)
+        mine = [(FAMILY.client, ANN.id)] * MOST_FAMILIES
+        before = await store.access_generation()
+        for n, (client, user) in enumerate([*others, *mine]):
+            await store.add_code(replace(CODE, digest=bytes([n]), client=client, user=user))
+            new = replace(FAMILY, id=f"n-{n}", client=client, user=user, used_at=2000.0 - n)
+            assert await store.redeem(bytes([n]), new, issued(n, new.id), 1010.0) is Once.WON
+        kept = {family.id for family in await store.families("default")}
+        assert kept == {f"n-{n}" for n in range(MOST_FAMILIES + 2)}, "the first, which was used longest ago, went"
+        assert await store.access_token(ACCESS.digest) is None
+        assert await store.access_generation() == before + 1
 
     async def test_families_are_listed_by_their_last_use(self, store: Store):
         await begun(store)

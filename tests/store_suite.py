@@ -173,7 +173,13 @@ class StoreSuite(PeopleSuite, GrantSuite, EventSuite):
 
     @pytest.mark.promise("T32")
     @pytest.mark.parametrize(
-        "wrong", [Changed("old", b"other", b"x"), Changed("old", None, b"x"), Changed("no", b"", b"x")]
+        "wrong",
+        [
+            Changed("old", b"other", b"x"),
+            Changed("old", None, b"x"),
+            Changed("no", b"", b"x"),
+            Changed("no", None, b"x"),
+        ],
     )
     async def test_a_first_key_beside_settings_that_are_not_what_was_said_is_not_stored(
         self, store: Store, wrong: Changed

@@ -13,15 +13,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from mcp_hub import __version__
-from mcp_hub.authserver.client_auth import ClientProofs
-from mcp_hub.authserver.clients import Clients
-from mcp_hub.authserver.consents import Consents
-from mcp_hub.authserver.documents import PublishedDocuments
 from mcp_hub.authserver.metadata import REGISTER, REVOKE, TOKEN
 from mcp_hub.authserver.pairs import KEY_NAME, Succession
-from mcp_hub.authserver.registration import Registration
-from mcp_hub.authserver.token_endpoint import TokenEndpoint
-from mcp_hub.authserver.tokens import Tokens
 from mcp_hub.config import model
 from mcp_hub.egress.dial import Dialer
 from mcp_hub.egress.fetch import GuardedFetch
@@ -31,7 +24,6 @@ from mcp_hub.identity.attempts import Attempts
 from mcp_hub.identity.browsers import Browsers
 from mcp_hub.identity.door import TokenDoor
 from mcp_hub.identity.events import Events
-from mcp_hub.identity.jose import KeySets
 from mcp_hub.identity.jwt import ExternalTokens
 from mcp_hub.identity.limits import Limits
 from mcp_hub.identity.oidc import RelyingParty
@@ -39,21 +31,18 @@ from mcp_hub.identity.passwords import Passwords
 from mcp_hub.identity.personal import PersonalTokens
 from mcp_hub.identity.protected import Protected
 from mcp_hub.identity.setup import Setup
+from mcp_hub.issuing import Shared, authorization_server
 from mcp_hub.store.base import Store
 from mcp_hub.vault.column import SealedColumn
 from mcp_hub.vault.settings import SealedSettings
 from mcp_hub.vault.vault import Vault
 from mcp_hub.web.access import Access
-from mcp_hub.web.authorize import Authorize
-from mcp_hub.web.consent import ConsentPages
 from mcp_hub.web.frame import Frame
 from mcp_hub.web.index import Index
 from mcp_hub.web.login import CALLBACK, LoginPages
 from mcp_hub.web.login import Provider as LoginProvider
-from mcp_hub.web.register import Description, Registrations
 from mcp_hub.web.setup import SetupPage
 from mcp_hub.web.site import Part
-from mcp_hub.web.token import TokenRoutes
 from mcp_hub.web.users import Users
 from mcp_hub.web.visitors import Visitors
 from mcp_hub.web.well_known import EndpointMetadata
@@ -97,7 +86,6 @@ class _Basis:
     store: Store
     events: Events
     limits: Limits
-    keys: KeySets
     frame: Frame
     visitors: Visitors
     people: _People
@@ -115,32 +103,33 @@ async def open_entrance(config: model.Config, store: Store, vault: Vault, stack:
     events = Events(store)
     stack.push_async_callback(events.aclose)
     settings = SealedSettings(store, vault)
-    basis = await _basis(config, store, settings, events, fetch)
+    basis = await _basis(config, store, settings, events)
     await basis.people.accounts.settle()
     protected, external = _protected(config), config.login.external
     outside = None if external is None else ExternalTokens(external, fetch)
     door = TokenDoor(store, [protected], issues=config.login.issues_tokens, outside=outside)
     store.on_access_taken(door.forget)
     stack.push_async_callback(door.aclose)
-    for each in (basis.keys, outside):
-        if each is not None:
-            stack.push_async_callback(each.aclose)
+    if outside is not None:
+        stack.push_async_callback(outside.aclose)
     provider = _provider(config, store, vault, fetch, stack)
     parts: list[Part] = [EndpointMetadata([protected], [_path_of(config.server.endpoint)])]
     if config.login.issues_tokens:
-        parts += [*_pages(config, basis, provider), *await _authorization_server(config, basis, settings, fetch)]
+        succession = Succession(await kept_key(settings, KEY_NAME))
+        shared = Shared(store, basis.events, basis.limits, basis.frame, basis.visitors, succession)
+        parts += [*_pages(config, basis, provider), *authorization_server(config, shared, fetch, stack)]
     else:
         parts.append(Index(__version__, config.server.endpoint))
     setup = basis.people.setup if config.login.type == "local" else None
     return Entrance(door, tuple(parts), setup, {"the door": door.run, "what has expired": _sweeping(store)})
 
 
-async def _basis(config: model.Config, store: Store, settings: Settings, events: Events, fetch: GuardedFetch) -> _Basis:
+async def _basis(config: model.Config, store: Store, settings: Settings, events: Events) -> _Basis:
     limits = Limits()
     people = _people(config, store, limits, events)
     frame = Frame(__version__)
     visitors = Visitors(people.browsers, base_url=config.server.base_url, key=await kept_key(settings, _FORM_KEY))
-    return _Basis(store, events, limits, KeySets(fetch, time.time), frame, visitors, people)
+    return _Basis(store, events, limits, frame, visitors, people)
 
 
 def _people(config: model.Config, store: Store, limits: Limits, events: Events) -> _People:
@@ -209,48 +198,11 @@ def _pages(config: model.Config, basis: _Basis, provider: LoginProvider | None) 
     ]
 
 
-async def _authorization_server(
-    config: model.Config, basis: _Basis, settings: Settings, fetch: GuardedFetch
-) -> list[Part]:
-    issuer, resources, login = config.server.base_url, (config.server.endpoint,), config.login
-    store, events, limits = basis.store, basis.events, basis.limits
-    documents = PublishedDocuments(fetch, limits, login.client_documents, time.time)
-    clients = Clients(config.clients, store, documents, time.time)
-    tokens = Tokens(
-        store,
-        clients,
-        events,
-        succession=Succession(await kept_key(settings, KEY_NAME)),
-        resources=resources,
-        lifetimes=login.lifetimes,
-        now=time.time,
-    )
-    proofs = ClientProofs(issuer, f"{issuer}{TOKEN}", basis.keys, store, time.time)
-    authorize = Authorize(
-        issuer=issuer,
-        resources=resources,
-        clients=clients,
-        consents=Consents(store, clients, events, time.time),
-        limits=limits,
-        pages=ConsentPages(basis.frame),
-        visitors=basis.visitors,
-    )
-    parts: list[Part] = [
-        Description(issuer, registration=login.registration),
-        authorize,
-        TokenRoutes(TokenEndpoint(store, clients, proofs, tokens, events), limits),
-    ]
-    if login.registration:
-        parts.append(Registrations(Registration(store, limits, events, time.time)))
-    return parts
-
-
 def _protected(config: model.Config) -> Protected:
-    endpoint, external = config.server.endpoint, config.login.external
-    if external is None:
-        return Protected(endpoint, (config.server.base_url,))
-    # Another server knows nothing of the hub's own scopes, and may refuse a client that asks for one.
-    return Protected(endpoint, (external.issuer,), external.scopes)
+    external = config.login.external
+    if external is not None:
+        return Protected(config.server.endpoint, (external.issuer,), external.scopes)
+    return Protected(config.server.endpoint, (config.server.base_url,))
 
 
 def _path_of(url: str) -> str:

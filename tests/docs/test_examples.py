@@ -31,7 +31,7 @@ class Everything(dict[str, str]):
 @pytest.mark.promise("A2", "B11", "B12", "B13")
 @pytest.mark.parametrize(("name", "block"), YAML)
 def test_every_yaml_block_is_a_configuration(name, block):
-    assert load(block, source=name, environ=Everything()).upstreams
+    assert load(block, source=name, environ=Everything()).origins
 
 
 def test_the_readme_has_an_example_of_each_kind_of_credential():

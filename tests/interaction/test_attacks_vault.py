@@ -1,9 +1,10 @@
 """Attacks on what is at rest, and starts with a master key that is lost or wrong, against real processes."""
 
+import asyncio
 import hashlib
 import json
 import sqlite3
-from contextlib import closing
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,16 @@ async def test_a_wrong_or_lost_master_key_stops_the_start_and_changes_nothing(be
     found = {"MCP_HUB_MASTER_KEY_FILE": str(begun / "elsewhere")}
     async with serving(CONFIG, begun, env=found) as hub:
         assert "elsewhere (MCP_HUB_MASTER_KEY_FILE)" in hub.log
+
+
+@pytest.mark.promise("D34")
+async def test_hubs_that_start_at_once_on_nothing_end_with_one_key(tmp_path: Path):
+    async with AsyncExitStack() as stack:
+        hubs = await asyncio.gather(*(stack.enter_async_context(serving(CONFIG, tmp_path)) for _ in range(3)))
+        assert len({hub.url for hub in hubs}) == 3, "each of them serves"
+    assert set(files(tmp_path)) == {"hub.db", "master.key"}
+    shown = json.loads((await command("key", "status", "--json", env={"MCP_HUB_DATA": str(tmp_path / "data")})).out)
+    assert [(each["state"], each["values"]) for each in shown["keys"]] == [("current", 4)]
 
 
 async def test_a_hub_that_others_can_reach_needs_a_key_of_somebodys(tmp_path: Path):

@@ -308,29 +308,3 @@ async def test_the_first_lines_are_out_within_a_second(house: House):
 
     # The best of a few: the machine may be busy with something else, the hub may not.
     assert min([await asyncio.to_thread(lambda: asyncio.run(first_line())) for _ in range(3)]) < 1
-
-
-@pytest.mark.promise("D33", "E38")
-async def test_without_a_configuration_there_is_a_private_hub_that_says_what_to_do(tmp_path: Path):
-    env = {"MCP_HUB_DATA": str(tmp_path / "data"), "PYTHONUNBUFFERED": "1"}
-    process = await asyncio.create_subprocess_exec(
-        PROGRAM, "serve", "--port", "0", cwd=tmp_path, env=env, stdout=asyncio.subprocess.PIPE
-    )
-    assert process.stdout is not None
-    try:
-        async with asyncio.timeout(10):
-            printed = ""
-            while not (found := re.search(r"Endpoint\s+(http://127\.0\.0\.1:\d+/mcp)", printed)):
-                printed += (await process.stdout.readline()).decode()
-        assert "this is a private hub for you on this computer, without upstreams" in printed
-        assert "mcp-hub init" in printed
-        async with Client(found[1]) as client:
-            assert await client.names() == []
-            assert (await (await client.open()).ask("tools/list"))["tools"] == []
-        told = await command("status", "--url", found[1], cwd=tmp_path)
-        assert (told.code, "No upstreams are configured." in told.out) == (DONE, True)
-    finally:
-        process.terminate()
-        rest, _ = await process.communicate()
-    assert process.returncode == 0
-    assert f"claude mcp add --transport http hub {found[1]}" in rest.decode()

@@ -18,7 +18,7 @@ from mcp_hub.authserver.consents import Consents
 from mcp_hub.authserver.documents import PublishedDocuments
 from mcp_hub.authserver.registration import Registration
 from mcp_hub.config.model import Client as ConfiguredClient
-from mcp_hub.egress.fetch import Document, FetchFailed
+from mcp_hub.egress.fetch import Document, Fetch, FetchFailed
 from mcp_hub.identity.events import Events
 from mcp_hub.identity.limits import DEFAULTS, Limit, Limits
 from mcp_hub.identity.tokens import Kind, digest, new_token
@@ -202,11 +202,9 @@ def request(pairs: Sequence[tuple[str, str]]) -> str:
 
 
 @asynccontextmanager
-async def front(
-    *, hosts: Sequence[str] | None = None, most: int = 10_000, limits: Mapping[Limit, str] | None = None
-) -> AsyncIterator[Front]:
-    """One, from its start to the end of the block."""
-    running = made(hosts=hosts, most=most, limits=limits)
+async def front(**options: Any) -> AsyncIterator[Front]:
+    """One, from its start to the end of the block. `options` are those of `made`."""
+    running = made(**options)
     try:
         for user in (ADA, ROOT):
             await running.store.add_user(user)
@@ -224,13 +222,16 @@ def made(
     hosts: Sequence[str] | None = None,
     most: int = 10_000,
     limits: Mapping[Limit, str] | None = None,
+    fetch: Fetch | None = None,
 ) -> Front:
-    """One at this address, without its people. Its parts are the caller's to close."""
+    """One at this address, without its people. Its parts are the caller's to close; documents come from a table, unless
+    they are fetched.
+    """
     clock, table, browsers = Clock(), Table(), Browsers()
     store = SqliteStore.open(":memory:")
     counted = Limits({**DEFAULTS, Limit.REGISTER: "1000 per hour", **(limits or {})}, now=clock)
     events = Events(store, now=clock, flush_after=3600)
-    documents = PublishedDocuments(table, counted, hosts, clock)
+    documents = PublishedDocuments(fetch or table, counted, hosts, clock)
     clients = Clients(declared, store, documents, clock)
     authorize = Authorize(
         issuer=issuer,

@@ -9,12 +9,13 @@ from mcp_hub.authserver.registration import Registration
 from mcp_hub.config.model import Client
 from mcp_hub.egress.fetch import FetchFailed
 from mcp_hub.identity.limits import Limits
+from mcp_hub.identity.refusals import NotSignedIn
 from mcp_hub.web.access import Access
 from mcp_hub.web.authorize import Authorize
 from mcp_hub.web.consent import ConsentPages
 from mcp_hub.web.frame import Frame
 from mcp_hub.web.index import Index
-from mcp_hub.web.login import LoginPages
+from mcp_hub.web.login import LoginPages, Provider
 from mcp_hub.web.register import Registrations
 from mcp_hub.web.setup import SetupPage
 from mcp_hub.web.site import Site
@@ -23,6 +24,18 @@ from mcp_hub.web.visitors import Visitors
 from rig.household import People
 
 KEY = b"k" * 32
+
+
+class Down:
+    """An identity provider that does not answer."""
+
+    async def begin(self, browser, next_path):
+        raise NotSignedIn("id.example.com does not answer. Try again later.", "provider_down")
+
+    async def finish(self, query, browser):
+        raise NotSignedIn("id.example.com did not say who you are.", "provider_refused")
+
+
 NO_CLIENTS: Mapping[str, Client] = {}
 
 
@@ -40,8 +53,10 @@ def visitors_of(people: People, url: str) -> Visitors:
     return Visitors(people.browsers, base_url=url, key=KEY)
 
 
-def site_of(people: People, url: str, declared: Mapping[str, Client] = NO_CLIENTS) -> Site:
-    """The site at this address, with these clients set up beforehand."""
+def site_of(
+    people: People, url: str, declared: Mapping[str, Client] = NO_CLIENTS, provider: Provider | None = None
+) -> Site:
+    """The site at this address, with these clients set up beforehand, and this identity provider."""
     frame, visitors = Frame("9.9"), visitors_of(people, url)
     access = Access(
         frame,
@@ -83,6 +98,7 @@ def site_of(people: People, url: str, declared: Mapping[str, Client] = NO_CLIENT
         browsers=people.browsers,
         limits=limits,
         events=people.events,
+        provider=provider,
     )
     setup = SetupPage(frame, visitors, setup=people.setup, browsers=people.browsers)
     index = Index("9.9", f"{url}/mcp", (frame, visitors))

@@ -15,7 +15,7 @@ import httpx2
 from starlette.applications import Starlette
 
 from mcp_hub.authserver.client_auth import ClientProofs
-from mcp_hub.authserver.clients import Clients
+from mcp_hub.authserver.clients import ClientKind, Clients
 from mcp_hub.authserver.documents import PublishedDocuments
 from mcp_hub.authserver.pairs import Succession
 from mcp_hub.authserver.token_endpoint import TokenEndpoint
@@ -156,7 +156,7 @@ async def service(
     tokens = Tokens(
         store, clients, events, succession=Succession(key), resources=(RESOURCE,), lifetimes=lifetimes, now=clock
     )
-    proofs = ClientProofs(ISSUER, f"{ISSUER}/token", keys, store, clock)
+    proofs = ClientProofs(ISSUER, f"{ISSUER}/token", dict.fromkeys(ClientKind, keys), store, clock)
     endpoint = TokenEndpoint(store, clients, proofs, tokens, events)
     app = Starlette(routes=TokenRoutes(endpoint, limits).routes())
     transport = httpx2.ASGITransport(app)

@@ -287,6 +287,23 @@ async def test_a_store_that_cannot_be_opened_is_told_to_the_server_and_starts_no
     assert not fake.seen
 
 
+@pytest.mark.promise("T32")
+async def test_a_vault_that_stays_shut_is_told_to_the_server_and_starts_nothing(config, monkeypatch):
+    async with FakeUpstream(name="up") as fake, asyncio.timeout(5):
+        async with serving(config(fake)):
+            pass
+        before = len(fake.seen)
+        monkeypatch.setenv("MCP_HUB_MASTER_KEY", generated())
+        hub = create_app(config(fake))
+        running, sent = await lifespan(hub, stop=asyncio.Event())
+        told = await sent.get()
+        await running
+    assert told["type"] == "lifespan.startup.failed"
+    assert "does not open this store" in told["message"]
+    assert hub.key_source == ""
+    assert len(fake.seen) == before
+
+
 @pytest.mark.promise("D34", "E38")
 @pytest.mark.parametrize("name", ["cursor-key", "request-state-key"])
 async def test_a_key_that_is_none_ends_the_start_with_a_sentence_that_names_it(name, config, tmp_path):

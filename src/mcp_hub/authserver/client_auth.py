@@ -16,7 +16,7 @@ from urllib.parse import unquote_plus
 
 from joserfc.util import urlsafe_b64decode
 
-from mcp_hub.authserver.clients import Client
+from mcp_hub.authserver.clients import Client, ClientKind
 from mcp_hub.authserver.errors import OAuthError
 from mcp_hub.identity.jose import KeySets, KeysUnavailable
 from mcp_hub.identity.signatures import LEEWAY, LONGEST_TOKEN, Claims, Expected, TokenRefused, verify_inline
@@ -118,11 +118,17 @@ def _unverified_subject(assertion: str) -> str:
 class ClientProofs:
     """Checks what clients show. `issuer` and `token_endpoint` are as the metadata names them.
 
-    `keys` are those of clients, and of nobody else: who makes up clients must not push out the keys of an issuer.
+    `keys` says by which door the keys of a kind of clients are fetched. They are those of clients and of nobody else:
+    who makes up clients must not push out the keys of an issuer, and must not lead the hub where only its operator may.
     """
 
     def __init__(
-        self, issuer: str, token_endpoint: str, keys: KeySets, store: OnceStore, now: Callable[[], float]
+        self,
+        issuer: str,
+        token_endpoint: str,
+        keys: Mapping[ClientKind, KeySets],
+        store: OnceStore,
+        now: Callable[[], float],
     ) -> None:
         self._audiences = frozenset({issuer, token_endpoint})
         self._keys = keys
@@ -150,7 +156,7 @@ class ClientProofs:
         expected = Expected(client.id, self._audiences, required=required, types=_TYPES)
         try:
             if client.details.jwks_url is not None:
-                return await self._keys.verify(proof.assertion, client.details.jwks_url, expected)
+                return await self._keys[client.kind].verify(proof.assertion, client.details.jwks_url, expected)
             return verify_inline(proof.assertion, client.details.jwks, expected, self._now())
         except TokenRefused as refused:
             raise refused_client(f"The assertion is refused: {refused}.") from refused

@@ -25,6 +25,9 @@ ApplicationType = Literal["native", "web"]
 CODE_GRANT: Final = "authorization_code"
 REFRESH_GRANT: Final = "refresh_token"
 GRANTS: Final = (CODE_GRANT, REFRESH_GRANT)
+"""What clients may register for."""
+CLIENT_GRANT: Final = "client_credentials"
+"""For clients without users, which nobody but the operator makes."""
 UNUSED_FOR: Final = 86_400.0
 """Seconds that a client which registered itself is kept before anybody authorized it."""
 IDLE_FOR: Final = 90 * 86_400.0

@@ -6,7 +6,7 @@ and only what is built is named. Source: RFC 8414 section 2, RFC 9207 section 3.
 
 from typing import Final
 
-from mcp_hub.authserver.clients import GRANTS
+from mcp_hub.authserver.clients import CLIENT_GRANT, GRANTS
 from mcp_hub.identity.scopes import SUPPORTED
 from mcp_hub.identity.signatures import ASYMMETRIC
 from mcp_hub.wire.jsonrpc import Json
@@ -29,7 +29,7 @@ def metadata(issuer: str, *, registration: bool) -> Json:
         "revocation_endpoint": f"{issuer}{REVOKE}",
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
-        "grant_types_supported": list(GRANTS),
+        "grant_types_supported": [*GRANTS, CLIENT_GRANT],
         "code_challenge_methods_supported": ["S256"],
         "token_endpoint_auth_methods_supported": list(AUTH_METHODS),
         "token_endpoint_auth_signing_alg_values_supported": list(ASYMMETRIC),

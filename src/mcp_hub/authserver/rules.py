@@ -73,8 +73,8 @@ def refused_code() -> OAuthError:
 def _check_verifier(challenge: str, verifier: str | None) -> None:
     if verifier is None:
         raise OAuthError("invalid_request", "code_verifier is missing: this hub requires PKCE.")
-    # Without a challenge nothing is proven by any verifier, and such a code is not redeemed.
-    if not challenge or not _VERIFIER.fullmatch(verifier) or not compare_digest(_challenge(verifier), challenge):
+    # To a code without a challenge no verifier belongs: it cannot be redeemed.
+    if not _VERIFIER.fullmatch(verifier) or not compare_digest(_challenge(verifier), challenge):
         raise OAuthError("invalid_grant", "code_verifier does not belong to the code.")
 
 

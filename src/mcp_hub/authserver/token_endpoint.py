@@ -6,10 +6,19 @@ Sources: RFC 6749 section 3.2, RFC 7009 section 2.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final, final
+from typing import final
 
 from mcp_hub.authserver.client_auth import ClientProofs, Shown, refused_client, shown
-from mcp_hub.authserver.clients import CODE_GRANT, REFRESH_GRANT, Client, ClientKind, Clients, NoDocument
+from mcp_hub.authserver.clients import (
+    CLIENT_GRANT,
+    CODE_GRANT,
+    GRANTS,
+    REFRESH_GRANT,
+    Client,
+    ClientKind,
+    Clients,
+    NoDocument,
+)
 from mcp_hub.authserver.errors import OAuthError
 from mcp_hub.authserver.rules import CodeRequest
 from mcp_hub.authserver.tokens import Tokens, TokenStore
@@ -17,10 +26,6 @@ from mcp_hub.identity.events import Events, Kind
 from mcp_hub.identity.tokens import Kind as TokenKind
 from mcp_hub.identity.tokens import digest
 from mcp_hub.wire.jsonrpc import Json
-
-CLIENT_GRANT: Final = "client_credentials"
-GRANT_TYPES: Final = (CODE_GRANT, REFRESH_GRANT, CLIENT_GRANT)
-"""What the endpoint gives tokens for."""
 
 Form = Mapping[str, str]
 
@@ -54,7 +59,7 @@ class TokenEndpoint:
             case "client_credentials":
                 return await self._give(form, shown(form, authorizations), address)
             case _:
-                sentence = f"grant_type has to be one of {', '.join(GRANT_TYPES)}."
+                sentence = f"grant_type has to be one of {', '.join((*GRANTS, CLIENT_GRANT))}."
                 raise OAuthError("unsupported_grant_type", sentence)
 
     async def revoke(self, form: Form, authorizations: Sequence[str], address: str) -> None:

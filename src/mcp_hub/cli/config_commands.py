@@ -114,7 +114,7 @@ def config() -> None:
 @json_option
 def show(file: Path | None, *, as_json: bool) -> None:
     """Show every value in force and where it was said. Secrets show as ***."""
-    found = named_or_found(file) or load("", source="defaults", environ=os.environ)
+    found = named_or_found(file) or load("login: local", source="defaults", environ=os.environ)
     values = effective(found)
     if as_json:
         listed = [{"path": one.path, "value": one.value, "origin": one.origin} for one in values]

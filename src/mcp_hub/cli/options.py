@@ -2,12 +2,16 @@
 
 import os
 from pathlib import Path
+from typing import Final
 
 import click
 
 from mcp_hub.config.load import load_file
-from mcp_hub.config.model import Config
+from mcp_hub.config.model import Config, Login
 from mcp_hub.config.places import find_config
+
+PRIVATE: Final = Config(login=Login(type="local"))
+"""The hub of somebody who has no configuration: on this computer only, and others on it have to sign in as well."""
 
 file_option = click.option(
     "-c",

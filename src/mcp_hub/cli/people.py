@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 
 import click
 
-from mcp_hub.cli.options import named_or_found
+from mcp_hub.cli.options import PRIVATE, named_or_found
 from mcp_hub.config.model import Config
 from mcp_hub.config.places import store_path
 from mcp_hub.errors import CallerError
@@ -73,7 +73,7 @@ async def people_of(config: Config) -> AsyncGenerator[People, None]:
 
 async def with_people(file: Path | None, act: Callable[[People, Config], Awaitable[T]]) -> T:
     """What `act` does with the people of the hub whose configuration is named or found here."""
-    config = named_or_found(file) or Config()
+    config = named_or_found(file) or PRIVATE
     async with people_of(config) as people:
         return await act(people, config)
 

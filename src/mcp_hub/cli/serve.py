@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from mcp_hub import __version__
-from mcp_hub.cli.options import file_option, named_or_found
+from mcp_hub.cli.options import PRIVATE, file_option, named_or_found
 from mcp_hub.config.login_rules import exposed
 from mcp_hub.config.model import Config
 from mcp_hub.errors import ConfigError, Problem
@@ -27,7 +27,7 @@ from mcp_hub.errors import ConfigError, Problem
 def serve(file: Path | None, host: str | None, port: int | None, log_level: str, *, log_json: bool) -> None:
     """Run the hub until Ctrl-C or SIGTERM, which lets calls under way finish."""
     found = named_or_found(file)
-    config = _listening(found or Config(), host, port)
+    config = _listening(found or PRIVATE, host, port)
     _introduce(config, is_private=found is None)
     from mcp_hub.cli.server import run  # noqa: PLC0415 - the first lines are out before the server loads
 

@@ -153,7 +153,7 @@ def _changed(who: str, file: Path | None, change: Callable[[People, User], Await
 
 def _say_if_useless(config: Config, new: User) -> None:
     kind = config.login.type
-    if kind in ("none", "jwt") and config.source:
+    if kind in ("none", "jwt"):
         click.echo(f"With 'login: {kind}' nobody signs in with this account; 'login: local' would let it.", err=True)
     elif kind == "oidc" and ADMIN not in new.roles:
         click.echo("With 'login: oidc' only admins may sign in with a password.", err=True)

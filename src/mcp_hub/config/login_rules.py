@@ -121,7 +121,7 @@ def _clients(config: Config) -> Iterator[Finding]:
     for name, client in config.clients.items():
         at: Path = ("clients", name)
         uris = client.redirect_uris
-        if not uris:
+        if not uris and client.secret is None and client.jwks_url is None:
             hint = "as in  redirect_uris: [https://app.example.com/callback]"
             yield Finding((*at, "redirect_uris"), "must name at least one address", hint)
         if len(uris) > MOST_URIS:

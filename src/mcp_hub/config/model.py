@@ -118,7 +118,8 @@ class Login:
 class Client:
     """An OAuth client that the operator registered beforehand; its `client_id` is its name. Without a secret: public.
 
-    `redirect_uris` are compared as they are written, but for the port of loopback ones.
+    `redirect_uris` are compared as they are written, but for the port of loopback ones. A client that has none has no
+    users and acts for itself.
     """
 
     name: str

@@ -15,6 +15,7 @@ from mcp_hub.config import login_rules
 from mcp_hub.config.addresses import split_url
 from mcp_hub.config.findings import Finding, Path, Rule
 from mcp_hub.config.model import ApiKey, Config, NoAuth, Server, Upstream
+from mcp_hub.config.places import is_kept
 from mcp_hub.config.reach import is_loopback, judge_address
 
 _OWN_PATHS: Final = ("/mcp", "/sse")
@@ -204,6 +205,12 @@ def _wide_ranges(config: Config) -> Iterator[Finding]:
             )
 
 
+def _key_of_nothing(config: Config) -> Iterator[Finding]:
+    if config.store.key != "auto" and not is_kept(config.store):
+        message = "has no effect on a store in memory, whose keys end with the hub"
+        yield Finding(("store", "key"), message, needs=(("store", "url"),), at_key=True)
+
+
 PROBLEMS: Final[tuple[Rule, ...]] = (
     *login_rules.PROBLEMS,
     _unreachable_addresses,
@@ -226,6 +233,7 @@ WARNINGS: Final[tuple[Rule, ...]] = (
     _itself,
     _starts_itself,
     _wide_ranges,
+    _key_of_nothing,
     *login_rules.WARNINGS,
 )
 """What is allowed, and does not do what it seems to."""

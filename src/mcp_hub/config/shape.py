@@ -188,8 +188,9 @@ class ClientShape(Part):
 
     redirect_uris: list[Annotated[str, RedirectUri()]] = Field(
         default=[],
-        description="Needed: where browsers may be sent back to, compared as they are written, but for the port of"
-        " `http` addresses of this computer.",
+        description="Where browsers may be sent back to, compared as they are written, but for the port of `http`"
+        " addresses of this computer. Without any, it is a program without users (`client_credentials`), which needs"
+        " `secret` or `jwks_url`.",
     )
     title: Annotated[str, Text()] = Field(default="", description="What people are told it is called.")
     secret: Annotated[Secret | None, SecretText(16)] = Field(

@@ -18,7 +18,7 @@ from mcp_hub.identity.attempts import Attempts
 from mcp_hub.identity.events import OK, Events, Kind
 from mcp_hub.identity.passwords import Passwords, password_fault
 from mcp_hub.identity.refusals import NotDone, NotSignedIn
-from mcp_hub.identity.roles import USER, declared_roles, roles_from
+from mcp_hub.identity.roles import USER, declared_roles, group_roles, roles_from
 from mcp_hub.principal import ADMIN, DEFAULT_TENANT, LOCAL_ISSUER, Principal
 from mcp_hub.store.people import PeopleStore, User
 
@@ -84,11 +84,21 @@ class Accounts:
         self._admins = asyncio.Lock()
 
     async def settle(self) -> None:
-        """Make the stored roles of local accounts what the file says. Call it before anybody is let in."""
+        """Make the stored roles what the file says now. Call it before anybody is let in.
+
+        Somebody of a provider is only made less here: that an address is theirs is known when they sign in.
+        """
         for user in await self._store.users(DEFAULT_TENANT):
-            said = declared_roles(self._declared, user.email) if user.issuer == LOCAL_ISSUER else None
-            if said is not None and said != user.roles:
+            said = self._said(user)
+            if said is not None and said != user.roles and (user.issuer == LOCAL_ISSUER or ADMIN not in said):
                 await self._store.update_user(replace(user, roles=said), was=user)
+
+    def _said(self, user: User) -> frozenset[str] | None:
+        """The roles that follow from the file for somebody, if any do."""
+        said = declared_roles(self._declared, user.email)
+        if said is not None or self._provider is None or user.issuer != self._provider.issuer:
+            return said
+        return group_roles(user.groups, self._provider.admin_groups)
 
     # Signing in
 

@@ -42,7 +42,7 @@ class Protected:
         return f"{parts.scheme}://{parts.netloc}{self.metadata_path}"
 
     def document(self) -> dict[str, Any]:
-        """Its metadata (RFC 9728 section 2): only what is needed to use it."""
+        """Its metadata (RFC 9728 section 2): only what is needed to use it, and no empty lists."""
         return {
             "resource": self.resource,
             "authorization_servers": list(self.servers),

@@ -12,6 +12,8 @@ MOST_SUPERSEDED: Final = 100
 """How many superseded refresh tokens of a family are kept, so that somebody who uses one again is noticed."""
 MOST_ACCESS_TOKENS: Final = 100
 """How many access tokens a family has; those that end first make room."""
+MOST_FAMILIES: Final = 50
+"""How many families a user has of one client; those that were not used for the longest time make room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +162,8 @@ class GrantStore(Protocol):
         ...
 
     async def redeem(self, code: bytes, family: Family, tokens: Issued, at: float) -> Once:
-        """Mark a code used and insert the family and its tokens, if it is unused and not expired at `at`.
+        """Mark a code used and insert the family and its tokens, if it is unused and not expired at `at`. Families of
+        this user and client above `MOST_FAMILIES` make room, which raises the generation.
 
         `LOST` if it was used: the family it became is then revoked in the same transaction, and the access generation
         raised. Of many at once one wins. `GONE`: no such code, expired, its user is gone or disabled, or the family is

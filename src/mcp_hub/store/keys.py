@@ -57,7 +57,8 @@ class KeyStore(Protocol):
     async def begin_keys(self, first: StoredKey, settings: Sequence[Changed]) -> bool:
         """Insert the first key and change these settings, all or none; what a setting was leaves no trace on the disk.
 
-        `False`, and nothing changed, if there is a key, or a setting is not what was said. Of many at once, one wins.
+        `False`, and nothing changed, if there is a key, or the settings there are, are not what was said of them. Of
+        many at once, one wins.
         """
         ...
 

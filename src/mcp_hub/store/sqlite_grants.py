@@ -8,6 +8,7 @@ from typing import Final
 
 from mcp_hub.store.grants import (
     MOST_ACCESS_TOKENS,
+    MOST_FAMILIES,
     MOST_SUPERSEDED,
     AccessToken,
     Code,
@@ -52,6 +53,12 @@ _EXTEND_FAMILY: Final = """
 """
 _END_FAMILY: Final = "DELETE FROM families WHERE id = ?"
 _REVOKE_FAMILY: Final = "DELETE FROM families WHERE tenant = ?1 AND id = ?2 AND (?3 IS NULL OR user = ?3)"
+
+_SPARE_FAMILIES: Final = """
+    DELETE FROM families WHERE id IN (
+        SELECT id FROM families WHERE user = ? AND client = ? ORDER BY used_at DESC, rowid DESC LIMIT -1 OFFSET ?
+    )
+"""
 
 _ADD_ACCESS: Final = """
     INSERT INTO access_tokens (digest, tenant, family, scopes, expires_at)
@@ -122,6 +129,7 @@ def redeem(db: sqlite3.Connection, digest: bytes, new: Family, tokens: Issued, a
     db.execute(_USE_CODE, (new.id, digest))
     _add_family(db, new)
     _add_tokens(db, tokens)
+    taken_away(db, db.execute(_SPARE_FAMILIES, (new.user, new.client, MOST_FAMILIES)).rowcount)
     return Once.WON
 
 

@@ -32,7 +32,7 @@ def all_of(db: sqlite3.Connection) -> list[StoredKey]:
 
 def begin(db: sqlite3.Connection, first: StoredKey, changes: Sequence[Changed]) -> bool:
     """Insert the first key and change settings, if all is as it is said to be."""
-    if all_of(db) or any(setting(db, each.key) != each.old for each in changes):
+    if all_of(db) or dict(settings(db)) != {each.key: each.old for each in changes if each.old is not None}:
         return False
     db.execute(_ADD, (HUB, *first))
     for each in changes:

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Final
 
 from mcp_hub.errors import VaultLocked
+from mcp_hub.vault.readers import is_open_to_others
 from mcp_hub.vault.wrapping import MASTER_BYTES, Master
 
 _LONGEST: Final = 1024
-_OTHERS: Final = 0o077
 _LEAST_VARIED: Final = 12
 """Random bytes hold about 30 different ones in 32; fewer than this have never been random."""
 
@@ -53,10 +53,11 @@ def from_file(path: Path, source: str) -> Master:
             raise VaultLocked(f"{source} is not a file. Put a master key there: mcp-hub key generate")
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode & 0o777
+            is_open = is_open_to_others(file.fileno(), mode)
             content = file.read(_LONGEST)
     except OSError as error:
         raise VaultLocked(f"{source} cannot be read: {error.strerror}. Check that this user may read it.") from error
-    if os.name == "posix" and mode & _OTHERS:
+    if is_open:
         raise VaultLocked(
             f"{source} is open to other users of this computer (mode {mode:04o}), so the key in it may be known. Make"
             " it the hub's alone (chmod 400), and make a new key if others were there."

@@ -45,6 +45,17 @@ class Notice:
     kind: Literal["good", "warn", "bad"] = "good"
 
 
+@dataclass(frozen=True, slots=True)
+class Onward:
+    """A link that leads on from a page: what it says, and a path of the hub."""
+
+    text: str
+    path: str
+
+
+HOME: Final = Onward("To the first page of the hub", "/")
+
+
 @final
 class Frame:
     """The pages of one hub. Keep one: it holds the compiled templates. `version` is the hub's."""
@@ -77,11 +88,19 @@ class Frame:
         return HTMLResponse(text, status, headers)
 
     def error(
-        self, title: str, sentence: str, next_step: str, *, status: int, code: str = "", visitor: object = None
+        self,
+        title: str,
+        sentence: str,
+        next_step: str,
+        *,
+        status: int,
+        code: str = "",
+        onward: Onward = HOME,
+        visitor: object = None,
     ) -> HTMLResponse:
         """A page that says what happened, and what to do now. `code` is for whoever is asked for help."""
-        given = {"title": title, "sentence": sentence, "next_step": next_step, "code": code, "visitor": visitor}
-        return self.page("error.html", status=status, form_targets=(), **given)
+        given = {"title": title, "sentence": sentence, "next_step": next_step, "code": code}
+        return self.page("error.html", status=status, form_targets=(), onward=onward, visitor=visitor, **given)
 
     def routes(self) -> list[BaseRoute]:
         """The style sheet and the icon, at addresses that change with them."""

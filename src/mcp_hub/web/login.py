@@ -24,7 +24,7 @@ from mcp_hub.identity.limits import Limit, Limits, neighbourhood
 from mcp_hub.identity.refusals import NotSignedIn
 from mcp_hub.store.people import User
 from mcp_hub.web.forms import MAX_FIELDS, Form
-from mcp_hub.web.frame import Frame, Notice
+from mcp_hub.web.frame import Frame, Notice, Onward
 from mcp_hub.web.signed_in import posted
 from mcp_hub.web.visitors import SIGN_OUT, SignedIn, Visitors, safe_next
 
@@ -182,9 +182,13 @@ class LoginPages:
         said = {} if cause is None else {"cause": f"{type(cause).__name__}: {cause}"}
         _log.warning("sign-in failed", reference=reference, reason=failed.reason, **said)
         status = _FORBIDDEN if failed.wait is None else _TOO_MANY
-        again = f"Begin again at {PATH}. If it goes on like this, tell the operator of this hub the code below."
         page = self._frame.error(
-            "You are not signed in", failed.public, again, status=status, code=f"{failed.reason} {reference}"
+            "You are not signed in",
+            failed.public,
+            "If it goes on like this, tell the operator of this hub the code below.",
+            status=status,
+            code=f"{failed.reason} {reference}",
+            onward=Onward("Try again", PATH),
         )
         if failed.wait is not None:
             page.headers["Retry-After"] = str(ceil(failed.wait))

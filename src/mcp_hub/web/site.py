@@ -77,7 +77,7 @@ class Site:
             return Response(encode({"error": sentence}), status, media_type="application/json")
         if wants_page(request):
             return self._frame.error(title, sentence, "", status=status)
-        return PlainTextResponse(f"{sentence}\n", status)
+        return PlainTextResponse(f"{sentence}\n", status, {"X-Content-Type-Options": "nosniff"})
 
 
 def wants_page(request: Request) -> bool:

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -29,7 +29,7 @@ T = TypeVar("T")
 def chromium() -> Iterator[Browser]:
     """One browser for a file of tests. It ends with the file, since its loop must not meet those of other tests."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=browser_tools.install(), args=browser_tools.flags())
+        browser = playwright.chromium.launch(executable_path=browser_tools.find(), args=browser_tools.flags())
         yield browser
         browser.close()
 
@@ -78,14 +78,28 @@ class Site:
         await self.app(scope, receive, send)
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
+@contextmanager
+def server_thread() -> Iterator[Server]:
     server = Server()
     server.thread.start()
     yield server
     server.loop.call_soon_threadsafe(server.loop.stop)
     server.thread.join(10)
     server.loop.close()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with server_thread() as server:
+        yield server
+
+
+@contextmanager
+def served(make: Callable[[str], Any]) -> Iterator[str]:
+    """The address at which a thread of its own serves the app that `make` makes of it."""
+    with server_thread() as server, server.serve() as site:
+        site.app = make(site.url)
+        yield site.url
 
 
 @dataclass

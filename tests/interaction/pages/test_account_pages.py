@@ -1,8 +1,7 @@
 """The pages of somebody signed in, as a real browser shows them, and what strangers can make it do there."""
 
-from urllib.parse import urlsplit
-
 import pytest
+from playwright.sync_api import expect
 
 from interaction.pages.conftest import Hub
 from interaction.pages.looking import complaints, out_of_order, small_targets, stops
@@ -46,7 +45,7 @@ def test_everybody_can_read_and_reach_everything(full, browser, path):
 def test_a_page_with_nothing_on_it_is_readable_too(hub, browser):
     page = hub.page(browser, hub.ada, path="/account/clients?said=client")
     assert complaints(page) == []
-    assert page.get_by_text("You have no personal tokens.").is_visible()
+    expect(page.get_by_text("You have no personal tokens.")).to_be_visible()
 
 
 def test_somebody_who_skips_to_the_content_goes_on_from_there(full, browser):
@@ -60,8 +59,8 @@ def test_somebody_who_skips_to_the_content_goes_on_from_there(full, browser):
 def test_everything_works_without_scripts(full, browser):
     page = full.page(browser, java_script_enabled=False)
     page.get_by_role("button", name="Revoke Claude Code").click()
-    assert page.get_by_role("status").inner_text().startswith("Done. That client has no access any more")
-    assert not page.get_by_role("button", name="Revoke Claude Code").is_visible()
+    expect(page.get_by_role("status")).to_contain_text("Done. That client has no access any more")
+    expect(page.get_by_role("button", name="Revoke Claude Code")).not_to_be_visible()
     page.get_by_label("What it is for").fill("backup")
     page.get_by_label("Expires after").select_option("1 year")
     page.get_by_role("button", name="Make the token").click()
@@ -70,16 +69,16 @@ def test_everything_works_without_scripts(full, browser):
     page.get_by_role("link", name="I have copied it").click()
     assert secret not in page.content()
     page.get_by_role("button", name="Revoke backup").click()
-    assert page.get_by_role("status").is_visible()
+    expect(page.get_by_role("status")).to_be_visible()
     page.get_by_role("button", name="Sign out this browser").click()
-    assert urlsplit(page.url).path == "/login"
+    page.wait_for_url("**/login")
 
 
 def test_a_token_that_is_shown_once_is_readable_by_everybody(hub, browser):
     page = hub.page(browser, hub.ada)
     page.get_by_label("What it is for").fill(MARKUP)
     page.get_by_role("button", name="Make the token").click()
-    assert page.get_by_role("heading", name="Your new token").is_visible()
+    expect(page.get_by_role("heading", name="Your new token")).to_be_visible()
     assert complaints(page) == []
     assert small_targets(page) == []
 
@@ -147,7 +146,9 @@ def test_a_form_of_another_site_is_refused(full, browser, stranger, host, token)
     page.goto(stranger.url.replace("127.0.0.1", host))
     with page.expect_navigation() as navigation:
         page.get_by_role("button").click()
-    assert navigation.value.status in ({403} if host == "127.0.0.1" else {403, 303, 404})
+    # From another site the cookie does not come along, so that the hub asks who this is instead.
+    assert navigation.value.status == 403 or host == "localhost"
+    assert "said=" not in page.url
     assert family in do(people.store.families("default", full.ada.id))
 
 

@@ -1,10 +1,12 @@
 """Signing in and out, and the first admin, in a real browser."""
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from interaction.pages.conftest import Hub
 from interaction.pages.looking import complaints, out_of_order, small_targets, stops
+from mcp_hub.web.login import Provider
+from rig.site import Down, site_of
 
 pytestmark = pytest.mark.promise("E37", "C24")
 PASSWORD = "a quiet green lamp"
@@ -40,7 +42,7 @@ def test_everybody_can_sign_in_by_eye_and_by_keyboard(hub, browser):
     page.keyboard.press("Tab")
     page.keyboard.type("wrong")
     page.keyboard.press("Enter")
-    assert page.get_by_role("alert").inner_text() == "The address or the password is wrong."
+    expect(page.get_by_role("alert")).to_have_text("The address or the password is wrong.")
     assert complaints(page) == []
     assert small_targets(page) == []
     page.reload()
@@ -53,11 +55,11 @@ def test_signing_in_leads_on_and_signing_out_ends_it_without_scripts(hub, browse
     page = opened(browser, f"{hub.url}/account/clients", java_script_enabled=False)
     assert page.url == f"{hub.url}/login?next=/account/clients"
     sign_in(page, "ada@example.com", PASSWORD)
-    assert page.url == f"{hub.url}/account/clients"
+    page.wait_for_url(f"{hub.url}/account/clients")
     (cookie,) = [each for each in page.context.cookies() if each["name"] == "mcp_hub"]
     assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Lax")
     page.get_by_role("button", name="Sign out", exact=True).click()
-    assert page.get_by_role("status").inner_text() == "You are signed out of this browser."
+    expect(page.get_by_role("status")).to_have_text("You are signed out of this browser.")
     assert [each["name"] for each in page.context.cookies()] == ["mcp_hub_new"]
     assert hub.server.do(hub.people.browsers.find(cookie["value"])) is None
     page.go_back()
@@ -70,15 +72,15 @@ def test_the_first_admin_is_made_with_the_printed_link_and_without_scripts(hub, 
     for name, text in (("Email address", "eve@example.com"), ("Password", PASSWORD), ("The same password again", "x")):
         page.get_by_label(name, exact=True).fill(text)
     page.get_by_role("button", name="Make the account").click()
-    assert page.get_by_text("The two passwords are not the same.").is_visible()
+    expect(page.get_by_text("The two passwords are not the same.")).to_be_visible()
     page.get_by_label("Email address").fill("eve@example.com")
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.get_by_label("The same password again").fill(PASSWORD)
     page.get_by_role("button", name="Make the account").click()
-    assert page.get_by_role("heading", name="Your endpoint").is_visible()
-    assert page.get_by_text("Signed in as eve@example.com").is_visible()
+    expect(page.get_by_role("heading", name="Your endpoint")).to_be_visible()
+    expect(page.get_by_text("Signed in as eve@example.com")).to_be_visible()
     again = opened(browser, url)
-    assert again.get_by_role("heading", name="This hub cannot be set up with this link").is_visible()
+    expect(again.get_by_role("heading", name="This hub cannot be set up with this link")).to_be_visible()
     assert complaints(again) == []
 
 
@@ -88,12 +90,26 @@ def test_everybody_can_read_the_page_of_the_first_admin(hub, browser):
     page.get_by_label("Password", exact=True).fill("short")
     page.get_by_label("The same password again").fill("short")
     page.get_by_role("button", name="Make the account").click()
-    assert page.get_by_label("Password", exact=True).get_attribute("aria-invalid") == "true"
+    expect(page.get_by_label("Password", exact=True)).to_have_attribute("aria-invalid", "true")
     assert complaints(page) == []
     assert small_targets(page) == []
     page.reload()
     page.evaluate("() => document.activeElement.blur()")
     assert out_of_order(stops(page)) == []
+
+
+def test_everybody_can_sign_in_where_they_always_do_or_read_why_not(hub, browser, address):
+    address.app = site_of(hub.people, hub.url, provider=Provider("id.example.com", Down())).app()
+    page = opened(browser, f"{hub.url}/login")
+    assert complaints(page) == []
+    assert small_targets(page) == []
+    assert out_of_order(stops(page)) == []
+    page.get_by_role("link", name="Sign in with a password").click()
+    expect(page.get_by_label("Email address")).to_be_visible()
+    assert complaints(page) == []
+    page.get_by_role("link", name="Sign in with id.example.com").click()
+    expect(page.get_by_role("heading", name="You are not signed in")).to_be_visible()
+    assert complaints(page) == []
 
 
 @pytest.mark.promise("T39")

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from mcp_hub.authserver.clients import ClientKind, NoDocument
 from mcp_hub.authserver.documents import LONGEST, MOST_KEPT, SHORTEST, PublishedDocuments, host_of, lifetime
-from mcp_hub.egress.dial import Dialer
-from mcp_hub.egress.fetch import Document, GuardedFetch
+from mcp_hub.egress.fetch import Document
 from mcp_hub.identity.limits import DEFAULTS, Limit, Limits
 from rig.authorizing import DOCUMENT, Clock, Table
 
@@ -286,24 +285,3 @@ async def test_what_is_kept_and_how_often_is_fetched_are_bounded():
             assert (await published.client(url)).host == f"{host}.example"
     clock.at += 60
     assert (await published.client(table.publish("https://a.example/again"))).host == "a.example"
-
-
-@pytest.mark.promise("T3", "T6", "T10")
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "2130706433", "0x7f000001", "127.1", "[::1]", "localhost."])
-async def test_no_connection_is_made_inside_the_network(host):
-    hits = []
-    server = await asyncio.start_server(lambda reader, writer: hits.append(writer.close()), "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    fetch = GuardedFetch(Dialer())
-    clock = Clock()
-    published = PublishedDocuments(fetch, Limits(now=clock), None, clock)
-    try:
-        async with asyncio.timeout(5):
-            with pytest.raises(NoDocument) as refused:
-                await published.client(f"https://{host}:{port}/c.json")
-        assert hits == []
-        assert "public" not in refused.value.public
-    finally:
-        await fetch.aclose()
-        server.close()
-        await server.wait_closed()

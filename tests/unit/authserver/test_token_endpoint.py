@@ -417,3 +417,65 @@ async def test_no_event_holds_a_token_a_code_or_a_secret(hub: Service):
     told = str(await hub.store.events("default", limit=100))
     assert [text for text in (code, "gu3ss", pair["access_token"], pair["refresh_token"]) if text in told] == []
     assert ANN.subject in told
+
+
+class Meddled:
+    """A store where something happens between the look and the step: `meddle` runs before the step of that name."""
+
+    def __init__(self, store, step: str, meddle) -> None:
+        self._store, self._step, self._meddle = store, step, meddle
+
+    def __getattr__(self, name: str):
+        real = getattr(self._store, name)
+        if name != self._step:
+            return real
+
+        async def first(*args, **kwargs):
+            await self._meddle()
+            return await real(*args, **kwargs)
+
+        return first
+
+
+@pytest.mark.promise("T59", "T46", "T48")
+@pytest.mark.parametrize("step", ["redeem", "rotate"])
+async def test_who_is_disabled_between_the_look_and_the_step_gets_nothing(hub: Service, step):
+    pair, code = await hub.signed_in(), await hub.code()
+    gone = Meddled(hub.store, step, lambda: hub.store.update_user(replace(ANN, disabled=True)))
+    hub.endpoint._tokens._store = gone
+    answer = await hub.redeem(code) if step == "redeem" else await hub.refresh(pair["refresh_token"])
+    assert error(answer) == (400, "invalid_grant")
+    assert len(await hub.store.families("default")) == 1
+
+
+@pytest.mark.promise("T48")
+async def test_a_family_that_ends_between_the_look_and_the_step_gives_nothing():
+    async with service(lifetimes=Lifetimes(refresh_token=500.0)) as hub:
+        pair = await hub.signed_in()
+
+        async def later() -> None:
+            hub.clock.at += 500.0
+
+        hub.endpoint._tokens._store = Meddled(hub.store, "user", later)
+        assert error(await hub.refresh(pair["refresh_token"])) == (400, "invalid_grant")
+
+
+@pytest.mark.promise("T48")
+async def test_of_two_who_replay_at_once_one_is_noted(hub: Service):
+    pair = await hub.signed_in()
+    await hub.refresh(pair["refresh_token"])
+    hub.clock.at += 60
+    [family] = await hub.store.families("default")
+    other = Meddled(hub.store, "revoke_family", lambda: hub.store.revoke_family("default", family.id))
+    hub.endpoint._tokens._store = other
+    assert error(await hub.refresh(pair["refresh_token"])) == (400, "invalid_grant")
+    assert ("replay", "used_again") not in await hub.kinds()
+
+
+@pytest.mark.promise("T48", "T59")
+async def test_within_the_grace_an_access_token_that_was_given_back_is_not_given_again(hub: Service):
+    pair = await hub.signed_in()
+    newer = (await hub.refresh(pair["refresh_token"])).json()
+    await hub.post("/revoke", client_id="app", token=newer["access_token"])
+    assert error(await hub.refresh(pair["refresh_token"])) == (400, "invalid_grant")
+    assert (await hub.refresh(newer["refresh_token"])).status_code == 200

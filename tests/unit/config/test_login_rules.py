@@ -95,6 +95,12 @@ def test_another_authorization_server_is_described_by_its_issuer():
     assert not config.login.issues_tokens
 
 
+@pytest.mark.promise("B21")
+@pytest.mark.parametrize("proof", ["secret: 0123456789abcdef", "jwks_url: https://a.example/keys"])
+def test_a_client_that_proves_itself_may_be_a_program_without_users(proof):
+    assert load(f"clients: {{nightly: {{{proof}}}}}", environ={}).clients["nightly"].redirect_uris == ()
+
+
 @pytest.mark.parametrize(("said", "means"), [("any", None), ("none", ()), ("[Claude.ai, a.b]", ("claude.ai", "a.b"))])
 def test_client_documents_are_taken_from_any_host_from_none_or_from_some(said, means):
     assert load(f"login: {{type: local, client_documents: {said}}}", environ={}).login.client_documents == means

@@ -5,9 +5,9 @@ from ipaddress import ip_network
 
 import pytest
 
-from mcp_hub.config.model import ApiKey, Config, Filter, Network, NoAuth, Server, Upstream
+from mcp_hub.config.model import ApiKey, Config, Filter, Network, NoAuth, Server, Store, Upstream
 from mcp_hub.config.reach import is_loopback, judge_address, private_range
-from mcp_hub.config.rules import PROBLEMS, WARNINGS
+from mcp_hub.config.rules import PROBLEMS, WARNINGS, is_private
 from mcp_hub.secret import Secret
 
 pytestmark = pytest.mark.promise("E39")
@@ -206,6 +206,29 @@ def test_two_upstreams_without_prefix_are_said_to_be_able_to_meet():
     assert path == ["upstreams", "b", "prefix"]
     assert "'a' has no prefix either" in message
     assert warnings(both[0], replace(both[1], enabled=False)) == []
+
+
+def test_a_master_key_for_a_store_in_memory_has_no_effect():
+    (warning,) = warnings(store=Store("sqlite:///:memory:", "env"))
+    assert warning[:-1] == ("store", "key")
+    assert "has no effect on a store in memory" in warning[-1]
+    assert warnings(store=Store("sqlite:///:memory:")) == warnings(store=Store(key="env")) == []
+
+
+@pytest.mark.promise("T32")
+@pytest.mark.parametrize(
+    ("server", "private"),
+    [
+        (Server(), True),
+        (Server(host="::1", public_url="http://localhost:8080"), True),
+        (Server(public_url="https://hub.example.com"), False),
+        (Server(public_url="https://10.0.0.1"), False),
+        (Server(host="0.0.0.0"), False),
+        (Server(host="10.0.0.1", public_url="http://127.0.0.1"), False),
+    ],
+)
+def test_a_hub_is_private_only_if_neither_its_address_nor_its_name_lets_others_in(server, private):
+    assert is_private(server) is private
 
 
 @pytest.mark.promise("D28")

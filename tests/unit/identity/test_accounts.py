@@ -377,6 +377,24 @@ async def test_a_changed_file_counts_from_the_start_of_the_hub():
         assert (await hub.accounts.find("bob@example.com")).roles == {"user"}
 
 
+async def test_a_changed_file_takes_from_people_of_a_provider_at_once_and_gives_when_they_sign_in(tmp_path):
+    path = str(tmp_path / "hub.db")
+    before = {each: DeclaredUser(each, frozenset({ADMIN})) for each in (ADA, "bob@x.y")}
+    async with people(provider=replace(PROVIDER, admin_groups=("ops",)), declared=before, path=path) as hub:
+        for number, (email, groups) in enumerate([(ADA, ()), ("bob@x.y", ()), ("cy@x.y", ("ops",)), ("di@x.y", ())]):
+            await hub.accounts.arrived(arrival(f"s{number}", email, *groups))
+    after = {
+        each: DeclaredUser(each, roles) for each, roles in ((ADA, frozenset[str]()), ("di@x.y", frozenset({ADMIN})))
+    }
+    async with people(provider=replace(PROVIDER, admin_groups=("root",)), declared=after, path=path) as hub:
+        assert {user.email: ADMIN in user.roles for user in await hub.accounts.users()} == {
+            ADA: True, "bob@x.y": True, "cy@x.y": True, "di@x.y": False,
+        }  # fmt: skip
+        await hub.accounts.settle()
+        assert not any(ADMIN in user.roles for user in await hub.accounts.users())
+        assert (await hub.accounts.arrived(arrival("s3", "di@x.y"))).roles == {ADMIN}
+
+
 async def test_an_account_is_found_by_its_address_or_its_id():
     async with people(provider=PROVIDER) as hub:
         ada = await hub.user()

@@ -43,3 +43,9 @@ def test_a_challenge_names_the_error_and_all_scopes_that_are_needed():
 
 def test_no_scope_is_published_that_is_not_needed_to_use_the_hub():
     assert not {"hub:admin", "offline_access"} & set(MCP.document()["scopes_supported"])
+
+
+def test_a_resource_that_needs_no_scope_names_none():
+    plain = Protected("https://hub.example/mcp", ("https://idp.example",), ())
+    assert "scopes_supported" not in plain.document()
+    assert "scope" not in plain.challenge()

@@ -204,9 +204,9 @@ async def test_what_was_replaced_or_deleted_is_nowhere_in_the_files(file):
     canaries = [b"planted-setting", b"planted-later"]
     store = SqliteStore.open(file)
     await store.keep_setting_if_absent("a", canaries[0])
-    await store.keep_setting_if_absent("b", canaries[1])
     files = [file, file.with_name("hub.db-wal")]
     assert await store.begin_keys(FIRST, [Changed("a", canaries[0], b"sealed")])
+    await store.keep_setting_if_absent("b", canaries[1])
     held = b"".join(each.read_bytes() for each in files)
     assert canaries[0] not in held, "neither in the file nor in the log beside it"
     assert canaries[1] in held, "these are the right files"

@@ -1,3 +1,5 @@
+"""A value of a column opens for its own row of that column alone."""
+
 import pytest
 
 from mcp_hub.errors import Unsealable
@@ -11,10 +13,6 @@ async def test_what_was_sealed_for_one_row_opens_for_that_row_of_that_column_alo
     sealed = column.seal(b"verifier", "1")
     assert b"verifier" not in sealed
     assert await column.open(sealed, "1") == b"verifier"
-    for other, row in (
-        (column, "2"),
-        (SealedColumn(vault, "pending", "kind"), "1"),
-        (SealedColumn(vault, "x", "payload"), "1"),
-    ):
+    for table, name, row in (("pending", "payload", "2"), ("pending", "kind", "1"), ("codes", "payload", "1")):
         with pytest.raises(Unsealable):
-            await SealedColumn(vault, table, name).open(sealed, row)
+            await other.open(sealed, row)

@@ -100,6 +100,13 @@ def test_a_key_that_was_given_and_is_none_is_never_passed_over(keys, tmp_path, g
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_key_that_was_given_counts_alone_even_where_the_hub_has_one_of_its_own(keys):
+    own = keys().made()
+    given = keys(MCP_HUB_MASTER_KEY=OTHER)
+    assert [each.source for each in given.held(own.id)] == ["MCP_HUB_MASTER_KEY"]
+    assert given.made().key != own.key
+
+
 def test_a_named_file_that_is_missing_is_not_made(keys, tmp_path):
     with pytest.raises(VaultLocked, match=r"absent \(MCP_HUB_MASTER_KEY_FILE\) is not a file"):
         keys(MCP_HUB_MASTER_KEY_FILE=str(tmp_path / "absent"), MCP_HUB_MASTER_KEY=ONE).made()
@@ -136,3 +143,29 @@ def test_one_that_is_given_is_the_only_one():
     master = from_text(ONE, "X")
     assert Given(master).made() == master
     assert list(Given(master).held(ID)) == [master]
+
+
+def test_a_key_in_a_keyring_is_renewed_there_and_both_are_found(keys, tmp_path):
+    ring = FakeRing()
+    old = keys(ring=ring).made()
+    new = keys(ring=ring).renewed(old)
+    assert new.key != old.key
+    assert keys(ring=ring).settle(old, new) == RING
+    for each in (old, new):
+        assert list(keys(ring=ring).held(each.id)) == [each]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_key_that_was_given_is_renewed_by_whoever_gave_it(keys, file):
+    given = keys(MCP_HUB_MASTER_KEY_FILE=str(file))
+    with pytest.raises(VaultLocked, match=r"comes from outside .*MCP_HUB_NEW_MASTER_KEY"):
+        given.renewed(given.made())
+
+
+def test_a_store_of_before_is_opened_with_the_key_of_before(keys, tmp_path):
+    old = keys().made()
+    new = keys().renewed(old)
+    keys().settle(old, new)
+    assert [each.key for each in keys().held(new.id)] == [new.key]
+    assert [each.key for each in keys().held(old.id)] == [new.key, old.key]
+    assert (tmp_path / f"master-{old.id.hex()}.key").exists()

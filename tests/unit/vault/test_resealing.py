@@ -2,8 +2,11 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mcp_hub.errors import StoreFailed
 from mcp_hub.store.keys import KeyState
@@ -13,6 +16,7 @@ from mcp_hub.vault.resealing import Row, counts, follow, keep_up, reseal, rotate
 from mcp_hub.vault.sealing import Binding
 from mcp_hub.vault.settings import SealedSettings
 from mcp_hub.vault.vault import Vault
+from mcp_hub.vault.written import from_text, generated
 
 pytestmark = pytest.mark.promise("T32")
 
@@ -90,6 +94,26 @@ async def test_a_rotation_that_was_killed_is_finished_by_the_next(store, vault, 
     assert await counts(sources) == {again.kid: MANY + 1}
     assert [each.state for each in await store.keys()].count(KeyState.CURRENT) == 1
     assert await all_open(again, sources[1])
+
+
+@given(st.lists(st.integers(0, 12), max_size=6))
+def test_however_often_it_is_killed_nothing_is_lost_and_the_last_one_ends_it(deaths):
+    asyncio.run(_killed_again_and_again(deaths))
+
+
+async def _killed_again_and_again(deaths: list[int]) -> None:
+    store, master, tokens = SqliteStore.open(":memory:"), from_text(generated(), "X"), Tokens()
+    tokens.fill(await Vault.unlock(store, Given(master)), 10)
+    for moment in (*deaths, -1):
+        vault = await Vault.unlock(store, Given(master))
+        tokens.dies_after = moment
+        with suppress(Died):
+            await rotate(vault, store, [SealedSettings(store, vault), tokens], 2000.0)
+        assert await all_open(await Vault.unlock(store, Given(master)), tokens)
+    assert (await counts([tokens])) == {vault.kid: 10}
+    states = [each.state for each in await store.keys()]
+    assert set(states) == {KeyState.CURRENT, KeyState.RETIRED}
+    await store.aclose()
 
 
 async def test_one_that_was_killed_before_the_new_key_was_used_goes_on_with_that_key(store, vault, sources, master):

@@ -165,6 +165,21 @@ async def test_settings_of_before_are_sealed_when_the_vault_begins_and_stay_what
     assert b"planted-plain-key" not in held + file.read_bytes()
 
 
+async def test_a_setting_that_is_written_while_the_vault_begins_is_sealed_as_well(store, master):
+    begin = store.begin_keys
+
+    async def meanwhile(first, settings):
+        """Another process, of the version before, writes just before."""
+        await store.keep_setting_if_absent("late", b"plain")
+        return await begin(first, settings)
+
+    store.begin_keys = meanwhile
+    vault = await Vault.unlock(store, Given(master))
+    late = await store.setting("late")
+    assert late is not None
+    assert await vault.open(late, setting_binding("late")) == b"plain"
+
+
 async def test_a_plain_setting_that_was_planted_later_is_refused(store, vault):
     await store.keep_setting_if_absent("cursor-key", bytes(32))
     with pytest.raises(Unsealable):

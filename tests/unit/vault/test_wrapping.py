@@ -1,10 +1,12 @@
 """A data key opens under its master key and its own id, and under nothing else."""
 
 import pytest
+from cryptography.exceptions import UnsupportedAlgorithm
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_hub.vault.sealing import Binding, new_key
+from mcp_hub.errors import VaultLocked
+from mcp_hub.vault.sealing import Algorithm, Binding, new_key
 from mcp_hub.vault.wrapping import Master, Wrapping, WrongMaster, master_id
 
 pytestmark = pytest.mark.promise("T32")
@@ -54,6 +56,21 @@ def test_bytes_that_nobody_wrapped_are_refused(noise):
     for found in (noise, b"w1" + MASTER.id + noise):
         with pytest.raises(WrongMaster):
             WRAPPING.unwrap(b"kid!", found)
+
+
+def test_where_a_computer_cannot_do_the_better_algorithm_the_other_is_used_and_the_first_is_named(monkeypatch):
+    of_another_computer = new_key()
+    wrapped = WRAPPING.wrap(of_another_computer)
+
+    def missing(key):
+        raise UnsupportedAlgorithm("OpenSSL is too old")
+
+    monkeypatch.setattr("mcp_hub.vault.sealing.AESGCMSIV", missing)
+    key = new_key()
+    assert key.algorithm is Algorithm.GCM
+    assert WRAPPING.unwrap(key.kid, WRAPPING.wrap(key)).open(key.seal(b"secret", PLACE), PLACE) == b"secret"
+    with pytest.raises(VaultLocked, match=r"AES-256-GCM-SIV, which the OpenSSL .*Nothing was changed"):
+        WRAPPING.unwrap(of_another_computer.kid, wrapped)
 
 
 @pytest.mark.promise("D29")

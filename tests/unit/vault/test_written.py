@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_hub.errors import VaultLocked
-from mcp_hub.vault.written import from_file, from_text, generated, make_file
+from mcp_hub.vault.written import exchange, from_file, from_text, generated, make_file
 
 pytestmark = pytest.mark.promise("T32", "D29")
 
@@ -137,6 +137,28 @@ def test_processes_that_make_one_at_once_end_with_one(tmp_path):
     assert [maker.wait(30) for maker in makers] == [0, 0, 0, 0]
     assert [each.name for each in file.parent.iterdir()] == ["master.key"]
     from_file(file, "X")
+
+
+def test_a_file_that_cannot_be_read_says_so(tmp_path):
+    loop = tmp_path / "loop"
+    file = tmp_path / "master.key"
+    make_file(file, generated())
+    with pytest.raises(VaultLocked, match=r"^The file cannot be read: File name too long\. Check"):
+        from_file(Path("x" * 5000), "The file")
+    loop.symlink_to(loop)
+    with pytest.raises(VaultLocked, match=r"^The file is not a file"):
+        from_file(loop, "The file")
+
+
+def test_files_are_exchanged_without_losing_one(tmp_path):
+    first, kept, second = tmp_path / "first", tmp_path / "kept", tmp_path / "second"
+    first.write_text("old")
+    second.write_text("new")
+    exchange(first, kept, second)
+    assert (first.read_text(), kept.read_text(), second.exists()) == ("new", "old", False)
+    with pytest.raises(VaultLocked, match=r"is in force and is in .*second, where the hub finds it\. It could not be"):
+        exchange(first, kept, second)
+    assert (first.read_text(), kept.read_text()) == ("new", "old")
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):

@@ -4,6 +4,7 @@ import re
 
 import httpx2
 import pytest
+from starlette.routing import Route
 
 from mcp_hub.identity.scopes import ADMIN as ADMIN_SCOPE
 from mcp_hub.identity.scopes import USE
@@ -31,6 +32,7 @@ class Browser:
     def __init__(self, people: People):
         app = site_of(people, URL).app()
         self.people = people
+        self.routes = [each for each in app.routes if isinstance(each, Route)]
         self.client = httpx2.AsyncClient(
             transport=httpx2.ASGITransport(app), base_url=URL, headers={"accept": "text/html"}
         )

@@ -1,5 +1,6 @@
 """The authorization endpoint, from the request to the way back; attacked from all sides."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
@@ -8,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mcp_hub.egress.dial import Dialer
+from mcp_hub.egress.fetch import GuardedFetch
 from mcp_hub.identity.limits import Limit
 from mcp_hub.identity.tokens import digest
 from mcp_hub.store.grants import AccessToken, Code, Family, Issued
@@ -262,6 +265,23 @@ async def test_a_document_is_fetched_for_nobody_who_is_not_signed_in(hub: Front)
     assert hub.table.asked == []
     page = await hub.browser(ADA).open(url(DOCUMENT, redirect_uri="https://evil.example/cb"))
     assert (page.status, hub.table.asked) == (400, [DOCUMENT])
+
+
+@pytest.mark.promise("T3", "T6")
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "2130706433", "[::1]"])
+async def test_the_address_of_a_client_leads_nowhere_inside_the_network(host: str):
+    hits: list[None] = []
+    canary = await asyncio.start_server(lambda _reader, writer: hits.append(writer.close()), "127.0.0.1", 0)
+    port = canary.sockets[0].getsockname()[1]
+    fetch = GuardedFetch(Dialer())
+    try:
+        async with asyncio.timeout(5), front(fetch=fetch) as hub:
+            page = await hub.browser(ADA).open(url(f"https://{host}:{port}/c.json"))
+        assert (page.status, hits) == (400, [])
+    finally:
+        await fetch.aclose()
+        canary.close()
+        await canary.wait_closed()
 
 
 @pytest.mark.promise("T3", "T10")

@@ -6,7 +6,7 @@ import httpx2
 import pytest
 from starlette.applications import Starlette
 
-from mcp_hub.web.frame import Frame, Notice, day, when
+from mcp_hub.web.frame import HOME, Frame, Notice, Onward, day, when
 from mcp_hub.web.visitors import Shown
 
 pytestmark = pytest.mark.promise("E37")
@@ -54,7 +54,7 @@ def test_every_page_has_the_headers_that_keep_it_from_strangers():
 
 
 def values(**more):
-    return {"title": "T", "sentence": "S", "next_step": "N", "code": "", **more}
+    return {"title": "T", "sentence": "S", "next_step": "N", "code": "", "onward": HOME, **more}
 
 
 @pytest.mark.promise("T40", "T30")
@@ -78,10 +78,17 @@ def test_a_page_has_no_scripts_and_loads_nothing_from_elsewhere():
 
 
 def test_an_error_says_what_happened_and_what_to_do():
-    page = Frame("9.9").error("Not here", "This page does not exist.", "Go back.", status=404, code="K7")
+    onward = Onward("Try again", "/login")
+    page = Frame("9.9").error("Not here", "This page does not exist.", "Go back.", status=404, code="K7", onward=onward)
     assert page.status_code == 404
     text = page.body.decode()
-    for part in ("<title>Not here - mcp_hub</title>", "This page does not exist.", "Go back.", "<code>K7</code>"):
+    for part in (
+        "<title>Not here - mcp_hub</title>",
+        "This page does not exist.",
+        "Go back.",
+        "<code>K7</code>",
+        'href="/login">Try',
+    ):
         assert part in text
 
 

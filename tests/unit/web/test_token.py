@@ -128,3 +128,20 @@ async def test_a_store_that_fails_is_the_hubs_trouble_and_tells_nobody_where_it_
         answer = await client.post(path, data={"token": "x"})
     assert (answer.status_code, answer.json()["error"]) == (503, "temporarily_unavailable")
     assert "hub.db" not in answer.text
+
+
+async def test_a_client_that_goes_away_in_the_middle_of_its_request_is_no_fault_of_the_hub(hub):
+    routes = TokenRoutes(hub.endpoint, Limits()).routes()
+    said = iter([{"type": "http.request", "body": b"token=", "more_body": True}, {"type": "http.disconnect"}])
+    answered = []
+
+    async def receive():
+        return next(said)
+
+    async def send(message):
+        answered.append(message)
+
+    headers = [(name.encode(), value.encode()) for name, value in FORM.items()]
+    scope = {"type": "http", "method": "POST", "path": "/token", "query_string": b"", "headers": headers}
+    await Starlette(routes=routes)(scope, receive, send)
+    assert answered[0]["status"] == 400

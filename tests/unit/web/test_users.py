@@ -115,3 +115,25 @@ async def test_what_an_admin_does_is_recorded_with_their_name(people):
     await people.events.aclose()
     events = await people.store.events("default", limit=10)
     assert {(each.kind, each.subject) for each in events} == {("token_revoked", bo.id), ("user_disabled", bo.id)}
+
+
+@pytest.mark.promise("T39", "T40")
+async def test_every_answer_of_the_site_that_is_a_page_is_kept_from_frames_caches_and_scripts(people):
+    bo = await people.add("Bo", ADMIN)
+    browser, stranger = await Browser(people).sign_in(bo), Browser(people)
+    pages = 0
+    for route in browser.routes:
+        path = route.path.replace("{user}", bo.id)
+        for client in (browser.client, stranger.client):
+            for method in ("GET", "POST"):
+                answer = await client.request(method, path, data={} if method == "POST" else None)
+                assert answer.status_code < 500
+                if not answer.headers.get("content-type", "").startswith("text/html"):
+                    continue
+                pages += 1
+                assert answer.headers["x-frame-options"] == "DENY"
+                assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+                assert "script" not in answer.headers["content-security-policy"]
+                assert answer.headers["cache-control"] == "no-store"
+                assert answer.headers["x-content-type-options"] == "nosniff"
+    assert pages > 20
