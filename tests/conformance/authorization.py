@@ -20,7 +20,7 @@ from rig.login_hub import LoginHub
 
 CONFIG = """\
 version: 1
-login: {type: local}
+login: {type: local, client_documents: [localhost]}
 clients:
   conformance:
     redirect_uris: ["http://127.0.0.1/callback"]
