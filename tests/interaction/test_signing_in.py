@@ -17,7 +17,7 @@ pytestmark = pytest.mark.promise("C23", "F2")
 TOOL = "reference__test_simple_text"
 CONFIG = """\
 version: 1
-login: {{type: local}}
+login: {{type: local, client_documents: [localhost]}}
 clients:
   known-client:
     redirect_uris: ["http://127.0.0.1/callback", "http://localhost/oauth/callback"]

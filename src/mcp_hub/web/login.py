@@ -177,9 +177,10 @@ class LoginPages:
         return await self._signed_in(request, user, safe_next(arrival.next_path))
 
     def _failed(self, failed: NotSignedIn) -> Response:
-        """A page that says that nobody was signed in; its reference stands in the log, with the cause."""
-        reference = secrets.token_hex(4)
-        _log.warning("sign-in failed", reference=reference, reason=failed.reason, exc_info=failed.__cause__)
+        """A page that says that nobody was signed in; its reference stands in the log, with the cause in one line."""
+        reference, cause = secrets.token_hex(4), failed.__cause__
+        said = {} if cause is None else {"cause": f"{type(cause).__name__}: {cause}"}
+        _log.warning("sign-in failed", reference=reference, reason=failed.reason, **said)
         status = _FORBIDDEN if failed.wait is None else _TOO_MANY
         page = self._frame.error(
             "You are not signed in",

@@ -60,6 +60,20 @@ async def test_a_key_that_took_the_place_of_another_is_found_whatever_it_is_call
     assert (await world.verify(NEW, kid=kid))["sub"] == "alice"
 
 
+async def test_a_key_that_is_rotated_right_after_the_first_fetch_is_found():
+    world = World()
+    await world.verify()
+    world.shelf.put(URL, jwks(NEW))
+    assert (await world.verify(NEW))["sub"] == "alice"
+
+
+async def test_a_key_that_is_not_in_a_set_fetched_for_it_is_not_asked_for_again():
+    world = World()
+    with pytest.raises(TokenRefused):
+        await world.verify(NEW)
+    assert world.shelf.asked == [URL]
+
+
 async def test_names_of_unknown_keys_make_the_hub_ask_once_a_minute():
     world = World()
     await world.verify()
