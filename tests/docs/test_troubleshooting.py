@@ -672,7 +672,7 @@ async def no_hub(place: Place) -> str:
 
 
 @shows("The hub at ADDRESS wants to know who asks.")
-async def no_token(place: Place) -> str:
+async def no_token_for_a_command(place: Place) -> str:
     async with strict() as url:
         return await place.runs("status", "--url", url)
 

@@ -69,10 +69,13 @@ class KeySets:
         """
         head = heading(token)
         known = self._set(jwks_url)
+        tried_at = known.tried_at
         keys = await self._usable(jwks_url, known)
         try:
             return verified(token, head, keys.fit(head), expected, self._now())
         except UnknownKey:
+            if known.tried_at != tried_at:
+                raise  # the set was fetched for this very token
             if known.under_way is None and self._now() - known.missed_at < APART:
                 raise
         known.missed_at = self._now()
