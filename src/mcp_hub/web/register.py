@@ -15,6 +15,7 @@ from mcp_hub.authserver.errors import OAuthError
 from mcp_hub.authserver.metadata import REGISTER, WELL_KNOWN, metadata
 from mcp_hub.authserver.registration import Registration, TooMany
 from mcp_hub.errors import StoreFailed
+from mcp_hub.web.addresses import address_of
 from mcp_hub.web.cors import open_json, preflight
 
 MOST_BYTES: Final = 64 * 1024
@@ -64,7 +65,7 @@ class Registrations:
             return preflight("POST")
         try:
             body = await _body(request)
-            return open_json(await self._registration.register(body, _address(request)), 201)
+            return open_json(await self._registration.register(body, address_of(request)), 201)
         except TooMany as error:
             return _refused(error, {"Retry-After": str(ceil(error.wait))})
         except OAuthError as error:
@@ -87,7 +88,3 @@ async def _body(request: Request) -> bytes:
         if len(body) > MOST_BYTES:
             raise OAuthError("invalid_client_metadata", f"A registration has at most {MOST_BYTES} bytes.", 413)
     return bytes(body)
-
-
-def _address(request: Request) -> str:
-    return "" if request.client is None else request.client.host
