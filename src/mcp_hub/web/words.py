@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Final
 from urllib.parse import urlsplit
 
+from mcp_hub.authserver.clients import REGISTERED_ID
 from mcp_hub.identity.scopes import ADMIN, USE
 
 _SCOPES: Final = {USE: "use your tools", ADMIN: "administer the hub"}
@@ -35,10 +36,12 @@ def scopes_in_words(scopes: Iterable[str]) -> list[str]:
     return [_SCOPES.get(scope, scope) for scope in sorted(scopes)]
 
 
-def host_of(client: str) -> str:
-    """The host that vouches for a client, where its id is the address of its metadata document; else empty."""
+def known_from(client: str) -> str:
+    """Who says that a client of this id is called what it is called."""
     parts = urlsplit(client)
-    return parts.netloc.rpartition("@")[2] if parts.scheme == "https" else ""
+    if parts.scheme == "https" and parts.hostname:
+        return parts.hostname
+    return "itself, not verified" if client.startswith(REGISTERED_ID) else "this hub's configuration"
 
 
 def browser_name(agent: str) -> str:

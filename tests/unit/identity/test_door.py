@@ -424,10 +424,10 @@ async def test_a_stream_is_not_cut_while_the_store_cannot_be_asked(world):
 
 async def test_the_door_looks_and_notes_by_itself(world, monkeypatch):
     monkeypatch.setattr(door_module, "POLL", 0.0)
+    monkeypatch.setattr(door_module, "NOTED_EVERY", 0.0)
     token = world.store.give_personal("bob")
     await world.identify(token)
     running = asyncio.ensure_future(world.door.run())
-    world.time += LONGEST
     world.store.change("bob", disabled=True)
     async with asyncio.timeout(5):
         while world.door._kept or not world.store.seen:  # noqa: ASYNC110 - a turn of the loop is what is waited for

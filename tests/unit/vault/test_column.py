@@ -15,4 +15,4 @@ async def test_what_was_sealed_for_one_row_opens_for_that_row_of_that_column_alo
     assert await column.open(sealed, "1") == b"verifier"
     for table, name, row in (("pending", "payload", "2"), ("pending", "kind", "1"), ("codes", "payload", "1")):
         with pytest.raises(Unsealable):
-            await other.open(sealed, row)
+            await SealedColumn(vault, table, name).open(sealed, row)
