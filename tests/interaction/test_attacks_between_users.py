@@ -79,8 +79,9 @@ async def bob(place: Place) -> AsyncIterator[Client]:
 
 async def _statuses(client: Client, headers: dict[str, str]) -> list[int]:
     """What POST, GET and DELETE answer to these headers."""
-    found = [await client.post(message("tools/list"), headers)]
-    found += [await client.http.request(verb, client.url, headers=headers) for verb in ("GET", "DELETE")]
+    async with asyncio.timeout(10):
+        found = [await client.post(message("tools/list"), headers)]
+        found += [await client.http.request(verb, client.url, headers=headers) for verb in ("GET", "DELETE")]
     return [response.status_code for response in found]
 
 
