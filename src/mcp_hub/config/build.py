@@ -50,7 +50,7 @@ def build(root: shape.Root, document: Document, source: str) -> Config:
 
 def _server(part: shape.ServerShape) -> Server:
     return Server(
-        public_url=part.public_url,
+        public_url=None if part.public_url is None else _as_browsers_say(part.public_url),
         host=part.host,
         port=part.port,
         max_request=part.max_request,
@@ -59,6 +59,17 @@ def _server(part: shape.ServerShape) -> Server:
         session_idle=part.session_idle,
         max_sessions=part.max_sessions,
     )
+
+
+def _as_browsers_say(url: str) -> str:
+    """The URL with its host in lower case and without the port that its scheme implies.
+
+    Browsers and clients send the host like this, and compare what the hub says of itself with it.
+    """
+    scheme, _, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    scheme, authority = scheme.lower(), authority.lower()
+    return f"{scheme}://{authority.removesuffix(':443' if scheme == 'https' else ':80')}{slash}{path}"
 
 
 def _login(part: shape.LoginShape) -> Login:

@@ -332,3 +332,21 @@ def test_the_schema_knows_the_short_forms_and_the_keys():
     login = json_schema()["$defs"]["LoginShape"]
     assert login["anyOf"][0] == {"enum": ["none", "local"]}
     assert "client_documents" in login["anyOf"][1]["properties"]
+
+
+@pytest.mark.promise("C23", "T22")
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("https://HUB.Example.com", "https://hub.example.com"),
+        ("HTTPS://hub.example.com:443/", "https://hub.example.com"),
+        ("https://hub.example.com:8443/", "https://hub.example.com:8443"),
+        ("http://LOCALHOST:80", "http://localhost"),
+        ("https://hub.example.com:80", "https://hub.example.com:80"),
+        ("https://[::1]:443", "https://[::1]"),
+    ],
+)
+def test_the_hub_calls_itself_as_browsers_and_clients_do(written, said):
+    config = load(f"{{server: {{public_url: '{written}'}}, login: local}}", environ={})
+    assert config.server.base_url == said
+    assert config.server.endpoint == f"{said}/mcp"
