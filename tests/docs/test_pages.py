@@ -14,6 +14,7 @@ from mcp_hub.cli.output import Exit, exit_code
 from mcp_hub.config.model import Config, Lifetimes
 from mcp_hub.config.snippets import CLIENTS
 from mcp_hub.errors import ConfigError, HubError, UnknownName, UpstreamError
+from mcp_hub.identity.passwords import LEAST
 from mcp_hub.inbound.errors import TABLE
 from mcp_hub.inbound.sessions import DEFAULT_LIMITS
 from mcp_hub.store.base import MOST_CALLS
@@ -192,6 +193,11 @@ def test_what_is_given_out_lasts_as_long_as_the_page_says():
     said = {row[2].removeprefix("login.lifetimes."): row[1].partition(",")[0].split() for row in rows}
     lasts = {name: float(count) * units[unit] for name, (count, unit) in said.items()}
     assert lasts == {each: getattr(Config().login.lifetimes, each) for each in Lifetimes.__slots__}
+
+
+@pytest.mark.promise("C24")
+def test_what_the_page_asks_of_a_password_is_what_is_asked():
+    assert f"{LEAST} characters or more" in PAGES["docs/sign-in.md"].text
 
 
 # names
