@@ -19,6 +19,14 @@ def test_every_room_stands_on_a_floor():
     assert rooms - placed == {"__init__"}
 
 
+def test_contributors_are_told_the_floors_as_they_are():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    layers = next(each["layers"] for each in project["tool"]["importlinter"]["contracts"] if each["type"] == "layers")
+    floors = [floor.replace("mcp_hub.", "") for floor in layers if floor != "mcp_hub.__main__"]
+    told = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("```text\n")[2].partition("```")[0]
+    assert told.splitlines() == floors
+
+
 def test_a_room_hands_nothing_on():
     handing_on = [
         path

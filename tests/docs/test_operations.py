@@ -9,6 +9,8 @@ import pytest
 
 import processes
 from docs.pages import page
+from mcp_hub.identity.events import Kind
+from mcp_hub.identity.limits import DEFAULTS
 
 pytestmark = pytest.mark.promise("F4", "D33")
 PAGE = page("docs/operations.md")
@@ -56,3 +58,15 @@ def test_both_signals_end_it_with_0(name, tmp_path):
         hub.process.send_signal(signal.Signals[name])
         assert hub.process.wait(processes.STOP_SECONDS) == 0
     assert hub.complaints() == []
+
+
+@pytest.mark.promise("D32")
+def test_every_kind_of_event_has_its_row():
+    named = [name.strip() for row in PAGE.table("What happened to access") for name in row[0].split(",")]
+    assert sorted(named) == sorted(Kind)
+
+
+@pytest.mark.promise("C24")
+def test_every_limit_has_its_row():
+    said = [row[1] for row in page("docs/security.md").table("How often")]
+    assert sorted(said) == sorted(DEFAULTS.values())

@@ -7,7 +7,6 @@ The way back is a page that goes on by itself, not a redirect: Chromium applies 
 sent to every redirect that follows, those of the client's own site included, and would stop there.
 """
 
-from math import ceil
 from typing import Final, final
 
 from starlette.requests import Request
@@ -60,7 +59,7 @@ class Authorize:
     async def _begin(self, request: Request) -> Response:
         wait = self._limits.take(Limit.AUTHORIZE, neighbourhood(address_of(request)))
         if wait is not None:
-            return self._pages.too_often(ceil(wait))
+            return self._pages.too_often(wait)
         try:
             return await self._asked(request)
         except (Unanswerable, NoDocument, TooManyQuestions) as error:

@@ -6,6 +6,7 @@ draft, section 6.
 """
 
 from dataclasses import dataclass
+from math import ceil
 from typing import Final, final
 
 from starlette.responses import Response
@@ -15,7 +16,7 @@ from mcp_hub.authserver.consents import Decision, NotAsked, Question, TooManyQue
 from mcp_hub.authserver.errors import OAuthError
 from mcp_hub.authserver.redirects import is_local, is_web, shown_host
 from mcp_hub.authserver.requests import Back, Unanswerable, is_trusted
-from mcp_hub.web.frame import Frame
+from mcp_hub.web.frame import Frame, try_again
 from mcp_hub.web.visitors import Shown
 from mcp_hub.web.words import scope_at_length
 from mcp_hub.wire.redirects import is_loopback_uri
@@ -88,12 +89,11 @@ class ConsentPages:
             return self._frame.error("Nothing was allowed", reason.public, _AGAIN, status=403)
         return self._frame.error("Too many questions", reason.public, _TEMPORARY, status=429)
 
-    def too_often(self, wait: int) -> Response:
+    def too_often(self, wait: float) -> Response:
         """Too many requests from one address; `wait` is in seconds."""
         sentence = "Too many apps were sent here from your network address."
-        answer = self._frame.error("Please wait", sentence, f"Try again in {wait} seconds.", status=429)
-        answer.headers["Retry-After"] = str(wait)
-        return answer
+        answer = self._frame.error("Please wait", sentence, f"Try again in {ceil(wait)} seconds.", status=429)
+        return try_again(answer, wait)
 
     def _leave(self, way: _Way, title: str, sentence: str = "") -> Response:
         is_automatic = is_web(way.back.redirect_uri)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from importlib.resources import files
+from math import ceil
 from typing import Final, Literal, final
 from urllib.parse import urlsplit
 
@@ -111,6 +112,14 @@ class Frame:
         if data is None:
             return Response("Not found\n", 404, media_type="text/plain")
         return Response(data, media_type=media, headers=_FOR_A_YEAR)
+
+
+def try_again(response: Response, wait: float | None) -> Response:
+    """The same response. Where it helps to wait for `wait` seconds, its status and its headers say so."""
+    if wait is not None:
+        response.status_code = 429
+        response.headers["Retry-After"] = str(ceil(wait))
+    return response
 
 
 def when(at: float) -> Markup:

@@ -7,7 +7,6 @@ go on is a path of this hub or its first page. Whatever goes wrong, a page says 
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil
 from typing import Final, Protocol, final
 from urllib.parse import parse_qsl, quote
 
@@ -25,7 +24,7 @@ from mcp_hub.identity.refusals import NotSignedIn
 from mcp_hub.store.people import User
 from mcp_hub.web.addresses import address_of
 from mcp_hub.web.forms import MAX_FIELDS, Form
-from mcp_hub.web.frame import Frame, Notice, Onward
+from mcp_hub.web.frame import Frame, Notice, Onward, try_again
 from mcp_hub.web.signed_in import posted
 from mcp_hub.web.visitors import SIGN_OUT, SignedIn, Visitors, safe_next
 
@@ -37,7 +36,7 @@ PURPOSE: Final = "sign in"
 """The purpose of the form with the password."""
 
 _SAID: Final = {"out": Notice("You are signed out of this browser.")}
-_FORBIDDEN, _TOO_MANY, _UNAVAILABLE = 403, 429, 503
+_FORBIDDEN: Final = 403
 
 
 class RelyingParty(Protocol):
@@ -137,11 +136,8 @@ class LoginPages:
         try:
             user = await self._accounts.sign_in(form.get("email", ""), form.get("password", ""), address_of(request))
         except NotSignedIn as refused:
-            status = _FORBIDDEN if refused.wait is None else _TOO_MANY
-            page = self._form(request, next_path, wrong=refused.public, status=status)
-            if refused.wait is not None:
-                page.headers["Retry-After"] = str(ceil(refused.wait))
-            return page
+            page = self._form(request, next_path, wrong=refused.public, status=_FORBIDDEN)
+            return try_again(page, refused.wait)
         return await self._signed_in(request, user, next_path)
 
     async def _signed_in(self, request: Request, user: User, next_path: str) -> Response:
@@ -182,18 +178,15 @@ class LoginPages:
         reference, cause = secrets.token_hex(4), failed.__cause__
         said = {} if cause is None else {"cause": f"{type(cause).__name__}: {cause}"}
         _log.warning("sign-in failed", reference=reference, reason=failed.reason, **said)
-        status = _FORBIDDEN if failed.wait is None else _TOO_MANY
         page = self._frame.error(
             "You are not signed in",
             failed.public,
             "If it goes on like this, tell the operator of this hub the code below.",
-            status=status,
+            status=_FORBIDDEN,
             code=f"{failed.reason} {reference}",
             onward=Onward("Try again", PATH),
         )
-        if failed.wait is not None:
-            page.headers["Retry-After"] = str(ceil(failed.wait))
-        return page
+        return try_again(page, failed.wait)
 
     # Out
 

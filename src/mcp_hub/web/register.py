@@ -4,7 +4,6 @@ Rule: JSON in, JSON out, the RFC's error for whatever is wrong; open to the page
 Sources: RFC 8414 section 3, RFC 7591 section 3.
 """
 
-from math import ceil
 from typing import Final, final
 
 from starlette.requests import Request
@@ -18,6 +17,7 @@ from mcp_hub.errors import StoreFailed
 from mcp_hub.web.addresses import address_of
 from mcp_hub.web.cors import open_json, preflight
 from mcp_hub.web.forms import BadForm, read_bytes
+from mcp_hub.web.frame import try_again
 
 MOST_BYTES: Final = 64 * 1024
 """Of the body of a registration."""
@@ -68,15 +68,15 @@ class Registrations:
             body = await _body(request)
             return open_json(await self._registration.register(body, address_of(request)), 201)
         except TooMany as error:
-            return _refused(error, {"Retry-After": str(ceil(error.wait))})
+            return try_again(_refused(error), error.wait)
         except OAuthError as error:
             return _refused(error)
         except StoreFailed:
             return _refused(OAuthError("temporarily_unavailable", "The hub cannot store anything just now.", 503))
 
 
-def _refused(error: OAuthError, headers: dict[str, str] | None = None) -> Response:
-    return open_json({"error": error.code, "error_description": error.description}, error.status, headers)
+def _refused(error: OAuthError) -> Response:
+    return open_json({"error": error.code, "error_description": error.description}, error.status)
 
 
 async def _body(request: Request) -> bytes:

@@ -4,7 +4,6 @@ Rule: the code is the only way in, and is written into the form only if it looks
 """
 
 import re
-from math import ceil
 from typing import Final, final
 
 from starlette.requests import Request
@@ -16,14 +15,14 @@ from mcp_hub.identity.passwords import LEAST
 from mcp_hub.identity.refusals import NotDone, NotSignedIn
 from mcp_hub.identity.setup import Setup
 from mcp_hub.web.addresses import address_of
-from mcp_hub.web.frame import Frame
+from mcp_hub.web.frame import Frame, try_again
 from mcp_hub.web.login import signed_in
 from mcp_hub.web.visitors import Visitors
 
 PATH: Final = "/setup"
 PURPOSE: Final = "setup"
 _CODE: Final = re.compile(r"[0-9A-Za-z]{4}-?[0-9A-Za-z]{4}")
-_FORBIDDEN, _TOO_MANY, _WRONG = 403, 429, 422
+_FORBIDDEN, _WRONG = 403, 422
 
 
 @final
@@ -79,7 +78,5 @@ class SetupPage:
     def _over(self, sentence: str, wait: float | None = None) -> Response:
         title = "This hub cannot be set up with this link"
         again = "Start the hub again: while nobody is its admin, it prints a new one."
-        page = self._frame.error(title, sentence, again, status=_FORBIDDEN if wait is None else _TOO_MANY)
-        if wait is not None:
-            page.headers["Retry-After"] = str(ceil(wait))
-        return page
+        page = self._frame.error(title, sentence, again, status=_FORBIDDEN)
+        return try_again(page, wait)

@@ -6,7 +6,6 @@ Sources: RFC 6749 sections 3.2 and 5, RFC 7009 section 2.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from math import ceil
 from typing import Final, final
 
 import structlog
@@ -22,6 +21,7 @@ from mcp_hub.identity.limits import Limit, Limits, neighbourhood
 from mcp_hub.web.addresses import address_of
 from mcp_hub.web.cors import open_json, preflight
 from mcp_hub.web.forms import BadForm, read_form
+from mcp_hub.web.frame import try_again
 from mcp_hub.wire.jsonrpc import Json
 
 _SAID: Final = (408, 413)
@@ -59,7 +59,7 @@ class TokenRoutes:
         address = address_of(request)
         wait = self._limits.take(Limit.TOKEN, neighbourhood(address))
         if wait is not None:
-            return _refused(_too_many(), {"Retry-After": str(ceil(wait))})
+            return try_again(_refused(_too_many()), wait)
         try:
             form = await _form(request)
             said = await serve(form, request.headers.getlist("authorization"), address)
@@ -84,8 +84,8 @@ def _too_many() -> OAuthError:
     return OAuthError("temporarily_unavailable", "Too many requests came from this address. Try again later.", 429)
 
 
-def _refused(error: OAuthError, more: dict[str, str] | None = None) -> Response:
-    headers = {**_OLD_CACHES, **(more or {})}
+def _refused(error: OAuthError) -> Response:
+    headers = dict(_OLD_CACHES)
     if error.challenge:
         headers["WWW-Authenticate"] = error.challenge
     return open_json({"error": error.code, "error_description": error.description}, error.status, headers)
