@@ -2,22 +2,26 @@
 
 import json
 import os
+import secrets
 import socket
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness import setup
 from harness.machine import LOAD_CORE, PROXY_CORE
-from harness.mcp import Endpoint, Era, get_json, open_session, wait_for_call
+from harness.mcp import Endpoint, Era, get_json, open_session, require_refusal, wait_for_call
 from harness.process import Failed, Process, started
 
 KEY = {"X-Api-Key": "k"}
 """The credential every proxy that can do so puts on each request."""
+OWNER = "bench@example.com"
+"""Whose token it is, where the hub asks for one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,18 +101,51 @@ class Lab:
             yield Running(name, to, tool, process, upstreams, adds_key=True)
 
     @contextmanager
+    def signed_in_hub(self, upstreams: Upstream) -> Iterator[Running]:
+        """The same hub, which asks for a token, and a caller who has one; whoever has none is refused."""
+        config = self._configured(upstreams, {"login": {"type": "local"}})
+        self._command(config, "user", "add", OWNER, "--password-stdin", text=f"{secrets.token_urlsafe()}\n")
+        token = self._command(config, "token", "create", "--user", OWNER).strip()
+        with self._served(config) as (process, url):
+            nobody = Endpoint(url)
+            to, tool = replace(nobody, token=token), f"u{len(upstreams.ports) - 1}__echo"
+            wait_for_call(to, tool, process)
+            require_refusal(nobody, tool)
+            yield Running("mcp_hub, signed in", to, tool, process, upstreams, adds_key=True)
+
+    @contextmanager
     def bare_hub(self, upstreams: Upstream, *, watched: bool = False) -> Iterator[tuple[Process, str]]:
-        """The same, as soon as it says that it listens; `watched` as in watched_hub.py."""
-        if not Path(self.hub_command).exists():
-            raise Failed(f"there is no {self.hub_command}: install the hub first (python -m pip install -e .)")
-        data = Path(tempfile.mkdtemp(prefix="hub-", dir=self.home))
-        config = data / "hub.yaml"
-        config.write_text(json.dumps(_hub_config(upstreams.urls)))  # JSON is YAML
-        command = [sys.executable, str(setup.BENCH / "watched_hub.py")] if watched else [self.hub_command]
+        """The hub as soon as it says that it listens; `watched` as in watched_hub.py."""
+        with self._served(self._configured(upstreams), watched=watched) as served:
+            yield served
+
+    def _configured(self, upstreams: Upstream, more: Mapping[str, object] | None = None) -> Path:
+        """A configuration in a directory of its own, where the hub keeps its data too."""
+        config = Path(tempfile.mkdtemp(prefix="hub-", dir=self.home)) / "hub.yaml"
+        config.write_text(json.dumps(_hub_config(upstreams.urls) | dict(more or {})))  # JSON is YAML
+        return config
+
+    @contextmanager
+    def _served(self, config: Path, *, watched: bool = False) -> Iterator[tuple[Process, str]]:
+        command = [sys.executable, str(setup.BENCH / "watched_hub.py")] if watched else [self._hub()]
         words = [*command, "serve", "-c", str(config), "--port", "0"]
-        with started(words, PROXY_CORE, self.home, {"MCP_HUB_DATA": str(data)}) as process:
+        with started(words, PROXY_CORE, self.home, _data(config)) as process:
             line = process.wait_for_line(r"^\s*Endpoint\s+(http\S+)", 30)
             yield process, line.group(1)
+
+    def _command(self, config: Path, *words: str, text: str = "") -> str:
+        """What a command of the hub prints; `text` is its standard input. Raises: Failed"""
+        line = [self._hub(), *words, "-c", str(config)]
+        env = {**os.environ, **_data(config)}
+        done = subprocess.run(line, env=env, input=text, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise Failed(f"mcp-hub {' '.join(words[:2])} ended with code {done.returncode}: {done.stderr.strip()}")
+        return done.stdout
+
+    def _hub(self) -> str:
+        if not Path(self.hub_command).exists():
+            raise Failed(f"there is no {self.hub_command}: install the hub first (python -m pip install -e .)")
+        return self.hub_command
 
     @contextmanager
     def fastmcp(self, upstream: Upstream, way: str) -> Iterator[Running]:
@@ -141,6 +178,10 @@ class Lab:
 def _hub_config(urls: Sequence[str]) -> dict[str, object]:
     upstreams = {f"u{n}": {"url": url, "headers": KEY} for n, url in enumerate(urls)}
     return {"network": {"allow_private": ["127.0.0.0/8"]}, "upstreams": upstreams}
+
+
+def _data(config: Path) -> dict[str, str]:
+    return {"MCP_HUB_DATA": str(config.parent)}
 
 
 def _free_port() -> int:

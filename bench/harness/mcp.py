@@ -32,6 +32,8 @@ class Endpoint:
     session: str = ""
     who: str = ""
     """The name to ask under where the hub tells callers by `x-bench-name` (see watched_hub.py)."""
+    token: str = ""
+    """The access token to send, where one is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class Question:
         """The HTTP headers that belong to it at this endpoint."""
         common = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
         common |= {"x-bench-name": to.who} if to.who else {}
+        common |= {"Authorization": f"Bearer {to.token}"} if to.token else {}
         if to.era == "legacy":
             opened = {"Mcp-Session-Id": to.session} if to.session else {}
             revision = {} if self.method == "initialize" else {"MCP-Protocol-Version": LEGACY_REVISION}
@@ -138,6 +141,14 @@ def wait_for_call(to: Endpoint, tool: str, process: Process | None, seconds: flo
         if time.monotonic() > until:
             raise problem
         time.sleep(0.02)
+
+
+def require_refusal(to: Endpoint, tool: str) -> None:
+    """Returns if a call is refused for want of a token. Raises: Failed if it is answered in any other way."""
+    question = call(tool)
+    status, _, text = _post(to, question.headers(to), question.body(to, 1), 30)
+    if status != 401:
+        raise Failed(f"a call without a token at {to.url} was answered with HTTP {status}: {text[:300]}")
 
 
 def get_json(url: str) -> dict[str, Any]:
