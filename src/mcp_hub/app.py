@@ -11,7 +11,7 @@ from mcp_hub.config import model
 from mcp_hub.config.show import shown_url
 from mcp_hub.declared import unserved
 from mcp_hub.entrance import is_open
-from mcp_hub.errors import HubError
+from mcp_hub.errors import HubError, Unauthenticated
 from mcp_hub.inbound.asgi import Headers
 from mcp_hub.inbound.cors import with_cors
 from mcp_hub.inbound.door import ByHeaders, Door
@@ -173,12 +173,15 @@ class Hub:
         urls = {name: shown_url(self._config, name) for name in running.upstreams}
         api = Api(running.upstreams, absent, __version__, urls, door=door, resource=server.endpoint)
         pages = (Index(__version__, server.endpoint),) if entrance is None else entrance.parts
-        self._site = _guarded(Site([Probes(), api, *pages], Frame(__version__)).app(), Guard(hosts, ()))
+        frame = Frame(__version__) if entrance is None else entrance.frame
+        self._site = _guarded(Site([Probes(), api, *pages], frame).app(), Guard(hosts, ()))
 
     def _door(self, running: Running) -> Door:
-        if self._identify is None and running.entrance is not None:
+        if self._identify is not None:
+            return ByHeaders(self._identify)
+        if running.entrance is not None:
             return running.entrance.door
-        return ByHeaders(self._identify or _anybody)
+        return ByHeaders(_anybody if self._config.login.type == "none" else _nobody)
 
 
 def _path(scope: Scope) -> str:
@@ -217,6 +220,12 @@ def _anybody(headers: object) -> Principal:
     # `login: none`: whoever can reach a hub that listens on loopback only is its one user.
     del headers
     return LOCAL
+
+
+def _nobody(headers: object) -> Principal:
+    # A hub with a login that serves nobody over HTTP has no entrance; should it be asked over HTTP all the same, no.
+    del headers
+    raise Unauthenticated("This hub is not served over HTTP.")
 
 
 def _hosts(server: model.Server) -> set[str]:

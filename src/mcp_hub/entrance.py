@@ -64,6 +64,7 @@ class Entrance:
     """What a hub with a login has beside its endpoint. `runs` have to run for it, and `setup` makes the first admin."""
 
     door: TokenDoor
+    frame: Frame
     parts: tuple[Part, ...]
     setup: Setup | None
     runs: Mapping[str, Callable[[], Awaitable[None]]]
@@ -100,40 +101,46 @@ async def open_entrance(config: model.Config, store: Store, vault: Vault, stack:
     """
     fetch = GuardedFetch(Dialer(allow_private=config.network.allow_private))
     stack.push_async_callback(fetch.aclose)
-    events = Events(store)
-    stack.push_async_callback(events.aclose)
     settings = SealedSettings(store, vault)
-    basis = await _basis(config, store, settings, events)
+    basis = await _basis(config, store, settings, stack)
     await basis.people.accounts.settle()
-    protected, external = _protected(config), config.login.external
-    outside = None if external is None else ExternalTokens(external, fetch)
-    door = TokenDoor(store, [protected], issues=config.login.issues_tokens, outside=outside)
-    store.on_access_taken(door.forget)
-    stack.push_async_callback(door.aclose)
-    if outside is not None:
-        stack.push_async_callback(outside.aclose)
-    provider = _provider(config, store, vault, fetch, stack)
+    protected = _protected(config)
+    door = _door(config.login, store, protected, fetch, stack)
     parts: list[Part] = [EndpointMetadata([protected], [_path_of(config.server.endpoint)])]
     if config.login.issues_tokens:
         succession = Succession(await kept_key(settings, KEY_NAME))
         shared = Shared(store, basis.events, basis.limits, basis.frame, basis.visitors, succession)
+        provider = _provider(config, store, vault, fetch, stack)
         parts += [*_pages(config, basis, provider), *authorization_server(config, shared, fetch, stack)]
     else:
         parts.append(Index(__version__, config.server.endpoint))
     setup = basis.people.setup if config.login.type == "local" else None
-    return Entrance(door, tuple(parts), setup, {"the door": door.run, "what has expired": _sweeping(store)})
+    runs = {"the door": door.run, "what has expired": _sweeping(store)}
+    return Entrance(door, basis.frame, tuple(parts), setup, runs)
 
 
-async def _basis(config: model.Config, store: Store, settings: Settings, events: Events) -> _Basis:
-    limits = Limits()
-    people = _people(config, store, limits, events)
-    frame = Frame(__version__)
+def _door(
+    login: model.Login, store: Store, protected: Protected, fetch: GuardedFetch, stack: AsyncExitStack
+) -> TokenDoor:
+    outside = None if login.external is None else ExternalTokens(login.external, fetch)
+    if outside is not None:
+        stack.push_async_callback(outside.aclose)
+    door = TokenDoor(store, [protected], issues=login.issues_tokens, outside=outside)
+    store.on_access_taken(door.forget)
+    stack.push_async_callback(door.aclose)
+    return door
+
+
+async def _basis(config: model.Config, store: Store, settings: Settings, stack: AsyncExitStack) -> _Basis:
+    events, limits, passwords = Events(store), Limits(), Passwords()
+    stack.push_async_callback(events.aclose)
+    stack.callback(passwords.close)
+    people = _people(config, store, limits, events, passwords)
     visitors = Visitors(people.browsers, base_url=config.server.base_url, key=await kept_key(settings, _FORM_KEY))
-    return _Basis(store, events, limits, frame, visitors, people)
+    return _Basis(store, events, limits, Frame(__version__), visitors, people)
 
 
-def _people(config: model.Config, store: Store, limits: Limits, events: Events) -> _People:
-    passwords = Passwords()
+def _people(config: model.Config, store: Store, limits: Limits, events: Events, passwords: Passwords) -> _People:
     accounts = Accounts(
         store,
         passwords,

@@ -1,7 +1,7 @@
 """The suite's checks of an authorization server, against the hub; its browser part is played by a script.
 
-Each way in which a client can be known is tried with and without naming the resource: the suite sends no scope, and
-the resource only when told to, so what the hub assumes must be right.
+Each way in which a client can be known is tried. The suite sends no scope, and the resource only when told to, so what
+the hub assumes must be right.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from rig.login_hub import LoginHub
 
 CONFIG = """\
 version: 1
-login: {type: local}
+login: {type: local, client_documents: [localhost]}
 clients:
   conformance:
     redirect_uris: ["http://127.0.0.1/callback"]
@@ -37,32 +37,35 @@ def run(results: Path) -> list[str]:
         document = documents.publish(DOCUMENT, "http://127.0.0.1/callback")
         env = {"SSL_CERT_FILE": str(documents.authority)}
         with login_hub.serving(CONFIG, Path(folder) / "hub", people=[ADA], env=env) as hub:
-            found = [each for way in _ways(hub, document).items() for each in _way(hub, *way, results)]
+            found = [each for way in _ways(hub, document) for each in _way(hub, *way, results)]
         (results / "hub.log").write_text(hub.process.log, "utf-8")
     return [*found, *(f"The hub: {complaint}" for complaint in hub.process.complaints())]
 
 
-def _ways(hub: LoginHub, document: str) -> dict[str, str]:
-    """The id of the client, for each way in which the hub knows one."""
+def _ways(hub: LoginHub, document: str) -> list[tuple[str, str, str]]:
+    """The name of each way, the id of the client, and the resource it names."""
     told = {"redirect_uris": ["http://127.0.0.1/callback"], "token_endpoint_auth_method": "none"}
     registered = httpx2.post(f"{hub.issuer}/register", json=told, trust_env=False, verify=False)
-    return {"known": "conformance", "registered": registered.json()["client_id"], "with a document": document}
+    return [
+        ("known", "conformance", ""),
+        ("known, naming the resource", "conformance", hub.url),
+        ("registered", registered.json()["client_id"], ""),
+        ("with a document", document, hub.url),
+    ]
 
 
-def _way(hub: LoginHub, name: str, client: str, results: Path) -> Iterator[str]:
-    for resource in ("", hub.url):
-        title = f"{name}{', naming the resource' if resource else ''}"
-        folder = results / title.replace(" ", "-").replace(",", "")
-        folder.mkdir(parents=True)
-        log = asyncio.run(_suite(hub, client, resource, folder))
-        found = {path.name: read(path) for path in sorted(folder.iterdir())}
-        (folder / "suite.log").write_text(log, "utf-8")
-        print(f"authorization: {title:<40}{'; '.join(scenario.summary for scenario in found.values())}")
-        if len(found) != SCENARIOS:
-            yield f"{title}: the suite ran {sorted(found)}"
-        for each, scenario in found.items():
-            if not scenario.passed:
-                yield f"{title}: {each}: {dict(scenario.said)}"
+def _way(hub: LoginHub, name: str, client: str, resource: str, results: Path) -> Iterator[str]:
+    folder = results / name.replace(" ", "-").replace(",", "")
+    folder.mkdir(parents=True)
+    log = asyncio.run(_suite(hub, client, resource, folder))
+    found = {path.name: read(path) for path in sorted(folder.iterdir())}
+    (folder / "suite.log").write_text(log, "utf-8")
+    print(f"authorization: {name:<33}{'; '.join(scenario.summary for scenario in found.values())}")
+    if len(found) != SCENARIOS:
+        yield f"{name}: the suite ran {sorted(found)}"
+    for each, scenario in found.items():
+        if not scenario.passed:
+            yield f"{name}: {each}: {dict(scenario.said)}"
 
 
 async def _suite(hub: LoginHub, client: str, resource: str, results: Path) -> str:
@@ -78,11 +81,13 @@ async def _suite(hub: LoginHub, client: str, resource: str, results: Path) -> st
     )
     try:
         async with asyncio.timeout(SECONDS):
-            return await _play(process, hub.issuer)
+            said = await _play(process, hub.issuer)
+            await process.wait()
+            return said
     finally:
         if process.returncode is None:
             process.kill()
-        await process.wait()
+            await process.wait()
 
 
 async def _play(process: asyncio.subprocess.Process, issuer: str) -> str:

@@ -1,8 +1,8 @@
 """The conformance suite against the reference upstream, directly and through the hub: every check the same.
 
 A required scenario must pass directly. It must come out the same through the hub, and so must every other scenario
-that passes directly, except those named in expected-failures.yaml. With `--signed-in` the hub asks who calls, and the
-suite calls as somebody. With `--authorization` the hub's own authorization server is checked instead.
+that passes directly, except those named in expected-failures.yaml; with `--signed-in` once more through a hub that asks
+who calls. With `--authorization` the hub's own authorization server is checked as well.
 Exit code: 0 as expected, 1 not, 2 wrong usage.
 """
 
@@ -28,6 +28,7 @@ from rig import login_hub
 from rig.browser import ADA
 
 ERAS = ("both", "modern", "legacy")
+ONLY = "only"
 EXPECTED = Path(__file__).with_name("expected-failures.yaml")
 PROXY = Path(__file__).parents[1] / "rig" / "bearer_proxy.py"
 HUB_CONFIG = """\
@@ -42,20 +43,33 @@ upstreams:
 
 
 @dataclass(frozen=True, slots=True)
+class Leg:
+    """One run through a hub: what the upstream speaks, and whether the hub asks who calls."""
+
+    era: str
+    signed_in: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"over {self.era}{', signed in' if self.signed_in else ''}"
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
     direct: bool
     through: bool
     revisions: list[str]
-    eras: list[str]
+    legs: list[Leg]
     keep_going: bool
-    signed_in: bool
 
 
 def main() -> int:
     node_tools.install()
     given = _parser().parse_args()
     results = Path(tempfile.mkdtemp(prefix="conformance-"))
-    good = _authorization(results) if given.authorization else _revisions(_options(given), results)
+    good = given.authorization == ONLY or _revisions(_options(given), results)
+    if given.authorization and (good or given.keep_going):
+        good = _authorization(results) and good
     if good:
         shutil.rmtree(results)
     else:
@@ -93,21 +107,16 @@ def _parser() -> argparse.ArgumentParser:
     behind = f"what the upstream behind the hub speaks: {', '.join(ERAS)}; several are one after the other"
     parser.add_argument("--upstream-era", nargs="+", metavar="ERA", choices=ERAS, default=[ERAS[0]], help=behind)
     parser.add_argument("--keep-going", action="store_true", help="run every revision even if one is not as expected")
-    parser.add_argument("--signed-in", action="store_true", help="the hub asks who calls, and is told")
-    parser.add_argument("--authorization", action="store_true", help="check the authorization server instead")
+    parser.add_argument("--signed-in", action="store_true", help="once more, through a hub that asks who calls")
+    too = "check the hub's authorization server as well, or nothing else"
+    parser.add_argument("--authorization", nargs="?", const="too", choices=("too", ONLY), help=too)
     return parser
 
 
 def _options(given: argparse.Namespace) -> Options:
     newest_first = sorted(suite.revisions(), reverse=True)
-    return Options(
-        direct=not given.through,
-        through=not given.direct,
-        revisions=given.requirements or newest_first,
-        eras=given.upstream_era,
-        keep_going=given.keep_going,
-        signed_in=given.signed_in,
-    )
+    legs = [*map(Leg, given.upstream_era), *([Leg(ERAS[0], signed_in=True)] if given.signed_in else [])]
+    return Options(not given.through, not given.direct, given.requirements or newest_first, legs, given.keep_going)
 
 
 def _revision(revision: str, options: Options, results: Path) -> bool:
@@ -119,26 +128,27 @@ def _revision(revision: str, options: Options, results: Path) -> bool:
             direct = suite.run(upstream.url, revision, results / "direct")
         complaints += [f"The reference upstream: {complaint}" for complaint in upstream.complaints()]
     good = True
-    for era in options.eras:
-        through, found = _through(era, revision, options, results / f"over-{era}") if options.through else (None, [])
-        good = _report(revision, era, options, (direct, through), complaints + found) and good
+    for leg in options.legs:
+        folder = results / leg.name.replace(" ", "-").replace(",", "")
+        through, found = _through(leg, revision, folder) if options.through else (None, [])
+        good = _report(revision, leg, direct, through, complaints + found) and good
     return good
 
 
-def _through(era: str, revision: str, options: Options, results: Path) -> tuple[Mapping[str, Scenario], list[str]]:
+def _through(leg: Leg, revision: str, results: Path) -> tuple[Mapping[str, Scenario], list[str]]:
     """What comes out through the hub in front of an upstream of these eras, and what the hub did wrong."""
-    with _hub(era, options, results) as (hub, url):
+    with _hub(leg, results) as (hub, url):
         through = suite.run(url, revision, results / "through")
     (results / "hub.log").write_text(hub.log, "utf-8")
     return through, [f"The hub: {complaint}" for complaint in hub.complaints()]
 
 
 @contextlib.contextmanager
-def _hub(era: str, options: Options, results: Path) -> Iterator[tuple[processes.Running, str]]:
+def _hub(leg: Leg, results: Path) -> Iterator[tuple[processes.Running, str]]:
     """A hub in front of an upstream of this era, and the address at which the suite is to meet it."""
     results.mkdir(parents=True, exist_ok=True)
-    with processes.running(processes.reference(era)) as upstream:
-        if options.signed_in:
+    with processes.running(processes.reference(leg.era)) as upstream:
+        if leg.signed_in:
             with _asking(f"login: local\n{HUB_CONFIG.format(url=upstream.url)}", results) as asking:
                 yield asking
         else:
@@ -158,16 +168,14 @@ def _asking(config: str, results: Path) -> Iterator[tuple[processes.Running, str
 
 def _report(
     revision: str,
-    era: str,
-    options: Options,
-    legs: tuple[Mapping[str, Scenario] | None, Mapping[str, Scenario] | None],
+    leg: Leg,
+    direct: Mapping[str, Scenario] | None,
+    through: Mapping[str, Scenario] | None,
     complaints: list[str],
 ) -> bool:
-    direct, through = legs
-    section = f"{revision} over {era}"
-    expected = _expected(revision, section)
+    expected = _expected(revision, f"{revision} over {leg.era}")
     asked = suite.requirements(revision)
-    title = f"{section}{', signed in' if options.signed_in else ''}"
+    title = f"{revision} {leg.name}"
     print(f"\n{title:<48}{'direct':<22}through the hub")
     for name in (*asked.required, *asked.others):
         row = _Row(name, _outcome(direct, name), _outcome(through, name), required=name in asked.required)

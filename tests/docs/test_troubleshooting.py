@@ -11,7 +11,8 @@ import sqlite3
 import ssl
 import sys
 import sysconfig
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
@@ -25,10 +26,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 import processes
 from docs.pages import page
+from mcp_hub.app import create_app
+from mcp_hub.config.model import Config, Login
+from mcp_hub.config.model import Store as StoreAt
 from mcp_hub.credentials.credential import NOTHING
 from mcp_hub.egress.client import HttpClient
 from mcp_hub.egress.dial import Dialer
 from mcp_hub.errors import UpstreamError
+from mcp_hub.identity.accounts import local_account
+from mcp_hub.identity.tokens import Kind, digest, new_token
+from mcp_hub.store.people import PersonalToken
 from mcp_hub.store.sqlite import SqliteStore
 from mcp_hub.upstream.channel import NO_LINES, Channel, Limits
 from mcp_hub.vault.master import Given
@@ -36,6 +43,7 @@ from mcp_hub.vault.vault import Vault
 from mcp_hub.vault.written import from_text, generated
 from rig.fake_upstream import Answer, FakeUpstream, Request, result
 from rig.old_server import OldServer
+from rig.token_store import account
 
 pytestmark = [pytest.mark.promise("E38", "F4")]
 
@@ -58,13 +66,13 @@ class Place:
     def writes(self, text: str) -> None:
         (self.directory / "hub.yaml").write_text(text, encoding="utf-8")
 
-    async def runs(self, *arguments: str) -> str:
+    async def runs(self, *arguments: str, **env: str) -> str:
         """What `mcp-hub` printed, on both streams."""
         process = await asyncio.create_subprocess_exec(
             MCP_HUB,
             *arguments,
             cwd=self.directory,
-            env={**os.environ, "NO_COLOR": "1", "MCP_HUB_DATA": str(self.directory / "data")},
+            env={**os.environ, "NO_COLOR": "1", "MCP_HUB_DATA": str(self.directory / "data"), **env},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -211,6 +219,21 @@ async def open_without_https(place: Place) -> str:
     said = await place.told("{server: {host: 0.0.0.0}, login: local}", "validate")
     by_option = await place.told("login: local", "serve", "--host", "0.0.0.0")
     return said if "no https address" in by_option else by_option
+
+
+@shows("must not have a path while people sign in")
+async def path_with_login(place: Place) -> str:
+    return await place.told("{server: {public_url: https://a.example/hub}, login: local}", "validate")
+
+
+@shows("is needed for type TYPE")
+async def no_issuer(place: Place) -> str:
+    return await place.told("login: {type: oidc, client_id: x}", "validate")
+
+
+@shows("does not belong to type TYPE")
+async def key_of_another_type(place: Place) -> str:
+    return await place.told("login: {type: local, issuer: https://id.example.com}", "validate")
 
 
 @shows("cannot listen on HOST port PORT: Address already in use")
@@ -593,12 +616,102 @@ async def foreign_event(place: Place) -> str:
     return await resumed(place, "17")
 
 
+async def protected(place: Place, token: str | None, address: str = "/mcp", *, without_store: bool = False) -> str:
+    """What a hub with a login answers to one request. `token` may be `personal`: one without any scope."""
+    file = place.directory / "people.db"
+    config = Config(store=StoreAt(f"sqlite:///{file}"), login=Login("local"))
+    async with create_app(config) as hub:
+        people = SqliteStore.open(file)
+        if token == "personal":
+            token = new_token(Kind.PERSONAL).open()
+            owner, key = account("ann"), digest(token)
+            await people.add_user(owner)
+            await people.add_personal_token(
+                PersonalToken("t", key, owner.tenant, owner.id, "t", token[:15], frozenset(), 0.0, None, None)
+            )
+        await people.aclose()
+        if without_store:
+            await hub._running.entrance.door._store.aclose()
+        lines = {} if token is None else {"Authorization": f"Bearer {token}"}
+        browser = httpx2.AsyncClient(transport=httpx2.ASGITransport(hub), base_url="http://127.0.0.1:8080")
+        async with browser as client:
+            return (await client.post(address, content=body("ping", {}), headers={**JSON, **lines})).text
+
+
+@shows("Sign in first: this hub serves nobody it does not know.")
+async def no_token(place: Place) -> str:
+    return await protected(place, None)
+
+
+@shows("This token is not valid here")
+async def unknown_token(place: Place) -> str:
+    return await protected(place, "mcphub_at_unknown")
+
+
+@shows("This token does not allow to use the hub.")
+async def token_without_scope(place: Place) -> str:
+    return await protected(place, "personal")
+
+
+@shows("A token in the address is not taken; send it in the Authorization header.")
+async def token_in_the_address(place: Place) -> str:
+    return await protected(place, None, "/mcp?access_token=x")
+
+
+@shows("The hub cannot check now who is calling.")
+async def no_store(place: Place) -> str:
+    return await protected(place, "mcphub_at_x", without_store=True)
+
+
 # A command fails
 
 
 @shows("No hub answers at ADDRESS.")
 async def no_hub(place: Place) -> str:
     return await place.runs("status", "--url", "http://127.0.0.1:1")
+
+
+@shows("The hub at ADDRESS wants to know who asks.")
+async def no_token_for_a_command(place: Place) -> str:
+    async with strict() as url:
+        return await place.runs("status", "--url", url)
+
+
+@shows("The hub at ADDRESS does not take the token in MCP_HUB_TOKEN.")
+async def bad_token(place: Place) -> str:
+    async with strict() as url:
+        return await place.runs("status", "--url", url, MCP_HUB_TOKEN="mcphub_pat_x")
+
+
+@shows("The token in MCP_HUB_TOKEN is not sent over plain http.")
+async def token_in_the_clear(place: Place) -> str:
+    return await place.runs("status", "--url", "http://192.0.2.1:8080", MCP_HUB_TOKEN="mcphub_pat_x")
+
+
+@shows("There is no terminal to ask for a password.")
+async def no_terminal(place: Place) -> str:
+    return await place.told("login: local", "user", "add", "ada@example.com")
+
+
+@shows("This is the last admin, and nothing was changed")
+async def last_admin(place: Place) -> str:
+    (place.directory / "data").mkdir()
+    store = SqliteStore.open(place.directory / "data" / "hub.db")
+    await store.add_user(local_account("ada@example.com", None, frozenset({"admin"}), 0.0))
+    await store.aclose()
+    return await place.told("login: local", "user", "disable", "ada@example.com")
+
+
+@asynccontextmanager
+async def strict() -> AsyncIterator[str]:
+    """The address of a hub that wants to know who asks."""
+    async with FakeUpstream() as hub:
+        hub.before = refuse
+        yield hub.url.removesuffix("/mcp")
+
+
+async def refuse(request: Request) -> Answer:
+    return Answer(b"{}", 401)
 
 
 @shows("What answers at ADDRESS is not a hub.")

@@ -1,6 +1,7 @@
 """Client ID Metadata Documents on a web server of their own: https on loopback, under an authority of the tests.
 
-A hub trusts it when `SSL_CERT_FILE` names the authority and `allow_private` its network.
+A hub trusts it when `SSL_CERT_FILE` names the authority, and looks there when `client_documents` names its host and
+`allow_private` its network: what strangers name, it fetches from public addresses only.
 """
 
 import json

@@ -34,6 +34,10 @@ IDLE_FOR: Final = 90 * 86_400.0
 """And after its last use."""
 
 
+REGISTERED_ID: Final = "mcphub_c_"
+"""What the ids of clients that registered themselves begin with."""
+
+
 class ClientKind(StrEnum):
     """How the hub knows a client."""
 

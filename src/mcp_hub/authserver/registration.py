@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final, final
 
 from mcp_hub.authserver import details
-from mcp_hub.authserver.clients import UNUSED_FOR, AuthMethod, Details, stored_details
+from mcp_hub.authserver.clients import REGISTERED_ID, UNUSED_FOR, AuthMethod, Details, stored_details
 from mcp_hub.authserver.errors import OAuthError
 from mcp_hub.identity.events import Events, Kind
 from mcp_hub.identity.limits import Limit, Limits, neighbourhood
@@ -83,7 +83,7 @@ class Registration:
             raise details.bad(f"The metadata is larger than {MOST_BYTES} bytes.")
         at = self._now()
         return RegisteredClient(
-            id=f"mcphub_c_{secrets.token_urlsafe(18)}",
+            id=f"{REGISTERED_ID}{secrets.token_urlsafe(18)}",
             tenant=DEFAULT_TENANT,
             secret=None if secret is None else digest(secret),
             metadata=metadata,

@@ -82,10 +82,14 @@ def chosen_password(*, from_stdin: bool) -> str:
     """A password, asked for twice on a terminal, or read from standard input.
 
     Raises:
-        CallerError: standard input is no terminal, and nobody said that it stands there.
+        CallerError: standard input is no terminal, and nobody said that it stands there; or it is no text.
     """
     if from_stdin:
-        return sys.stdin.readline(_MOST_INPUT).removesuffix("\n").removesuffix("\r")
+        line = sys.stdin.buffer.readline(_MOST_INPUT)
+        try:
+            return line.decode().removesuffix("\n").removesuffix("\r")
+        except UnicodeDecodeError:
+            raise CallerError("What stands on standard input is no UTF-8 text.") from None
     if not sys.stdin.isatty():
         raise CallerError("There is no terminal to ask for a password. Send it in with --password-stdin.")
     return click.prompt("Password", hide_input=True, confirmation_prompt="Again", err=True)

@@ -36,6 +36,8 @@ REFUSED_FOR: Final = 5.0
 """Seconds for which a token that was refused is not looked up again."""
 POLL: Final = 0.5
 """Seconds between two looks whether another process took access away."""
+NOTED_EVERY: Final = 30.0
+"""Seconds after which it is stored what was used."""
 MOST_KEPT: Final = 20_000
 MOST_REFUSED: Final = 4096
 
@@ -93,7 +95,6 @@ class TokenDoor:
         self._seen: dict[str, float] = {}
         self._epoch = 0
         self._generation: int | None = None
-        self._flushed_at = now()
         self._watched = Watched(self._may_stay)
 
     def known(self, headers: Headers) -> Principal | None:
@@ -151,14 +152,11 @@ class TokenDoor:
         self._refused.clear()
         self._watched.check()
 
-    async def run(self) -> NoReturn:
-        """Notice what other processes take away, and note what was used."""
-        while True:
-            await asyncio.sleep(POLL)
-            await self.look()
-            if self._now() - self._flushed_at >= LONGEST:
-                self._watched.check(_ends_alone)
-                await self.flush()
+    async def run(self) -> None:
+        """Notice what other processes take away, and note what was used, until this is cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._look_again())
+            group.create_task(self._flush_again())  # which may take long, and must not keep the other waiting
 
     async def look(self) -> None:
         """Forget what is known, if access was taken away since the last look, or if that cannot be found out."""
@@ -174,9 +172,12 @@ class TokenDoor:
             self._generation = generation
             self.forget()
 
+    def look_at_streams(self) -> None:
+        """Judge the tokens again that end by themselves and have a stream open, which ends with its token."""
+        self._watched.check(_ends_alone)
+
     async def flush(self) -> None:
         """Store when tokens were used and their owners seen; what the store does not take now waits."""
-        self._flushed_at = self._now()
         used, seen = self._used, self._seen
         self._used, self._seen = {}, {}
         try:
@@ -194,6 +195,17 @@ class TokenDoor:
 
     # Inside
 
+    async def _look_again(self) -> NoReturn:
+        while True:
+            await asyncio.sleep(POLL)
+            await self.look()
+
+    async def _flush_again(self) -> NoReturn:
+        while True:
+            await asyncio.sleep(NOTED_EVERY)
+            self.look_at_streams()
+            await self.flush()
+
     async def _judged(self, token: str, key: bytes, place: Protected) -> Principal:
         epoch = self._epoch
         try:
@@ -207,6 +219,9 @@ class TokenDoor:
             if still is None:
                 raise
             worth = still
+        except StoreFailed as error:
+            _log.error("a token could not be judged: %s", error.public)
+            raise Undecided(_UNDECIDED) from error
         except Exception as error:
             # Nothing that goes wrong in here may end as anything but a refusal, and it is not the caller's to explain.
             _log.exception("a token could not be judged")

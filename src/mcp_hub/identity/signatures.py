@@ -49,6 +49,10 @@ class TokenRefused(Exception):
     """This token proves nothing. The text says why, in words of ours: nothing of the token stands in it."""
 
 
+class UnknownKey(TokenRefused):
+    """No key that is known signed it; one that is not known yet may have."""
+
+
 @dataclass(frozen=True, slots=True)
 class Expected:
     """What a token has to say.
@@ -156,7 +160,7 @@ def verified(token: str, head: Heading, keys: Iterable[Key], expected: Expected,
     """What the token says, if one of these keys signed it and it says what is expected.
 
     Raises:
-        TokenRefused: it does not.
+        TokenRefused: it does not; `UnknownKey` if that is because none of these keys signed it.
     """
     if head.algorithm not in expected.algorithms or head.algorithm not in ASYMMETRIC:
         raise TokenRefused("its algorithm is not one that is taken")
@@ -165,7 +169,7 @@ def verified(token: str, head: Heading, keys: Iterable[Key], expected: Expected,
     registry = _Registry(algorithms=expected.algorithms, strict_check_header=False)
     payload = next((found for key in keys if (found := _payload(token, key, registry)) is not None), None)
     if payload is None:
-        raise TokenRefused("none of the known keys signed it")
+        raise UnknownKey("none of the known keys signed it")
     return _checked(payload, expected, now)
 
 

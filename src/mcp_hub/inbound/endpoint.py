@@ -89,7 +89,7 @@ class Endpoint:
         await carry(exchange, self._serve(scope, receive, exchange))
 
     async def _serve(self, scope: Scope, receive: Receive, exchange: Exchange) -> Outcome:
-        headers, query = scope["headers"], scope["query_string"]
+        headers, query = scope["headers"], scope.get("query_string", b"")
         head = read_head(headers)
         self._guard.check(head)
         # A query has no meaning here, but a token in it would have one elsewhere.

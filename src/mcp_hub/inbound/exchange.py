@@ -27,6 +27,7 @@ from mcp_hub.wire.sse import COMMENT, encode_event
 _CHUNK: Final = 128 * 1024
 """Bytes given to the server at once, so that a slow reader holds back the copying and not only the sending."""
 
+_CHALLENGE: Final = ((b"www-authenticate", b"Bearer"),)
 _LAST_WORD: Final = {
     Ended.CANCELLED: Empty(204),
     Ended.SESSION_OVER: Failure(INVALID_REQUEST, "This session has ended; begin a new one with initialize", status=404),

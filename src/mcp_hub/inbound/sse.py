@@ -210,7 +210,7 @@ class Sse:
         headers = scope["headers"]
         head = read_head(headers)
         self._guard.check(head)
-        return head, await admitted(self._door, headers, scope["query_string"], self._resource)
+        return head, await admitted(self._door, headers, scope.get("query_string", b""), self._resource)
 
     async def _conversation(self, query: bytes, caller: Principal) -> Conversation:
         named = _session_id(query)

@@ -28,7 +28,7 @@ from mcp_hub.web.forms import Form
 from mcp_hub.web.frame import Frame, Notice
 from mcp_hub.web.signed_in import looked_at, posted
 from mcp_hub.web.visitors import Visitors
-from mcp_hub.web.words import browser_name, host_of, scopes_in_words
+from mcp_hub.web.words import browser_name, known_from, scopes_in_words
 
 PATH: Final = "/account/clients"
 END_CLIENT: Final = f"{PATH}/end"
@@ -91,7 +91,7 @@ class ClientShown:
 
     id: str
     name: str
-    host: str
+    known_from: str
     may: list[str]
     since: float
     used: float
@@ -247,7 +247,7 @@ def client_shown(family: Family) -> ClientShown:
     """What pages show of a client's access."""
     name = family.client_name or family.client
     may = scopes_in_words(family.scopes)
-    return ClientShown(family.id, name, host_of(family.client), may, family.created_at, family.used_at)
+    return ClientShown(family.id, name, known_from(family.client), may, family.created_at, family.used_at)
 
 
 def token_shown(token: PersonalToken, at: float) -> TokenShown:

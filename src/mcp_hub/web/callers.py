@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from mcp_hub.errors import Forbidden
 from mcp_hub.identity.bearer import Headers
+from mcp_hub.identity.protected import INSUFFICIENT_SCOPE, Protected
 from mcp_hub.identity.scopes import ADMIN, USE, reach
 from mcp_hub.principal import LOCAL, Principal
 
@@ -50,6 +51,7 @@ async def called_by(door: Door, request: Request, resource: str, *, scope: str =
     if scope == ADMIN and not caller.is_admin:
         if ADMIN in reach(caller.scopes):
             raise Forbidden("Only admins may do this. Ask one of this hub's admins.")
-        challenge = f'Bearer error="insufficient_scope", scope="{ADMIN}"'
-        raise Forbidden(f"This takes an admin, and a token with the scope {ADMIN}.", challenge)
+        challenge = Protected(resource, ()).challenge(INSUFFICIENT_SCOPE, scopes=(ADMIN,))
+        sentence = f"This takes an admin's token with the scope {ADMIN}: 'mcp-hub token create --admin' makes one."
+        raise Forbidden(sentence, challenge)
     return caller

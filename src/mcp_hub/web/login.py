@@ -23,6 +23,7 @@ from mcp_hub.identity.events import Events, Kind
 from mcp_hub.identity.limits import Limit, Limits, neighbourhood
 from mcp_hub.identity.refusals import NotSignedIn
 from mcp_hub.store.people import User
+from mcp_hub.web.addresses import address_of
 from mcp_hub.web.forms import MAX_FIELDS, Form
 from mcp_hub.web.frame import Frame, Notice, Onward
 from mcp_hub.web.signed_in import posted
@@ -177,9 +178,10 @@ class LoginPages:
         return await self._signed_in(request, user, safe_next(arrival.next_path))
 
     def _failed(self, failed: NotSignedIn) -> Response:
-        """A page that says that nobody was signed in; its reference stands in the log, with the cause."""
-        reference = secrets.token_hex(4)
-        _log.warning("sign-in failed", reference=reference, reason=failed.reason, exc_info=failed.__cause__)
+        """A page that says that nobody was signed in; its reference stands in the log, with the cause in one line."""
+        reference, cause = secrets.token_hex(4), failed.__cause__
+        said = {} if cause is None else {"cause": f"{type(cause).__name__}: {cause}"}
+        _log.warning("sign-in failed", reference=reference, reason=failed.reason, **said)
         status = _FORBIDDEN if failed.wait is None else _TOO_MANY
         page = self._frame.error(
             "You are not signed in",
@@ -211,11 +213,6 @@ async def signed_in(request: Request, user: User, next_path: str, browsers: Brow
     response = _go_on(next_path)
     visitors.set_cookie(response, cookie)
     return response
-
-
-def address_of(request: Request) -> str:
-    """The network address that a request comes from."""
-    return "" if request.client is None else request.client.host
 
 
 def _go_on(url: str) -> Response:

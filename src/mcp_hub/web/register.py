@@ -15,6 +15,7 @@ from mcp_hub.authserver.errors import OAuthError
 from mcp_hub.authserver.metadata import REGISTER, WELL_KNOWN, metadata
 from mcp_hub.authserver.registration import Registration, TooMany
 from mcp_hub.errors import StoreFailed
+from mcp_hub.web.addresses import address_of
 from mcp_hub.web.cors import open_json, preflight
 from mcp_hub.web.forms import BadForm, read_bytes
 
@@ -65,7 +66,7 @@ class Registrations:
             return preflight("POST")
         try:
             body = await _body(request)
-            return open_json(await self._registration.register(body, _address(request)), 201)
+            return open_json(await self._registration.register(body, address_of(request)), 201)
         except TooMany as error:
             return _refused(error, {"Retry-After": str(ceil(error.wait))})
         except OAuthError as error:
@@ -86,7 +87,3 @@ async def _body(request: Request) -> bytes:
         return await read_bytes(request, most=MOST_BYTES)
     except BadForm as bad:
         raise OAuthError("invalid_client_metadata", bad.public, bad.status) from bad
-
-
-def _address(request: Request) -> str:
-    return "" if request.client is None else request.client.host

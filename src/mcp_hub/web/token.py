@@ -19,6 +19,7 @@ from mcp_hub.authserver.metadata import REVOKE, TOKEN
 from mcp_hub.authserver.token_endpoint import Form, TokenEndpoint
 from mcp_hub.errors import HubError
 from mcp_hub.identity.limits import Limit, Limits, neighbourhood
+from mcp_hub.web.addresses import address_of
 from mcp_hub.web.cors import open_json, preflight
 from mcp_hub.web.forms import BadForm, read_form
 from mcp_hub.wire.jsonrpc import Json
@@ -55,7 +56,7 @@ class TokenRoutes:
     async def _answer(self, request: Request, serve: _Serve) -> Response:
         if request.method == "OPTIONS":
             return preflight("POST")
-        address = "" if request.client is None else request.client.host
+        address = address_of(request)
         wait = self._limits.take(Limit.TOKEN, neighbourhood(address))
         if wait is not None:
             return _refused(_too_many(), {"Retry-After": str(ceil(wait))})

@@ -5,9 +5,14 @@ from collections.abc import Iterable
 from typing import Final
 from urllib.parse import urlsplit
 
+from mcp_hub.authserver.clients import REGISTERED_ID
 from mcp_hub.identity.scopes import ADMIN, USE
 
 _SCOPES: Final = {USE: "use your tools", ADMIN: "administer the hub"}
+_AT_LENGTH: Final = {
+    USE: "Use the tools, resources and prompts of this hub in your name",
+    ADMIN: "Change this hub for everybody, as the admin you are",
+}
 _BROWSERS: Final = (
     ("Edg", "Edge"),
     ("OPR", "Opera"),
@@ -35,10 +40,17 @@ def scopes_in_words(scopes: Iterable[str]) -> list[str]:
     return [_SCOPES.get(scope, scope) for scope in sorted(scopes)]
 
 
-def host_of(client: str) -> str:
-    """The host that vouches for a client, where its id is the address of its metadata document; else empty."""
+def known_from(client: str) -> str:
+    """Who says that a client of this id is called what it is called."""
     parts = urlsplit(client)
-    return parts.netloc.rpartition("@")[2] if parts.scheme == "https" else ""
+    if parts.scheme == "https" and parts.hostname:
+        return parts.hostname
+    return "itself, not verified" if client.startswith(REGISTERED_ID) else "this hub's configuration"
+
+
+def scope_at_length(scope: str) -> str:
+    """What this scope means, for somebody who is asked to give it."""
+    return _AT_LENGTH.get(scope, scope)
 
 
 def browser_name(agent: str) -> str:

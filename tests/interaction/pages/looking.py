@@ -6,7 +6,7 @@ from itertools import pairwise
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
-LOOKS = [(scheme, width) for scheme in ("light", "dark") for width in (1280, 320)]
+LOOKS = (("light", 1280), ("dark", 1280), ("dark", 320), ("light", 320))
 TARGET = 44
 """Pixels that a finger needs (WCAG 2.5.5)."""
 
@@ -26,7 +26,11 @@ _STOP = """() => {
   };
 }"""
 _ALL = f"""() => document.querySelectorAll('{_REACHED}, [tabindex="0"]').length"""
-_WIDE = "() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+_AXE = """async () => {
+  const found = (await axe.run({resultTypes: ['violations']})).violations;
+  const wide = document.documentElement.scrollWidth, screen = document.documentElement.clientWidth;
+  return [...found.map(each => `${each.id}: ${each.nodes[0].html}`), ...(wide > screen ? [`${wide} pixels wide`] : [])];
+}"""
 
 
 @dataclass(frozen=True)
@@ -44,16 +48,11 @@ class Stop:
 def complaints(page: Page) -> list[str]:
     """What axe finds on a page, in every look that it has; and where it is wider than its screen."""
     found: list[str] = []
-    axe = Axe()
+    page.evaluate(Axe().axe_script)
     for scheme, width in LOOKS:
         page.emulate_media(color_scheme=scheme)
         page.set_viewport_size({"width": width, "height": 800})
-        results = axe.run(page)
-        found += [
-            f"{scheme} at {width}: {each['id']} {each['nodes'][0]['html']}" for each in results.response["violations"]
-        ]
-        needs, has = page.evaluate(_WIDE)
-        found += [f"{scheme} at {width}: {needs} pixels wide"] if needs > has else []
+        found += [f"{scheme} at {width}: {each}" for each in page.evaluate(_AXE)]
     return found
 
 

@@ -172,3 +172,19 @@ def test_the_cookie_is_out_of_reach_of_scripts(full, browser):
     assert page.evaluate("() => document.cookie") == ""
     assert page.get_by_text("Firefox on Linux").count() >= 1
     assert FIREFOX not in page.content()
+
+
+@pytest.mark.promise("F4")
+def test_what_is_wrong_with_a_page_would_be_found(browser):
+    page = browser.new_context().new_page()
+    page.set_content(
+        "<html><body style='display:flex;flex-direction:column-reverse'><p style='color:#ccc;width:900px'>pale</p>"
+        "<button style='outline:none'>first</button><button>second</button></body></html>"
+    )
+    found = complaints(page)
+    assert [each for each in found if each.startswith("light at 1280: color-contrast")]
+    assert "dark at 320: 908 pixels wide" in found
+    assert len(small_targets(page)) == 2
+    reached = stops(page)
+    assert [each.name for each in reached if each.outline < 2] == ["first", "second"]
+    assert out_of_order([reached[0], *reached]) == [("first", "second")]

@@ -75,13 +75,21 @@ def ended_by(stranger: Stranger, page: Page, url: str) -> int:
     return navigation.value.status
 
 
-@pytest.mark.promise("T33")
+def under_another_name(url: str) -> set[int]:
+    """The statuses of pages that are asked for by a name that a stranger made resolve to the hub."""
+    paths = ("/", "/login", "/setup", "/authorize", "/account/clients", "/admin/users")
+    headers = {"host": "evil.example", "accept": "text/html"}
+    return {httpx2.get(f"{url}{path}", headers=headers, timeout=10).status_code for path in paths}
+
+
+@pytest.mark.promise("T33", "T22")
 def test_whoever_starts_a_hub_gets_in_makes_a_token_and_ends_it(set_up, browser, stranger):
     page = browser.new_context(java_script_enabled=False).new_page()
     page.goto(set_up)
     make_account(page)
     expect(page.get_by_role("heading", name="Your endpoint")).to_be_visible()
     url = page.url.rstrip("/")
+    assert under_another_name(url) == {421}
     assert says_hello(url, "mcphub_pat_" + "x" * 43) == 401
     token = make_token(page)
     assert says_hello(url, token) == 200

@@ -40,21 +40,49 @@ async def test_keys_that_are_rotated_are_found_and_the_old_ones_end():
     world = World()
     await world.verify()
     world.shelf.put(URL, jwks(NEW))
-    world.time += APART
     assert (await world.verify(NEW))["sub"] == "alice"
     with pytest.raises(TokenRefused):
         await world.verify(OLD)
+    world.shelf.put(URL, jwks(OLD))
+    with pytest.raises(TokenRefused):
+        await world.verify(OLD)
+    world.time += APART
+    assert (await world.verify(OLD))["sub"] == "alice"
+
+
+@pytest.mark.parametrize("kid", ["old", None])
+async def test_a_key_that_took_the_place_of_another_is_found_whatever_it_is_called(kid):
+    world = World()
+    (old,), (new,) = jwks(OLD)["keys"], jwks(NEW)["keys"]
+    world.shelf.put(URL, {"keys": [{**old, "kid": kid}]})
+    await world.verify(OLD, kid=kid)
+    world.shelf.put(URL, {"keys": [{**new, "kid": kid}]})
+    assert (await world.verify(NEW, kid=kid))["sub"] == "alice"
+
+
+async def test_a_key_that_is_rotated_right_after_the_first_fetch_is_found():
+    world = World()
+    await world.verify()
+    world.shelf.put(URL, jwks(NEW))
+    assert (await world.verify(NEW))["sub"] == "alice"
+
+
+async def test_a_key_that_is_not_in_a_set_fetched_for_it_is_not_asked_for_again():
+    world = World()
+    with pytest.raises(TokenRefused):
+        await world.verify(NEW)
+    assert world.shelf.asked == [URL]
 
 
 async def test_names_of_unknown_keys_make_the_hub_ask_once_a_minute():
     world = World()
     await world.verify()
-    for minute in range(1, 4):
+    for minute in range(3):
         world.time += APART
         for name in range(50):
             with pytest.raises(TokenRefused):
-                await world.verify(NEW, kid=f"forged-{name}")
-        assert len(world.shelf.asked) == 1 + minute
+                await world.verify(NEW, kid=("old", None, f"forged-{name}")[name % 3])
+        assert len(world.shelf.asked) == 2 + minute
 
 
 async def test_many_at_once_ask_once_and_a_caller_that_leaves_takes_nothing_away():
@@ -87,7 +115,6 @@ async def test_those_who_come_while_a_rotated_key_is_fetched_wait_for_it():
         return jwks(OLD, NEW)
 
     world.shelf.put(URL, slow)
-    world.time += APART
     async with asyncio.timeout(5):
         first = asyncio.ensure_future(world.verify(NEW))
         await asked.wait()

@@ -1,6 +1,8 @@
 """The endpoint behind the real door: real tokens, both eras, and whoever attacks with tokens and session ids."""
 
 import asyncio
+import json
+import random
 
 import pytest
 
@@ -227,3 +229,34 @@ async def test_a_foreign_page_or_name_is_refused_before_its_token_is_looked_at(h
     for wrong in ({"host": "evil.example"}, {"origin": "https://evil.example"}):
         assert (await hub.modern("tools/list", **{**bearer(token), **wrong})).status in (403, 421)
     assert hub.store.asked == []
+
+
+@pytest.mark.promise("T18")
+async def test_whoever_calls_at_once_each_call_is_made_by_its_own_caller(hub):
+    names = [f"user{number}" for number in range(8)]
+    for name in names:
+        hub.store.add(name)
+    tokens = {name: [hub.store.give_personal(name), hub.store.give_access(name, name, client=name)] for name in names}
+    sessions = {name: await hub.open(**bearer(tokens[name][0])) for name in names}
+    dice = random.Random(18)
+    calls = []
+    for number in range(400):
+        name = dice.choice(names)
+        lines = bearer(dice.choice(tokens[name]))
+        params = {"name": "t", "arguments": {"owner": name, "progress": dice.randrange(3), "wait": number % 7 == 0}}
+        if dice.random() < 0.5:
+            calls.append(hub.begin_modern("tools/call", params, number=number, **lines))
+        else:
+            calls.append(hub.begin_legacy(sessions[name], "tools/call", params, number=number, **lines))
+        if dice.random() < 0.2:
+            await asyncio.sleep(0)
+        if dice.random() < 0.1:
+            calls.pop(dice.randrange(len(calls))).task.cancel()
+        if number % 50 == 0:
+            hub.tokens.forget()
+    hub.road.release.set()
+    assert {(await each.response()).status for each in calls} == {200}
+    for ask in hub.road.asks:
+        owner = json.loads(bytes(ask.params["arguments"]))["owner"]
+        assert (ask.caller.subject, ask.caller.client in ("", owner)) == (owner, True)
+    assert len(hub.road.asks) >= len(calls)

@@ -11,6 +11,10 @@ from rig.token_store import DOWN, HUB, TokenStore
 
 pytestmark = pytest.mark.promise("C23")
 
+STEP_UP = (
+    'Bearer error="insufficient_scope", '
+    'resource_metadata="https://hub.example/.well-known/oauth-protected-resource/mcp", scope="hub:admin"'
+)
 STATUS, REFRESH = "/api/v1/status", "/api/v1/upstreams/up/refresh"
 
 
@@ -52,8 +56,8 @@ async def test_everybody_who_is_known_sees_how_the_hub_stands(http, store):
     ("owner", "scope", "refusal"),
     [
         ("alice", ADMIN, (404, None)),
-        ("alice", USE, (403, 'Bearer error="insufficient_scope", scope="hub:admin"')),
-        ("bob", USE, (403, 'Bearer error="insufficient_scope", scope="hub:admin"')),
+        ("alice", USE, (403, STEP_UP)),
+        ("bob", USE, (403, STEP_UP)),
         ("bob", ADMIN, (403, None)),
     ],
 )
