@@ -28,6 +28,7 @@ from mcp_hub.web.index import Index
 from mcp_hub.web.probes import PROBES, Probes
 from mcp_hub.web.setup import PATH as SETUP_PATH
 from mcp_hub.web.site import Site
+from mcp_hub.wire.jsonrpc import INVALID_REQUEST
 
 ENDPOINT_PATH = "/mcp"
 
@@ -194,10 +195,7 @@ def _guarded(site: App, guard: Guard) -> App:
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            path = _path(scope)
-            if path not in PROBES:
-                check = guard.check_host if is_open(path) else guard.check
-                check(read_head(scope["headers"]))
+            _admit(scope, guard)
         except Refused as refused:
             status = refused.failure.status
             await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"text/plain")]})
@@ -206,6 +204,16 @@ def _guarded(site: App, guard: Guard) -> App:
             await site(scope, receive, send)
 
     return serve
+
+
+def _admit(scope: Scope, guard: Guard) -> None:
+    path = _path(scope)
+    if path not in PROBES:
+        check = guard.check_host if is_open(path) else guard.check
+        check(read_head(scope["headers"]))
+    # Servers differ in what they let through; what reads queries further on takes what is left for text.
+    if not scope["query_string"].isascii():
+        raise Refused(INVALID_REQUEST, "The address holds characters that no address has", status=400)
 
 
 def _anybody(headers: object) -> Principal:

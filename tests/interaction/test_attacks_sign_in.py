@@ -27,7 +27,8 @@ network:
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoginHub]:
     config = CONFIG.format(redirect=REDIRECT)
-    with login_hub.serving(config, tmp_path_factory.mktemp("hub"), people=[ADA, BOB]) as started:
+    folder, options = tmp_path_factory.mktemp("hub"), ("--log-level", "debug")
+    with login_hub.serving(config, folder, people=[ADA, BOB], options=options) as started:
         yield started
     assert started.process.complaints() == []
 
@@ -362,8 +363,15 @@ async def test_no_secret_of_a_sign_in_is_in_the_log_or_in_the_files(
     first = (await client.redeem(code)).json()
     second = (await client.refresh(first["refresh_token"])).json()
     await client.call(second["access_token"])
+    lost = client.request(code_challenge_method="plain", scope="canary-scope")
+    await browser.http.get(lost)
+    for path in ("/login?next=/canary-next", "/setup?code=CANA-RY99", "/mcp?access_token=canary-query"):
+        await client.http.get(f"{hub.issuer}{path}")
+    await client.redeem("canary-code", client_secret="canary-secret")
+    own = (await client.http.post(f"{hub.issuer}/register", json={"redirect_uris": [REDIRECT]})).json()
     cookies = [cookie.value or "" for cookie in browser.http.cookies.jar]
-    planted = [ADA.password, code, client.verifier, *cookies]
+    planted = [ADA.password, code, client.verifier, own["client_secret"], *cookies]
+    planted += ["canary-scope", "canary-next", "CANA-RY99", "canary-query", "canary-code", "canary-secret"]
     planted += [tokens[kind] for tokens in (first, second) for kind in ("access_token", "refresh_token")]
     kept = _files(Path(hub.env["MCP_HUB_DATA"]))
     for secret in planted:

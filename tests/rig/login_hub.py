@@ -56,7 +56,12 @@ def _command(file: Path, env: Mapping[str, str], words: Sequence[str], told: str
 
 @contextmanager
 def serving(
-    config: str, folder: Path, *, people: Sequence[Person] = (), env: Mapping[str, str] | None = None
+    config: str,
+    folder: Path,
+    *,
+    people: Sequence[Person] = (),
+    env: Mapping[str, str] | None = None,
+    options: Sequence[str] = (),
 ) -> Iterator[LoginHub]:
     """The hub, from its start to the end of the block; `people` have local accounts. Raises: DidNotStart."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -65,5 +70,5 @@ def serving(
     given = {"MCP_HUB_DATA": str(folder / "data"), **(env or {})}
     for person in people:
         _command(file, given, ["user", "add", person.email, "--password-stdin"], person.password + "\n")
-    with processes.running([PROGRAM, "serve", "-c", file, "--port", "0"], env=given) as started:
+    with processes.running([PROGRAM, "serve", "-c", file, "--port", "0", *options], env=given) as started:
         yield LoginHub(started, file, given)

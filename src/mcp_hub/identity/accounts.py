@@ -113,7 +113,9 @@ class Accounts:
             self._attempts.begin(email, address)
             user = await self._with_password(email, password)
         except NotSignedIn as refused:
-            self._events.note(Kind.SIGN_IN, refused.reason, about=email, address=address)
+            # What is no address may well be a password that was typed into the wrong field.
+            about = "" if email_fault(email) else email
+            self._events.note(Kind.SIGN_IN, refused.reason, about=about, address=address)
             raise
         self._attempts.succeeded(email, address)
         return await self._seen(user, address)

@@ -7,6 +7,7 @@ when its window does, so nobody is locked out for ever.
 import time
 from collections.abc import Callable, Mapping
 from enum import StrEnum
+from hashlib import sha256
 from ipaddress import IPv6Address, ip_address
 from typing import Final, final
 
@@ -55,6 +56,8 @@ DEFAULTS: Final[Mapping[Limit, str]] = {
 """How often, within how long. A proxy in front of the hub is one address for everybody behind it."""
 
 MOST_KEYS: Final = 20_000
+LONGEST_KEY: Final = 256
+"""Characters of a key that is kept as it is; of a longer one, its digest is."""
 _SHARED: Final = 1024
 """How many counters all further keys share while `MOST_KEYS` have one of their own."""
 
@@ -75,23 +78,29 @@ class Limits:
 
     def take(self, name: Limit, key: str) -> float | None:
         """Count one attempt: `None` if it may go on, else the seconds until the next may. A refusal is not counted."""
-        window = self._windows[name]
+        window, key = self._windows[name], _short(key)
         if window.strategy.test(window.item, key) and window.strategy.hit(window.item, key):
             return None
         return self._wait(window, key)
 
     def wait(self, name: Limit, key: str) -> float | None:
         """The same without counting."""
-        window = self._windows[name]
+        window, key = self._windows[name], _short(key)
         return None if window.strategy.test(window.item, key) else self._wait(window, key)
 
     def forget(self, name: Limit, key: str) -> None:
         """Start to count anew for this key, as after a success. Does nothing where many keys share one counter."""
         window = self._windows[name]
-        window.strategy.clear(window.item, key)
+        window.strategy.clear(window.item, _short(key))
 
     def _wait(self, window: "_Window", key: str) -> float:
         return max(window.strategy.get_window_stats(window.item, key).reset_time - self._now(), 1.0)
+
+
+def _short(key: str) -> str:
+    if len(key) <= LONGEST_KEY:
+        return key
+    return sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def neighbourhood(address: str) -> str:

@@ -411,6 +411,8 @@ async def test_nothing_of_a_password_is_in_the_events():
         await hub.user()
         await guess(hub, "canary canary", HERE)
         await guess(hub, PASSWORD, HERE)
+        with pytest.raises(NotSignedIn):
+            await hub.accounts.sign_in("canary in the wrong field", "", HERE)
         await hub.events.aclose()
         assert "canary" not in repr(await hub.store.events("default", limit=100))
         assert PASSWORD not in repr(await hub.store.events("default", limit=100))

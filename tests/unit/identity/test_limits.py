@@ -92,3 +92,16 @@ def test_every_limit_has_a_rule():
 )
 def test_an_address_of_version_6_counts_as_its_network(address, counted_as):
     assert neighbourhood(address) == counted_as
+
+
+def test_long_names_take_no_more_memory_than_short_ones_and_are_told_apart():
+    clock = Clock()
+    counted = limits(clock)
+    names = [f"{'x' * 60_000}{n}\ud800" for n in range(50)]
+    for name in names:
+        assert [counted.take(Limit.SETUP, name) for _ in range(3)] == [None] * 3
+        assert counted.take(Limit.SETUP, name) == counted.wait(Limit.SETUP, name) == 60.0
+    kept = counted._windows[Limit.SETUP].strategy.storage._counts
+    assert sum(map(len, kept)) < 50 * 1000
+    counted.forget(Limit.SETUP, names[0])
+    assert counted.take(Limit.SETUP, names[0]) is None
