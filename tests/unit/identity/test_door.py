@@ -284,6 +284,13 @@ async def test_what_is_remembered_is_bounded(world, monkeypatch):
     assert world.door.known(sent(tokens[0])) is None
 
 
+async def test_what_many_tokens_have_in_common_is_kept_once(world):
+    one, other = [await world.identify(world.store.give_access("bob", family)) for family in ("f1", "f2")]
+    assert one is not other
+    assert one.scopes is other.scopes
+    assert one.roles is other.roles
+
+
 @pytest.mark.promise("T31")
 async def test_no_token_stands_in_what_is_remembered(world):
     token = world.store.give_personal("bob")
