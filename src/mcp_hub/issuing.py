@@ -2,17 +2,20 @@
 
 Rule: addresses that strangers may choose (documents and keys of clients) are fetched by a door of their own, which
 leads to public addresses only, whatever private networks the operator allows for upstreams. Hosts of documents that
-the operator names are the operator's choice, and so are the clients of the configuration.
+the operator names are the operator's choice, and so are the clients of the configuration; where a document of such a
+host leads to, is a stranger's choice again.
 """
 
 import time
+from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import final
 
 from mcp_hub.authserver.client_auth import ClientProofs
 from mcp_hub.authserver.clients import ClientKind, Clients
 from mcp_hub.authserver.consents import Consents
-from mcp_hub.authserver.documents import PublishedDocuments
+from mcp_hub.authserver.documents import PublishedDocuments, host_of
 from mcp_hub.authserver.metadata import TOKEN
 from mcp_hub.authserver.pairs import Succession
 from mcp_hub.authserver.registration import Registration
@@ -20,7 +23,7 @@ from mcp_hub.authserver.token_endpoint import TokenEndpoint
 from mcp_hub.authserver.tokens import Tokens
 from mcp_hub.config import model
 from mcp_hub.egress.dial import Dialer
-from mcp_hub.egress.fetch import GuardedFetch
+from mcp_hub.egress.fetch import MOST_BYTES, MOST_SECONDS, Document, Fetch, GuardedFetch
 from mcp_hub.identity.events import Events
 from mcp_hub.identity.jose import KeySets
 from mcp_hub.identity.limits import Limits
@@ -75,8 +78,8 @@ def authorization_server(
 def _outside(login: model.Login, limits: Limits, operators: GuardedFetch, stack: AsyncExitStack) -> _Outside:
     strangers = GuardedFetch(Dialer(allow_private=()))
     stack.push_async_callback(strangers.aclose)
-    published = operators if login.client_documents else strangers
-    fetches = {
+    published = _ByHost(login.client_documents or (), operators, strangers)
+    fetches: dict[ClientKind, Fetch] = {
         ClientKind.CONFIGURED: operators,
         ClientKind.DOCUMENT: published,
         ClientKind.REGISTERED: strangers,
@@ -86,6 +89,47 @@ def _outside(login: model.Login, limits: Limits, operators: GuardedFetch, stack:
     for each in (*keys.values(), documents):
         stack.push_async_callback(each.aclose)
     return _Outside(documents, keys)
+
+
+@final
+class _ByHost:
+    """`Fetch` through the door of the operator for the hosts that the operator names, and of strangers for all others.
+
+    For addresses of documents and of their keys. A host that is named without a port is named with all of them.
+    """
+
+    def __init__(self, named: Collection[str], operators: Fetch, strangers: Fetch) -> None:
+        self._named = frozenset(host.lower() for host in named)
+        self._operators = operators
+        self._strangers = strangers
+
+    async def get(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        most: int = MOST_BYTES,
+        seconds: float = MOST_SECONDS,
+    ) -> Document:
+        """See `Fetch`."""
+        return await self._door(url).get(url, headers=headers, most=most, seconds=seconds)
+
+    async def post(
+        self,
+        url: str,
+        form: Mapping[str, str],
+        *,
+        headers: Mapping[str, str] | None = None,
+        most: int = MOST_BYTES,
+        seconds: float = MOST_SECONDS,
+    ) -> Document:
+        """See `Fetch`."""
+        return await self._door(url).post(url, form, headers=headers, most=most, seconds=seconds)
+
+    def _door(self, url: str) -> Fetch:
+        host = host_of(url) or ""
+        is_named = host in self._named or host.partition(":")[0] in self._named
+        return self._operators if is_named else self._strangers
 
 
 def _authorize(config: model.Config, shared: Shared, clients: Clients) -> Authorize:

@@ -85,7 +85,18 @@ async def test_a_consent_counts_only_in_the_browser_that_was_asked(
         stolen = await thief.press(page, "Allow", until=client.redirect)
         assert isinstance(stolen, Page), "somebody else's answer was taken"
         assert stolen.status in (400, 403) or stolen.url == f"{hub.issuer}/login"
+    own = await _asked(other, client)
+    mixed = await other.press(own, "Allow", {"question": _question(page)}, until=client.redirect)
+    assert isinstance(mixed, Page), "somebody else's question was answered"
+    assert mixed.status == 403
     assert isinstance(await browser.press(page, "Allow", until=client.redirect), Arrival)
+
+
+def _question(page: Page) -> str:
+    """What says which question a page put."""
+    found = page.form_with("Allow")
+    assert found is not None
+    return found[0].fields["question"]
 
 
 @pytest.mark.promise("T37")
@@ -293,6 +304,25 @@ async def test_a_form_of_another_site_changes_nothing(path: str, hub: LoginHub, 
         answered = await browser.http.post(f"{hub.issuer}{path}", data={"email": ADA.email}, headers=headers)
         assert answered.status_code in (400, 403), (path, headers)
     assert (await browser.http.get(f"{hub.issuer}/account/clients")).status_code == 200
+
+
+@pytest.mark.promise("T33")
+async def test_a_form_with_all_that_belongs_to_it_counts_only_from_a_page_of_the_hub(
+    client: OAuthClient, hub: LoginHub, browser: Browser
+):
+    await sign_in(browser, f"{hub.issuer}/login", ADA)
+    page = await _asked(browser, client)
+    form, button = page.form_with("Allow") or pytest.fail("nobody was asked")
+    told = {**form.fields, button.name: button.value}
+    for headers in (
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ):
+        refused = await browser.http.post(form.action, data=told, headers=headers)
+        assert refused.status_code == 403, headers
+    assert isinstance(await browser.press(page, "Allow", until=client.redirect), Arrival)
 
 
 @pytest.mark.promise("T22")

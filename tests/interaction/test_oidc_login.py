@@ -117,6 +117,7 @@ async def test_a_sign_in_counts_only_in_the_browser_that_began_it(hub: LoginHub)
     async with Browser() as attacker, Browser() as victim:
         begun = await attacker.open(f"{hub.issuer}/login", until=callback)
         arrival = await until_arrival(attacker, begun, BOB_THERE, "Allow", callback)
+        await victim.open(f"{hub.issuer}/login")
         for _ in range(2):
             answered = await victim.http.get(arrival.url)
             assert answered.status_code in (400, 403)

@@ -1,14 +1,16 @@
 """Clients of other makers go from a 401 to a tool call, each in its own way, and are out once access is revoked."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx2
 import pytest
 
-from interaction.signing import Desk, Held, Known, Visit, mcp_remote, python_sdk, typescript
+from interaction.signing import Desk, Held, Known, Visit, Visitor, mcp_remote, python_sdk, typescript
 from rig import client_documents, login_hub
-from rig.browser import ADA
+from rig.browser import ADA, BOB, Page
 from rig.client_documents import ClientDocuments
 from rig.login_hub import LoginHub
 
@@ -52,7 +54,7 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClientDocume
 def hub(reference: str, documents: ClientDocuments, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoginHub]:
     config = CONFIG.format(upstream=reference, secret=SECRET)
     env = {"SSL_CERT_FILE": str(documents.authority)}
-    with login_hub.serving(config, tmp_path_factory.mktemp("hub"), people=[ADA], env=env) as started:
+    with login_hub.serving(config, tmp_path_factory.mktemp("hub"), people=[ADA, BOB], env=env) as started:
         yield started
     assert started.process.complaints() == []
 
@@ -104,3 +106,38 @@ async def test_a_client_signs_in_calls_refreshes_and_is_out_when_it_is_revoked(
         assert 'error="invalid_token"' in refused.headers["www-authenticate"]
         assert await visitor.call(TOOL, {}) == said
         assert len(desk.requests) == 2, "nobody gets back in without the person"
+
+
+@asynccontextmanager
+async def _bob_is_connected(hub: LoginHub, folder: Path) -> AsyncIterator[tuple[Desk, Visitor]]:
+    async with Desk(BOB) as desk, python_sdk("auto")(hub.url, Known(), desk, folder) as visitor:
+        assert "simple text" in await visitor.call(TOOL, {})
+        yield desk, visitor
+
+
+async def test_a_client_is_out_when_its_user_revokes_it_on_the_page(hub: LoginHub, tmp_path: Path):
+    async with _bob_is_connected(hub, tmp_path) as (desk, visitor):
+        held = await visitor.held()
+        page = await desk.browser.open(f"{hub.issuer}/account/clients")
+        assert isinstance(page, Page)
+        after = await desk.browser.press(page, "Revoke python")
+        assert isinstance(after, Page)
+        assert after.status == 200
+        assert hub.status_with(held.access).status_code == 401
+        assert "simple text" in await visitor.call(TOOL, {})
+        assert len(desk.requests) == 2
+
+
+@pytest.mark.promise("T59")
+@pytest.mark.parametrize("words", [("sign-out",), ("disable",)])
+async def test_a_client_is_out_when_an_operator_ends_it_by_a_command(
+    words: tuple[str, ...], hub: LoginHub, tmp_path: Path
+):
+    async with _bob_is_connected(hub, tmp_path) as (_, visitor):
+        held = await visitor.held()
+        hub.command("user", *words, BOB.email)
+        async with asyncio.timeout(5):  # the hub looks twice a second what other processes took away
+            while (await asyncio.to_thread(hub.status_with, held.access)).status_code != 401:
+                pass
+    if "disable" in words:
+        hub.command("user", "enable", BOB.email)

@@ -256,8 +256,10 @@ async def sign_in(browser: Browser, url: str, person: Person) -> Page:
     for _ in range(STEPS):
         assert isinstance(screen, Page)
         after = await _sign_in_step(browser, screen, person, None)
-        if after is None:
+        if after is None and urlsplit(screen.url).path != "/login":
             return screen
+        if after is None:
+            raise Stuck(f"there is no way in for this person: {screen}")
         screen = after
     raise Stuck(f"it asks again and again: {screen}")
 

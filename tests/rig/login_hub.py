@@ -1,16 +1,17 @@
 """A hub at which people sign in, as a real process: its accounts are made before it starts, by its own command."""
 
-import os
-import subprocess
 import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
+from click.testing import CliRunner
 
 import processes
+from mcp_hub.cli.main import cli
 from rig.browser import Person
 
 PROGRAM = Path(sysconfig.get_path("scripts")) / "mcp-hub"
@@ -34,7 +35,7 @@ class LoginHub:
         return self.url.removesuffix("/mcp")
 
     def command(self, *words: str, told: str = "") -> str:
-        """What one of its commands prints. Raises: CalledProcessError."""
+        """What one of its commands prints. Fails if it does not end well."""
         return _command(self.file, self.env, words, told)
 
     def status_with(self, token: str) -> httpx2.Response:
@@ -45,16 +46,11 @@ class LoginHub:
 
 
 def _command(file: Path, env: Mapping[str, str], words: Sequence[str], told: str) -> str:
-    done = subprocess.run(
-        [PROGRAM, *words, "-c", file],
-        env={**os.environ, **env, "NO_COLOR": "1"},
-        input=told,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-    )
-    assert done.returncode == 0, f"mcp-hub {' '.join(words)} ended with {done.returncode}: {done.stderr}"
+    # In this process, since there are many of them; in a thread, since a test's own event loop may be running.
+    environ = {"NO_COLOR": "1", "MCP_HUB_TOKEN": None, **env}
+    with ThreadPoolExecutor(1) as aside:
+        done = aside.submit(CliRunner().invoke, cli, [*words, "-c", str(file)], told, environ).result(30)
+    assert done.exit_code == 0, f"mcp-hub {' '.join(words)} ended with {done.exit_code}: {done.stderr}"
     return done.stdout
 
 

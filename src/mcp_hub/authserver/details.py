@@ -135,4 +135,5 @@ def _is_public_key(key: object) -> bool:
     if not isinstance(key, dict):
         return False
     members = cast("Json", key)
-    return members.get("kty") in _PUBLIC_KEYS and _PRIVATE.isdisjoint(members)
+    kty = members.get("kty")
+    return isinstance(kty, str) and kty in _PUBLIC_KEYS and _PRIVATE.isdisjoint(members)

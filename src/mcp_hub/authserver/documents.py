@@ -17,7 +17,7 @@ from mcp_hub.authserver.clients import AuthMethod, Client, ClientKind, Details, 
 from mcp_hub.authserver.errors import OAuthError
 from mcp_hub.egress.fetch import Document, Fetch, FetchFailed
 from mcp_hub.identity.limits import Limit, Limits
-from mcp_hub.upstream.single_flight import SingleFlight
+from mcp_hub.single_flight import SingleFlight
 from mcp_hub.wire.jsonrpc import Json
 from mcp_hub.wire.origin import Origin
 from mcp_hub.wire.redirects import redirect_fault

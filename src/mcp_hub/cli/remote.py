@@ -17,7 +17,7 @@ from mcp_hub.config.reach import is_loopback
 from mcp_hub.credentials.credential import NOTHING, Credential
 from mcp_hub.egress.client import HttpClient, Request
 from mcp_hub.egress.dial import Dialer
-from mcp_hub.egress.errors import EgressError
+from mcp_hub.egress.errors import DialError, DialStep, EgressError
 from mcp_hub.errors import BadRequest, BrokeProtocol, Forbidden, RefusedCredential, Unauthenticated, Unreachable
 from mcp_hub.secret import Secret
 from mcp_hub.upstream.channel import Channel, Limits
@@ -62,7 +62,7 @@ class RemoteHub:
         try:
             return _result(await self._wire.send(call, self._credential))
         except Unreachable as error:
-            raise _nobody(self._base) from error
+            raise _nobody(self._base, error) from error
         except RefusedCredential as error:
             raise self._unknown() from error
 
@@ -86,7 +86,7 @@ class RemoteHub:
             response = await self._http.send(request)
             body = await response.read(_STATUS_LIMIT, within=30.0)
         except EgressError as error:
-            raise _nobody(self._base) from error
+            raise _nobody(self._base, error) from error
         if response.status == _UNAUTHORIZED:
             raise self._unknown()
         return _document(self._base, response.status, body)
@@ -96,7 +96,9 @@ class RemoteHub:
             said = f"The hub at {self._base} wants to know who asks"
         else:
             said = f"The hub at {self._base} does not take the token in {VARIABLE}"
-        return Unauthenticated(f"{said}. Make a token with 'mcp-hub token create', and put it into {VARIABLE}.")
+        return Unauthenticated(
+            f"{said}. Make a token with 'mcp-hub token create --user EMAIL', and put it into {VARIABLE}."
+        )
 
 
 @asynccontextmanager
@@ -137,7 +139,13 @@ def address(url: str | None, config: Config | None) -> str:
     return url or (config or Config()).server.base_url
 
 
-def _nobody(base: str) -> Unreachable:
+def _nobody(base: str, error: BaseException) -> Unreachable:
+    """No hub there; if not even a connection was tried, or it could not be trusted, why."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, DialError):
+        cause = cause.__cause__
+    if cause is not None and cause.step is not DialStep.CONNECT:
+        return Unreachable("hub", f"No hub answers at {base}. {cause.public}")
     return Unreachable("hub", f"No hub answers at {base}. Start one with 'mcp-hub serve', or name another with --url.")
 
 

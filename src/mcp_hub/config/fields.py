@@ -219,7 +219,7 @@ class Duration(Reader):
 
     low: float
     high: float
-    takes = "a duration such as 60s, 500ms, 5m or 1h"
+    takes = "a duration such as 60s, 500ms, 5m, 1h or 30d"
 
     def read(self, raw: str) -> float:
         match = _DURATION.fullmatch(raw)

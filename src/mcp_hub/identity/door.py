@@ -26,8 +26,8 @@ from mcp_hub.identity.judge import ANYWHERE, Judge, Outside, TokenStore, Undecid
 from mcp_hub.identity.protected import INSUFFICIENT_SCOPE, INVALID_REQUEST, INVALID_TOKEN, Protected
 from mcp_hub.identity.scopes import USE, reach
 from mcp_hub.identity.signatures import TokenRefused
-from mcp_hub.identity.tokens import digest
-from mcp_hub.identity.watched import Watched
+from mcp_hub.identity.tokens import Kind, digest
+from mcp_hub.identity.watched import Watched, opened_with
 from mcp_hub.principal import Principal
 
 LONGEST: Final = 30.0
@@ -136,7 +136,11 @@ class TokenDoor:
 
         Returns what ends the watch, for when the stream is over.
         """
-        return self._watched.add(headers, resource, end)
+        leave = self._watched.add(headers, resource, end)
+        if self.known(headers) is None:
+            # What it was opened with was forgotten while the rest of its request arrived: nobody would ask again.
+            self._watched.check(opened_with(headers).__eq__)
+        return leave
 
     def forget(self) -> None:
         """Access was taken away: every token of the hub's own is looked up again before it counts."""
@@ -165,6 +169,10 @@ class TokenDoor:
             self._generation = generation
             self.forget()
 
+    def look_at_streams(self) -> None:
+        """Judge the tokens again that end by themselves and have a stream open, which ends with its token."""
+        self._watched.check(_ends_alone)
+
     async def flush(self) -> None:
         """Store when tokens were used and their owners seen; what the store does not take now waits."""
         used, seen = self._used, self._seen
@@ -192,6 +200,7 @@ class TokenDoor:
     async def _flush_again(self) -> NoReturn:
         while True:
             await asyncio.sleep(NOTED_EVERY)
+            self.look_at_streams()
             await self.flush()
 
     async def _judged(self, token: str, key: bytes, place: Protected) -> Principal:
@@ -260,3 +269,10 @@ class TokenDoor:
         except HubError as error:
             return not isinstance(error, Unauthenticated | Forbidden)
         return True
+
+
+def _ends_alone(value: bytes) -> bool:
+    """Whether the end of this token is all that ends its owner's access: behind an access token of the hub's own there
+    is a family that lasts longer, and the hub is told when it ends.
+    """
+    return not value[_SCHEME_LENGTH:].startswith(Kind.ACCESS.encode())

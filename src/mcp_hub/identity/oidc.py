@@ -92,21 +92,6 @@ class Sealer(Protocol):
         ...
 
 
-@final
-class Unsealed:
-    """A `Sealer` that seals nothing, for a hub without a vault."""
-
-    def seal(self, value: bytes, row: str) -> bytes:
-        """See `Sealer`."""
-        del row
-        return value
-
-    async def open(self, sealed: bytes, row: str) -> bytes:
-        """See `Sealer`."""
-        del row
-        return sealed
-
-
 class _Login(msgspec.Struct, frozen=True):
     """A login under way, as it waits in the store. The digest of its state is what it is found by."""
 
@@ -131,7 +116,7 @@ class RelyingParty:
         store: PendingStore,
         *,
         fetch: Fetch,
-        sealer: Sealer | None = None,
+        sealer: Sealer,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._provider = provider
@@ -140,7 +125,7 @@ class RelyingParty:
         self._keys = KeySets(fetch, now)
         self._client = ProviderClient(provider, redirect_uri, fetch=fetch, discovery=self._discovery, keys=self._keys)
         self._store = store
-        self._sealer = sealer or Unsealed()
+        self._sealer = sealer
         self._now = now
 
     async def aclose(self) -> None:

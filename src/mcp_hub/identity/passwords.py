@@ -24,6 +24,16 @@ MOST: Final = 1024
 AT_ONCE: Final = 2
 """How many passwords are checked at the same time; each takes the memory of one hash."""
 MOST_WAITING: Final = 64
+_FIRST_TRIED: Final = frozenset(
+    {
+        *("password", "password1", "password12", "password123", "passw0rd", "p@ssw0rd", "p@ssword", "pa$$word"),
+        *("12345678", "123456789", "1234567890", "87654321", "987654321", "0987654321", "12341234", "11223344"),
+        *("qwertyui", "qwertyuiop", "qwerty12", "qwerty123", "qwertz123", "asdfghjk", "asdfghjkl", "1q2w3e4r"),
+        *("1qaz2wsx", "abcd1234", "abc12345", "iloveyou", "letmein1", "welcome1", "changeme", "administrator"),
+        *("sunshine", "princess", "football", "baseball", "superman", "trustno1", "admin123", "admin1234"),
+    }
+)
+"""What leads every list of passwords that leaked; more of them would give nothing that slow guessing does not."""
 
 T = TypeVar("T")
 
@@ -56,7 +66,8 @@ def password_fault(password: str, email: str = "") -> str:
     if len(text) > MOST:
         return f"A password has at most {MOST} characters."
     lower = text.lower()
-    if lower in (email.lower(), email.lower().partition("@")[0]) or len(set(text)) == 1:
+    own = (email.lower(), email.lower().partition("@")[0])
+    if lower in own or lower in _FIRST_TRIED or len(set(text)) == 1:
         return "This password is the first that anybody would try. Choose another."
     return ""
 

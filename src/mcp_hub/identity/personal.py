@@ -50,8 +50,10 @@ class PersonalTokens:
         """
         if not 0 < len(name) <= MOST_NAME or not name.isprintable():
             raise NotDone(f"A token needs a name of 1 to {MOST_NAME} characters, on one line.", "name")
-        if not scopes <= set(SUPPORTED) or not scopes or (ADMIN in scopes and ADMIN_ROLE not in user.roles):
-            raise NotDone("A token can do no more than whoever it belongs to.", "scopes")
+        if not scopes or not scopes <= set(SUPPORTED):
+            raise NotDone(f"A token can be for {' or '.join(SUPPORTED)}, and for nothing else.", "scopes")
+        if ADMIN in scopes and ADMIN_ROLE not in user.roles:
+            raise NotDone("Only an admin's token may administer the hub. Make its owner an admin first.", "scopes")
         secret, at = new_token(TokenKind.PERSONAL), self._now()
         token = PersonalToken(
             id=secrets.token_hex(6),

@@ -1,18 +1,18 @@
 """Long streams, and whether those who opened them may still have them.
 
-Rule: a stream was allowed when it was opened; when access is taken away from anybody, it is asked again, once for all
-streams of one token, and ended if the answer is no.
+Rule: a stream was allowed when it was opened; when access is taken away from anybody, or has ended by itself where it
+does so, it is asked again, once for all streams of one token, and ended if the answer is no.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final, final
+from typing import final
 
 from mcp_hub.identity.bearer import AUTHORIZATION, Headers
 
 MayStay = Callable[[Headers, str], Awaitable[bool]]
 End = Callable[[], object]
-_NONE: Final = frozenset[bytes]()
+_Key = tuple[bytes, str]
 
 
 @final
@@ -21,8 +21,8 @@ class Watched:
 
     def __init__(self, may_stay: MayStay) -> None:
         self._may_stay = may_stay
-        self._streams: dict[tuple[bytes, str], set[_Stream]] = {}
-        self._again = False
+        self._streams: dict[_Key, set[_Stream]] = {}
+        self._due: dict[_Key, None] = {}
         self._checking: asyncio.Task[None] | None = None
 
     def __bool__(self) -> bool:
@@ -30,7 +30,7 @@ class Watched:
 
     def add(self, headers: Headers, resource: str, end: End) -> Callable[[], None]:
         """Watch a stream; returns what ends the watch."""
-        key = b"".join(value for name, value in headers if name == AUTHORIZATION), resource
+        key = opened_with(headers), resource
         stream = _Stream(end)
         self._streams.setdefault(key, set()).add(stream)
 
@@ -42,12 +42,10 @@ class Watched:
 
         return leave
 
-    def check(self) -> None:
-        """Ask again for all of them, soon."""
-        if not self._streams:
-            return
-        self._again = True
-        if self._checking is None:
+    def check(self, is_meant: Callable[[bytes], bool] = bool) -> None:
+        """Ask again, soon: for all of them, or for those that were opened with what `is_meant`."""
+        self._due.update((key, None) for key in self._streams if is_meant(key[0]))
+        if self._due and self._checking is None:
             self._checking = asyncio.ensure_future(self._check())
 
     async def aclose(self) -> None:
@@ -58,14 +56,20 @@ class Watched:
 
     async def _check(self) -> None:
         try:
-            while self._again:
-                self._again = False
-                for (value, resource), streams in list(self._streams.items()):
-                    if not await self._may_stay([(AUTHORIZATION, value)], resource):
-                        for stream in list(streams):
-                            stream.end()
+            while self._due:
+                key = next(iter(self._due))
+                del self._due[key]
+                value, resource = key
+                if not await self._may_stay([(AUTHORIZATION, value)], resource):
+                    for stream in list(self._streams.get(key, ())):
+                        stream.end()
         finally:
             self._checking = None
+
+
+def opened_with(headers: Headers) -> bytes:
+    """What a request showed of its sender."""
+    return b"".join(value for name, value in headers if name == AUTHORIZATION)
 
 
 class _Stream:

@@ -24,8 +24,8 @@ from mcp_hub.inbound.questions import Questions
 from mcp_hub.inbound.records import Owner, Records, client_of, digest
 from mcp_hub.inbound.replay import Replay, Shelf
 from mcp_hub.principal import Principal
+from mcp_hub.single_flight import SingleFlight
 from mcp_hub.store.base import SessionUse, StoredSession
-from mcp_hub.upstream.single_flight import SingleFlight
 from mcp_hub.wire.eras import Client
 
 _ID_BYTES: Final = 32

@@ -251,5 +251,8 @@ async def _hold(conversation: Conversation, listener: Listener, stream: EventStr
 def _session_id(query: bytes) -> str | None:
     if len(query) > _LONGEST_QUERY:
         return None
-    named = parse_qs(query.decode("latin-1"), max_num_fields=16).get(SESSION_ID, [])
+    try:
+        named = parse_qs(query.decode("latin-1"), max_num_fields=16).get(SESSION_ID, [])
+    except ValueError:
+        return None
     return named[0] if len(named) == 1 else None

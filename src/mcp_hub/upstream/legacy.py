@@ -19,6 +19,7 @@ from mcp_hub.credentials.credential import Credential
 from mcp_hub.egress.request import HeaderLines, header_lines
 from mcp_hub.egress.response import Response
 from mcp_hub.errors import BrokeProtocol, UpstreamError
+from mcp_hub.single_flight import SingleFlight
 from mcp_hub.upstream.answer import OnMessage, SessionGone, read_answer
 from mcp_hub.upstream.beside import Beside, Room
 from mcp_hub.upstream.call import (
@@ -46,7 +47,6 @@ from mcp_hub.upstream.dialect import (
     wants_log,
 )
 from mcp_hub.upstream.resume import resumed
-from mcp_hub.upstream.single_flight import SingleFlight
 from mcp_hub.upstream.under_way import UnderWay
 from mcp_hub.wire.eras import (
     Client,

@@ -17,6 +17,7 @@ from msgspec import Raw
 
 from mcp_hub.credentials.credential import Credential
 from mcp_hub.errors import Busy
+from mcp_hub.single_flight import SingleFlight
 from mcp_hub.upstream.call import CHANGES, Call, Owner, task_seconds
 from mcp_hub.upstream.carrier import CATALOG_OWNER, Ear, Overheard
 from mcp_hub.upstream.channel import Channel
@@ -25,7 +26,6 @@ from mcp_hub.upstream.event_line import BEAT, EventLine, open_line
 from mcp_hub.upstream.legacy import IDLE
 from mcp_hub.upstream.link import Link, LinkOver
 from mcp_hub.upstream.mailbox import Mailbox
-from mcp_hub.upstream.single_flight import SingleFlight
 from mcp_hub.wire.eras import Client, Era
 from mcp_hub.wire.jsonrpc import Fields, Json, Message, Reply, encode, notification
 

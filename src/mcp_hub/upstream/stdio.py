@@ -17,6 +17,7 @@ from msgspec import Raw
 
 from mcp_hub.credentials.credential import Credential
 from mcp_hub.errors import Busy, TimedOut, Unreachable, UpstreamError
+from mcp_hub.single_flight import SingleFlight
 from mcp_hub.upstream.answer import NotModern
 from mcp_hub.upstream.call import CHANGES, PROGRESS_TOKEN, Call, Owner, task_seconds
 from mcp_hub.upstream.carrier import CATALOG_OWNER, Ear, Lost, NoStream, Overheard, Told, Way
@@ -29,7 +30,6 @@ from mcp_hub.upstream.modern import envelope, own_meta
 from mcp_hub.upstream.probe import DISCOVER
 from mcp_hub.upstream.process import Child, Command, start
 from mcp_hub.upstream.restarts import Restarts
-from mcp_hub.upstream.single_flight import SingleFlight
 from mcp_hub.upstream.starts import Starting, Starts
 from mcp_hub.upstream.wires import LISTEN
 from mcp_hub.wire.eras import META_SUBSCRIPTION, Client, Era

@@ -22,6 +22,7 @@ from mcp_hub.authserver.metadata import AUTHORIZE
 from mcp_hub.authserver.requests import Asked, Back, Query, Unanswerable
 from mcp_hub.identity.limits import Limit, Limits, neighbourhood
 from mcp_hub.principal import ADMIN
+from mcp_hub.web.addresses import address_of
 from mcp_hub.web.consent import ConsentPages
 from mcp_hub.web.visitors import SignedIn, Visitors
 
@@ -57,7 +58,7 @@ class Authorize:
         return [Route(AUTHORIZE, self._begin, methods=["GET"]), Route(AUTHORIZE, self._decide, methods=["POST"])]
 
     async def _begin(self, request: Request) -> Response:
-        wait = self._limits.take(Limit.AUTHORIZE, neighbourhood(_address(request)))
+        wait = self._limits.take(Limit.AUTHORIZE, neighbourhood(address_of(request)))
         if wait is not None:
             return self._pages.too_often(ceil(wait))
         try:
@@ -129,8 +130,4 @@ class Authorize:
 
 
 def _who(visitor: SignedIn, request: Request) -> Visitor:
-    return Visitor(visitor.user, visitor.session.digest, _address(request))
-
-
-def _address(request: Request) -> str:
-    return "" if request.client is None else request.client.host
+    return Visitor(visitor.user, visitor.session.digest, address_of(request))

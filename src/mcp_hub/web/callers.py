@@ -52,5 +52,6 @@ async def called_by(door: Door, request: Request, resource: str, *, scope: str =
         if ADMIN in reach(caller.scopes):
             raise Forbidden("Only admins may do this. Ask one of this hub's admins.")
         challenge = Protected(resource, ()).challenge(INSUFFICIENT_SCOPE, scopes=(ADMIN,))
-        raise Forbidden(f"This takes an admin, and a token with the scope {ADMIN}.", challenge)
+        sentence = f"This takes an admin's token with the scope {ADMIN}: 'mcp-hub token create --admin' makes one."
+        raise Forbidden(sentence, challenge)
     return caller

@@ -15,16 +15,10 @@ from mcp_hub.authserver.consents import Decision, NotAsked, Question, TooManyQue
 from mcp_hub.authserver.errors import OAuthError
 from mcp_hub.authserver.redirects import is_local, is_web, shown_host
 from mcp_hub.authserver.requests import Back, Unanswerable, is_trusted
-from mcp_hub.identity.scopes import ADMIN, USE
 from mcp_hub.web.frame import Frame
 from mcp_hub.web.visitors import Shown
+from mcp_hub.web.words import scope_at_length
 from mcp_hub.wire.redirects import is_loopback_uri
-
-WORDS: Final = {
-    USE: "Use the tools, resources and prompts of this hub in your name",
-    ADMIN: "Change this hub for everybody, as the admin you are",
-}
-"""What a scope means, for people."""
 
 _AGAIN: Final = "Go back to the app and connect it again."
 _TEMPORARY: Final = "Wait a little, then go back to the app and connect it again."
@@ -62,7 +56,7 @@ class ConsentPages:
             goes_to=shown_host(redirect),
             place=_place(redirect),
             resource=question.asked.resource,
-            scopes=[(WORDS[scope], scope in question.new) for scope in question.scopes],
+            scopes=[(scope_at_length(scope), scope in question.new) for scope in question.scopes],
             is_known=question.is_known,
             changed=question.changed,
             is_loopback_only=client.is_loopback_only,

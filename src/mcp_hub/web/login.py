@@ -23,6 +23,7 @@ from mcp_hub.identity.events import Events, Kind
 from mcp_hub.identity.limits import Limit, Limits, neighbourhood
 from mcp_hub.identity.refusals import NotSignedIn
 from mcp_hub.store.people import User
+from mcp_hub.web.addresses import address_of
 from mcp_hub.web.forms import MAX_FIELDS, Form
 from mcp_hub.web.frame import Frame, Notice, Onward
 from mcp_hub.web.signed_in import posted
@@ -212,11 +213,6 @@ async def signed_in(request: Request, user: User, next_path: str, browsers: Brow
     response = _go_on(next_path)
     visitors.set_cookie(response, cookie)
     return response
-
-
-def address_of(request: Request) -> str:
-    """The network address that a request comes from."""
-    return "" if request.client is None else request.client.host
 
 
 def _go_on(url: str) -> Response:

@@ -15,7 +15,9 @@ from mcp_hub.authserver.errors import OAuthError
 from mcp_hub.authserver.metadata import REGISTER, WELL_KNOWN, metadata
 from mcp_hub.authserver.registration import Registration, TooMany
 from mcp_hub.errors import StoreFailed
+from mcp_hub.web.addresses import address_of
 from mcp_hub.web.cors import open_json, preflight
+from mcp_hub.web.forms import BadForm, read_bytes
 
 MOST_BYTES: Final = 64 * 1024
 """Of the body of a registration."""
@@ -64,7 +66,7 @@ class Registrations:
             return preflight("POST")
         try:
             body = await _body(request)
-            return open_json(await self._registration.register(body, _address(request)), 201)
+            return open_json(await self._registration.register(body, address_of(request)), 201)
         except TooMany as error:
             return _refused(error, {"Retry-After": str(ceil(error.wait))})
         except OAuthError as error:
@@ -81,13 +83,7 @@ async def _body(request: Request) -> bytes:
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media != "application/json":
         raise OAuthError("invalid_client_metadata", "A registration is sent as application/json.")
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MOST_BYTES:
-            raise OAuthError("invalid_client_metadata", f"A registration has at most {MOST_BYTES} bytes.", 413)
-    return bytes(body)
-
-
-def _address(request: Request) -> str:
-    return "" if request.client is None else request.client.host
+    try:
+        return await read_bytes(request, most=MOST_BYTES)
+    except BadForm as bad:
+        raise OAuthError("invalid_client_metadata", bad.public, bad.status) from bad

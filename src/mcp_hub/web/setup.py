@@ -15,8 +15,9 @@ from mcp_hub.identity.browsers import Browsers
 from mcp_hub.identity.passwords import LEAST
 from mcp_hub.identity.refusals import NotDone, NotSignedIn
 from mcp_hub.identity.setup import Setup
+from mcp_hub.web.addresses import address_of
 from mcp_hub.web.frame import Frame
-from mcp_hub.web.login import address_of, signed_in
+from mcp_hub.web.login import signed_in
 from mcp_hub.web.visitors import Visitors
 
 PATH: Final = "/setup"

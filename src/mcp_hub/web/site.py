@@ -53,7 +53,11 @@ class Site:
     def app(self) -> Starlette:
         """The ASGI app that serves them."""
         routes = [route for part in self._parts for route in part.routes()]
-        return Starlette(routes=routes, exception_handlers={HTTPException: self._missed, HubError: self._failed})
+        app = Starlette(routes=routes, exception_handlers={HTTPException: self._missed, HubError: self._failed})
+        # A slash too many is another address. Behind a proxy that ends TLS, a redirect from here would lead to plain
+        # http, and whoever follows it would send its code or its password once more, readable for everybody between.
+        app.router.redirect_slashes = False
+        return app
 
     async def _missed(self, request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500

@@ -10,7 +10,7 @@ from math import ceil
 from typing import Final, final
 
 import structlog
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
@@ -19,11 +19,13 @@ from mcp_hub.authserver.metadata import REVOKE, TOKEN
 from mcp_hub.authserver.token_endpoint import Form, TokenEndpoint
 from mcp_hub.errors import HubError
 from mcp_hub.identity.limits import Limit, Limits, neighbourhood
+from mcp_hub.web.addresses import address_of
 from mcp_hub.web.cors import open_json, preflight
 from mcp_hub.web.forms import BadForm, read_form
 from mcp_hub.wire.jsonrpc import Json
 
-_TOO_LARGE: Final = 413
+_SAID: Final = (408, 413)
+"""What may be wrong with a body besides what it says: too slow, too large."""
 _OLD_CACHES: Final = {"Pragma": "no-cache"}
 
 _log: Final = structlog.stdlib.get_logger("mcp_hub.authserver")
@@ -54,7 +56,7 @@ class TokenRoutes:
     async def _answer(self, request: Request, serve: _Serve) -> Response:
         if request.method == "OPTIONS":
             return preflight("POST")
-        address = "" if request.client is None else request.client.host
+        address = address_of(request)
         wait = self._limits.take(Limit.TOKEN, neighbourhood(address))
         if wait is not None:
             return _refused(_too_many(), {"Retry-After": str(ceil(wait))})
@@ -75,9 +77,7 @@ async def _form(request: Request) -> Form:
         return await read_form(request)
     except BadForm as bad:
         sentence = "The request has to be a form (application/x-www-form-urlencoded) that names no parameter twice."
-        raise OAuthError("invalid_request", sentence, _TOO_LARGE if bad.status == _TOO_LARGE else 400) from bad
-    except ClientDisconnect as gone:
-        raise OAuthError("invalid_request", "The request did not arrive completely.") from gone
+        raise OAuthError("invalid_request", sentence, bad.status if bad.status in _SAID else 400) from bad
 
 
 def _too_many() -> OAuthError:

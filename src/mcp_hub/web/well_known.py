@@ -12,15 +12,10 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from mcp_hub.identity.protected import WELL_KNOWN, Protected
-from mcp_hub.wire.jsonrpc import encode
+from mcp_hub.web.cors import open_json, preflight
+from mcp_hub.wire.jsonrpc import Json
 
-PUBLIC: Final = {
-    "Access-Control-Allow-Origin": "*",
-    "Access-Control-Allow-Methods": "GET",
-    "Access-Control-Allow-Headers": "*",
-    "Cache-Control": "public, max-age=300",
-    "X-Content-Type-Options": "nosniff",
-}
+_FOR_FIVE_MINUTES: Final = {"Cache-Control": "public, max-age=300"}
 
 
 @final
@@ -32,23 +27,23 @@ class EndpointMetadata:
     """
 
     def __init__(self, protected: Sequence[Protected], paths: Sequence[str]) -> None:
-        self._documents: dict[str, bytes] = {}
+        self._documents: dict[str, Json] = {}
         for each, path in zip(protected, paths, strict=True):
-            document = encode(each.document())
+            document = each.document()
             for place in (f"{WELL_KNOWN}{path}", each.metadata_path):
                 self._documents.setdefault(place, document)
         if protected:
-            self._documents.setdefault(WELL_KNOWN, encode(protected[0].document()))
+            self._documents.setdefault(WELL_KNOWN, protected[0].document())
 
     def routes(self) -> list[BaseRoute]:
         """All of them."""
         return [_route(place, document) for place, document in self._documents.items()]
 
 
-def _route(place: str, document: bytes) -> BaseRoute:
+def _route(place: str, document: Json) -> BaseRoute:
     async def serve(request: Request) -> Response:
         if request.method == "OPTIONS":
-            return Response(status_code=204, headers=PUBLIC)
-        return Response(document, media_type="application/json", headers=PUBLIC)
+            return preflight("GET")
+        return open_json(document, headers=_FOR_FIVE_MINUTES)
 
     return Route(place, serve, methods=["GET", "OPTIONS"])

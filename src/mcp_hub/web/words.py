@@ -9,6 +9,10 @@ from mcp_hub.authserver.clients import REGISTERED_ID
 from mcp_hub.identity.scopes import ADMIN, USE
 
 _SCOPES: Final = {USE: "use your tools", ADMIN: "administer the hub"}
+_AT_LENGTH: Final = {
+    USE: "Use the tools, resources and prompts of this hub in your name",
+    ADMIN: "Change this hub for everybody, as the admin you are",
+}
 _BROWSERS: Final = (
     ("Edg", "Edge"),
     ("OPR", "Opera"),
@@ -42,6 +46,11 @@ def known_from(client: str) -> str:
     if parts.scheme == "https" and parts.hostname:
         return parts.hostname
     return "itself, not verified" if client.startswith(REGISTERED_ID) else "this hub's configuration"
+
+
+def scope_at_length(scope: str) -> str:
+    """What this scope means, for somebody who is asked to give it."""
+    return _AT_LENGTH.get(scope, scope)
 
 
 def browser_name(agent: str) -> str:

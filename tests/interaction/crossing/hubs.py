@@ -19,7 +19,7 @@ from interaction.crossing.crowd import Crowd
 from interaction.crossing.news import News
 from mcp_hub.app import Hub
 from mcp_hub.config.load import load_file
-from mcp_hub.principal import Principal
+from mcp_hub.principal import ADMIN, Principal
 
 SERVER = Path(__file__).parent / "upstream" / "serve.py"
 
@@ -54,7 +54,7 @@ class Ground:
 def identify(headers: object) -> Principal:
     """Who the header `X-Caller` says."""
     named = dict(headers).get(b"x-caller", b"nobody")
-    return Principal("test", named.decode())
+    return Principal("test", named.decode(), roles=frozenset({ADMIN}))
 
 
 @asynccontextmanager

@@ -74,7 +74,7 @@ def test_without_a_token_the_way_to_one_is_named(strict, words):
     assert result.exit_code == Exit.SIGN_IN
     assert result.stderr == (
         f"The hub at {strict.url} wants to know who asks."
-        " Make a token with 'mcp-hub token create', and put it into MCP_HUB_TOKEN.\n"
+        " Make a token with 'mcp-hub token create --user EMAIL', and put it into MCP_HUB_TOKEN.\n"
     )
     assert set(strict.brought) == {None}
 
@@ -109,3 +109,11 @@ def test_what_is_no_token_is_not_sent(strict, token):
     assert result.exit_code == Exit.USAGE
     assert "is no token" in result.stderr
     assert strict.brought == []
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_a_name_that_leads_nowhere_is_not_taken_for_a_hub_that_does_not_run(words):
+    result = run("https://nowhere.invalid", *words)
+    assert result.exit_code == Exit.UNREACHABLE
+    assert result.stderr.startswith("No hub answers at https://nowhere.invalid. nowhere.invalid does not resolve")
+    assert "mcp-hub serve" not in result.stderr

@@ -135,7 +135,7 @@ def test_every_problem_comes_at_once_in_the_order_of_the_file():
     assert found == [
         ("2:3", "server.prot", "unknown key"),
         ("3:16", "server.max_request", "must be a size such as 4MiB, 64KiB, 10MB or a number of bytes"),
-        ("4:21", "defaults.timeout", "must be a duration such as 60s, 500ms, 5m or 1h"),
+        ("4:21", "defaults.timeout", "must be a duration such as 60s, 500ms, 5m, 1h or 30d"),
         ("5:39", "network.allow_private[1]", "must be a range such as 10.20.0.0/16, or one address"),
         ("7:3", "upstreams.Docs", found[4][2]),
         ("9:10", "upstreams.wiki.url", "must be a URL such as https://example.com/mcp"),

@@ -442,3 +442,39 @@ async def test_the_door_looks_and_notes_by_itself(world, monkeypatch):
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         await world.door.aclose()
+
+
+@pytest.mark.promise("T59", "T55")
+async def test_a_stream_ends_with_its_token_where_nothing_else_would_end_it():
+    judged = []
+
+    class Issuer:
+        async def judge(self, token, resource):
+            judged.append(token)
+            if world.time >= 2000:
+                raise TokenRefused("it has expired")
+            return Principal("https://idp.example", "eve", scopes=frozenset({USE})), 2000.0
+
+    world = World(outside=Issuer())
+    mine, hers = "a.b.c", world.store.give_access("alice")
+    ended = await streams_of(world, mine, hers)
+    world.time = 1990.0
+    world.door.look_at_streams()
+    await settled(world)
+    assert ended == []
+    world.time = 2050.0
+    world.door.look_at_streams()
+    await settled(world)
+    assert ended == [mine]
+
+
+@pytest.mark.promise("T59", "T18")
+async def test_a_stream_is_not_opened_with_what_was_taken_away_while_its_request_arrived(world):
+    token = world.store.give_personal("bob")
+    await world.identify(token)
+    world.store.change("bob", disabled=True)
+    await world.door.look()
+    ended = []
+    world.door.watch(bearer(token), HUB, lambda: ended.append(token))
+    await settled(world)
+    assert ended == [token]

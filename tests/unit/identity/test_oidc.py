@@ -26,6 +26,16 @@ BACK = "https://hub.example/login/callback"
 DIALER = Dialer(allow_private=LOOPBACK)
 
 
+class Plain:
+    """A sealer that leaves everything as it is."""
+
+    def seal(self, value, row):
+        return value
+
+    async def open(self, sealed, row):
+        return sealed
+
+
 class World:
     """A hub, a provider that it trusts, and the store between two steps of a login."""
 
@@ -40,7 +50,7 @@ class World:
     def now(self):
         return self.time
 
-    def start(self, **changes):
+    def start(self, sealer=None, **changes):
         """The hub, as it is after a start."""
         secret = Secret(self.there.secret) if self.there.secret is not None else None
         declared = Provider(self.there.issuer, self.there.client, secret)
@@ -49,6 +59,7 @@ class World:
             BACK,
             self.store,
             fetch=self.fetch,
+            sealer=sealer or Plain(),
             now=self.now,
         )
 
@@ -264,7 +275,7 @@ async def test_what_waits_in_the_store_is_sealed_for_its_row(world):
             assert self.rows == [row]
             return self.seal(sealed, row)
 
-    world.party._sealer = Vault()
+    world.start(sealer=Vault())
     query = await world.back()
     (waiting,) = [await world.store.pending(KIND, digest(dict(query)["state"]), world.time)]
     assert b"verifier" not in waiting.payload

@@ -53,7 +53,7 @@ async def test_a_token_can_do_no_more_than_its_owner():
     async with people() as hub:
         ada, root = await hub.user(), await hub.user("root@example.com", admin=True)
         for scopes in ({ADMIN_SCOPE}, {USE, "x"}, set()):
-            with pytest.raises(NotDone, match="no more than"):
+            with pytest.raises(NotDone, match=r"for nothing else|an admin's token"):
                 await hub.personal.create(ada, "script", None, frozenset(scopes))
         token, _ = await hub.personal.create(root, "script", None, frozenset({USE, ADMIN_SCOPE}))
         assert ADMIN_SCOPE in token.scopes

@@ -1,9 +1,11 @@
 """Forms that are small and say each thing once."""
 
+import asyncio
+
 import pytest
 from starlette.requests import Request
 
-from mcp_hub.web.forms import MAX_FORM, BadForm, parse_form, read_form
+from mcp_hub.web.forms import MAX_FORM, BadForm, parse_form, read_bytes, read_form
 
 pytestmark = pytest.mark.promise("E37", "T33")
 FORM = "application/x-www-form-urlencoded"
@@ -32,6 +34,27 @@ async def test_a_form_that_is_too_large_is_read_no_further():
         await read_form(sent)
     assert caught.value.status == 413
     assert (await sent.receive())["body"] == b"never read"
+
+
+async def test_a_form_whose_sender_has_gone_is_refused():
+    async def receive():
+        return {"type": "http.disconnect"}
+
+    sent = Request({"type": "http", "method": "POST", "headers": [(b"content-type", FORM.encode())]}, receive)
+    with pytest.raises(BadForm) as caught:
+        await read_form(sent)
+    assert caught.value.status == 400
+
+
+async def test_a_body_that_does_not_arrive_in_time_is_waited_for_no_longer():
+    async def receive():
+        await asyncio.Event().wait()
+        return {"type": "http.request"}
+
+    sent = Request({"type": "http", "method": "POST", "headers": []}, receive)
+    with pytest.raises(BadForm) as caught:
+        await read_bytes(sent, most=MAX_FORM, seconds=0.01)
+    assert caught.value.status == 408
 
 
 @pytest.mark.parametrize("media", ["", "application/json", "multipart/form-data; boundary=x", "text/plain"])

@@ -139,6 +139,8 @@ async def test_an_address_that_is_not_safe_is_refused_with_the_error_for_it(hub:
         {"policy_uri": "https://ada@app.example/alert"},
         {"jwks_uri": "https://app.example/" + "alert" * 500},
         {"jwks": {"keys": [{"kty": "RSA", "d": "alert"}]}},
+        {"jwks": {"keys": [{"kty": ["alert"]}]}},
+        {"jwks": {"keys": [{"kty": {}}]}},
         {"jwks": {"keys": ["alert"]}},
         {"jwks": "alert"},
         {"jwks": {"keys": [{"kty": "RSA", "n": "alert" * 2000}]}},

@@ -78,3 +78,13 @@ async def test_what_is_not_there_is_not_repeated():
     assert sorted(wrong.headers["allow"].split(", ")) == ["GET", "HEAD"]
     assert "alert" not in missing.text
     assert plain.headers["content-type"].startswith("text/plain")
+
+
+@pytest.mark.promise("T41", "T62")
+@pytest.mark.parametrize("path", ["/page/", "//page", "/page//", "/Page"])
+async def test_an_address_that_is_not_quite_a_page_leads_nowhere(path):
+    async with client() as browser:
+        for method in ("GET", "POST"):
+            answer = await browser.request(method, f"http://127.0.0.1:8080{path}")
+            assert answer.status_code == 404
+            assert "location" not in answer.headers

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mcp_hub.web.words import browser_name, known_from, scopes_in_words
+from mcp_hub.web.words import browser_name, known_from, scope_at_length, scopes_in_words
 
 pytestmark = pytest.mark.promise("E37")
 WEBKIT = "AppleWebKit/537.36 (KHTML, like Gecko)"
@@ -40,3 +40,8 @@ def test_scopes_are_said_in_words_and_unknown_ones_as_they_are():
 )
 def test_it_is_said_who_vouches_for_the_name_of_a_client(client, said_by):
     assert known_from(client) == said_by
+
+
+def test_whoever_gives_a_scope_is_told_at_length_what_it_means():
+    assert scope_at_length("hub:use") == "Use the tools, resources and prompts of this hub in your name"
+    assert scope_at_length("x:y") == "x:y"

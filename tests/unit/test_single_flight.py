@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from mcp_hub.upstream.single_flight import SingleFlight
+from mcp_hub.single_flight import SingleFlight
 
 pytestmark = pytest.mark.promise("A7", "T17")
 
