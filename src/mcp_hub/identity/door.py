@@ -137,9 +137,10 @@ class TokenDoor:
         Returns what ends the watch, for when the stream is over.
         """
         leave = self._watched.add(headers, resource, end)
-        if self.known(headers) is None:
+        sender = opened_with(headers)
+        if self.known(sender) is None:
             # What it was opened with was forgotten while the rest of its request arrived: nobody would ask again.
-            self._watched.check(opened_with(headers).__eq__)
+            self._watched.check(sender.__eq__)
         return leave
 
     def forget(self) -> None:
