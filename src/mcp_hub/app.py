@@ -14,7 +14,7 @@ from mcp_hub.entrance import is_open
 from mcp_hub.errors import HubError, Unauthenticated
 from mcp_hub.inbound.asgi import Headers
 from mcp_hub.inbound.cors import with_cors
-from mcp_hub.inbound.door import ByHeaders, Door
+from mcp_hub.inbound.door import ByHeaders, Door, Open
 from mcp_hub.inbound.endpoint import Endpoint
 from mcp_hub.inbound.guard import LOOPBACK, Guard
 from mcp_hub.inbound.head import read_head
@@ -181,7 +181,8 @@ class Hub:
             return ByHeaders(self._identify)
         if running.entrance is not None:
             return running.entrance.door
-        return ByHeaders(_anybody if self._config.login.type == "none" else _nobody)
+        # `login: none`: whoever can reach a hub that listens on loopback only is its one user.
+        return Open(LOCAL) if self._config.login.type == "none" else ByHeaders(_nobody)
 
 
 def _path(scope: Scope) -> str:
@@ -214,12 +215,6 @@ def _admit(scope: Scope, guard: Guard) -> None:
     # Servers differ in what they let through; what reads queries further on takes what is left for text.
     if not scope["query_string"].isascii():
         raise Refused(INVALID_REQUEST, "The address holds characters that no address has", status=400)
-
-
-def _anybody(headers: object) -> Principal:
-    # `login: none`: whoever can reach a hub that listens on loopback only is its one user.
-    del headers
-    return LOCAL
 
 
 def _nobody(headers: object) -> Principal:

@@ -20,7 +20,7 @@ from rig.fake_upstream import Answer, FakeUpstream, Request, sse, tool
 
 pytestmark = pytest.mark.promise("A4", "A5", "F2")
 
-BOUND = 20
+BOUND = 60
 CLIENTS = Path(__file__).parent / "clients"
 UPDATED, CHANGED = {"updated": "up+x:1"}, {"changed": "tools"}
 USUAL = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}

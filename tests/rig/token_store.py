@@ -18,6 +18,11 @@ def bearer(token) -> list[tuple[bytes, bytes]]:
     return [(b"host", b"hub.example"), (b"authorization", f"Bearer {token}".encode()), (b"accept", b"*/*")]
 
 
+def sent(token) -> bytes:
+    """The header that brings this token."""
+    return dict(bearer(token))[b"authorization"]
+
+
 def account(name: str, *roles: str) -> User:
     """A local account."""
     mail = f"{name}@example.com"

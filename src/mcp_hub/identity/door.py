@@ -21,7 +21,7 @@ from hashlib import sha256
 from typing import Final, NamedTuple, NoReturn, final
 
 from mcp_hub.errors import BadCredentials, Forbidden, HubError, StoreFailed, Unauthenticated
-from mcp_hub.identity.bearer import AUTHORIZATION, SCHEME, Headers, Misused, read_bearer
+from mcp_hub.identity.bearer import SCHEME, Headers, Misused, read_bearer
 from mcp_hub.identity.judge import ANYWHERE, Judge, Outside, TokenStore, Undecided, Worth
 from mcp_hub.identity.protected import INSUFFICIENT_SCOPE, INVALID_REQUEST, INVALID_TOKEN, Protected
 from mcp_hub.identity.scopes import USE, reach
@@ -97,17 +97,14 @@ class TokenDoor:
         self._generation: int | None = None
         self._watched = Watched(self._may_stay)
 
-    def known(self, headers: Headers) -> Principal | None:
-        """Who calls the first endpoint, if that is known without asking anybody."""
-        given = None
-        for name, value in headers:
-            if name == AUTHORIZATION:
-                if given is not None:
-                    return None
-                given = value
-        if given is None or given[:_SCHEME_LENGTH] != SCHEME:
+    def known(self, authorization: bytes | None, /) -> Principal | None:
+        """Who calls the first endpoint with this header, if that is known without asking anybody.
+
+        Two headers arrive joined by a comma, which is in no token that was ever known.
+        """
+        if authorization is None or authorization[:_SCHEME_LENGTH] != SCHEME:
             return None
-        found = self._kept.get(sha256(given[_SCHEME_LENGTH:]).digest())
+        found = self._kept.get(sha256(authorization[_SCHEME_LENGTH:]).digest())
         if found is None or found.until <= self._now() or (found.audience and found.audience != self._main):
             return None
         return found.principal
@@ -140,9 +137,10 @@ class TokenDoor:
         Returns what ends the watch, for when the stream is over.
         """
         leave = self._watched.add(headers, resource, end)
-        if self.known(headers) is None:
+        sender = opened_with(headers)
+        if self.known(sender) is None:
             # What it was opened with was forgotten while the rest of its request arrived: nobody would ask again.
-            self._watched.check(opened_with(headers).__eq__)
+            self._watched.check(sender.__eq__)
         return leave
 
     def forget(self) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol, final
 
 from mcp_hub.errors import HubFault
-from mcp_hub.identity.principals import principal_of
+from mcp_hub.identity.principals import principal_of, shared
 from mcp_hub.identity.scopes import ADMIN, reach
 from mcp_hub.identity.signatures import TokenRefused
 from mcp_hub.identity.tokens import Kind
@@ -148,7 +148,7 @@ def _reduced(user: User, scopes: frozenset[str], client: str = "") -> Principal:
     principal = principal_of(user, client=client, scopes=scopes)
     if ADMIN in reach(scopes):
         return principal
-    return replace(principal, roles=principal.roles - {ADMIN_ROLE})
+    return replace(principal, roles=shared(principal.roles - {ADMIN_ROLE}))
 
 
 def _machine(family: Family, scopes: frozenset[str]) -> Principal:

@@ -1,4 +1,10 @@
-"""From an account to the principal it is when it calls."""
+"""From an account to the principal it is when it calls.
+
+Rule: what many principals have in common is kept once for all of them, since thousands are remembered at a time.
+"""
+
+import sys
+from functools import lru_cache
 
 from mcp_hub.principal import Principal
 from mcp_hub.store.people import User
@@ -7,13 +13,19 @@ from mcp_hub.store.people import User
 def principal_of(user: User, *, client: str = "", scopes: frozenset[str] = frozenset()) -> Principal:
     """Who `user` is when `client` calls for them with a token of these scopes."""
     return Principal(
-        issuer=user.issuer,
+        issuer=sys.intern(user.issuer),
         subject=user.subject,
-        tenant=user.tenant,
-        roles=user.roles,
+        tenant=sys.intern(user.tenant),
+        roles=shared(user.roles),
         label=user.email or user.name,
         email=user.email,
-        groups=user.groups,
+        groups=shared(user.groups),
         client=client,
-        scopes=scopes,
+        scopes=shared(scopes),
     )
+
+
+@lru_cache(maxsize=256)
+def shared(words: frozenset[str]) -> frozenset[str]:
+    """An equal set, the same one for all who have these roles, groups or scopes."""
+    return words

@@ -18,8 +18,11 @@ from mcp_hub.wire.jsonrpc import INTERNAL_ERROR
 class Door(Protocol):
     """Knows callers by what their requests bring."""
 
-    def known(self, headers: Headers, /) -> Principal | None:
-        """Who calls the main endpoint, if that is known without asking anybody; costs no more than a look-up."""
+    def known(self, authorization: bytes | None, /) -> Principal | None:
+        """Who calls the main endpoint, if that is known without asking anybody; costs no more than a look-up.
+
+        `authorization` is the header of this name, `None` without one; two of them, joined by a comma, are nobody's.
+        """
         ...
 
     async def identify(self, headers: Headers, query: bytes, resource: str) -> Principal:
@@ -61,16 +64,44 @@ async def while_allowed(
 
 
 @final
+class Open:
+    """A door for one: whoever comes to it is `caller`."""
+
+    def __init__(self, caller: Principal) -> None:
+        self._caller = caller
+
+    def known(self, authorization: bytes | None, /) -> Principal | None:
+        """See `Door`."""
+        del authorization
+        return self._caller
+
+    async def identify(self, headers: Headers, query: bytes, resource: str) -> Principal:
+        """See `Door`."""
+        del headers, query, resource
+        return self._caller
+
+    def watch(self, headers: Headers, resource: str, end: Callable[[], object]) -> Callable[[], None]:
+        """See `Door`; nothing is ever taken away here."""
+        del headers, resource, end
+        return _nothing
+
+
+@final
 class ByHeaders:
-    """A door that a function of the request's headers is: it knows everybody at once, or raises `Unauthenticated`."""
+    """A door that a function of the request's headers is, asked at each request; it may raise `Unauthenticated`."""
 
     def __init__(self, identify: Callable[[Headers], Principal]) -> None:
-        self.known = identify
+        self._identify = identify
+
+    def known(self, authorization: bytes | None, /) -> Principal | None:
+        """See `Door`."""
+        del authorization
+        return None
 
     async def identify(self, headers: Headers, query: bytes, resource: str) -> Principal:
         """See `Door`."""
         del query, resource
-        return self.known(headers)
+        return self._identify(headers)
 
     def watch(self, headers: Headers, resource: str, end: Callable[[], object]) -> Callable[[], None]:
         """See `Door`; nothing is ever taken away here."""

@@ -33,7 +33,7 @@ from mcp_hub.inbound.door import Door, admitted, while_allowed
 from mcp_hub.inbound.exchange import Exchange
 from mcp_hub.inbound.flight import Patrol, Phase, Timing
 from mcp_hub.inbound.guard import Guard
-from mcp_hub.inbound.head import ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, SESSION, Head, read_head
+from mcp_hub.inbound.head import ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, SESSION, Head, read_head
 from mcp_hub.inbound.incoming import Incoming, look_into
 from mcp_hub.inbound.legacy import Legacy
 from mcp_hub.inbound.modern import Modern
@@ -93,7 +93,7 @@ class Endpoint:
         head = read_head(headers)
         self._guard.check(head)
         # A query has no meaning here, but a token in it would have one elsewhere.
-        caller = None if query else self._door.known(headers)
+        caller = None if query else self._door.known(head.raw(AUTHORIZATION))
         if caller is None:
             caller = await admitted(self._door, headers, query, self._resource)
         exchange.accepts = accepts(head.raw(ACCEPT))

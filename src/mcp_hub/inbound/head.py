@@ -10,6 +10,7 @@ from typing import Final
 
 from mcp_hub.inbound.asgi import Headers
 
+AUTHORIZATION: Final = b"authorization"
 HOST: Final = b"host"
 ORIGIN: Final = b"origin"
 ACCEPT: Final = b"accept"
@@ -23,7 +24,7 @@ LAST_EVENT: Final = b"last-event-id"
 PARAM: Final = b"mcp-param-"
 
 _READ: Final = frozenset(
-    {HOST, ORIGIN, ACCEPT, CONTENT_TYPE, CONTENT_LENGTH, VERSION, METHOD, NAME, SESSION, LAST_EVENT}
+    {AUTHORIZATION, HOST, ORIGIN, ACCEPT, CONTENT_TYPE, CONTENT_LENGTH, VERSION, METHOD, NAME, SESSION, LAST_EVENT}
 )
 _LONGEST_KEPT: Final = 128
 """Bytes of a value whose text is remembered: revisions, methods and most names come again and again."""

@@ -12,7 +12,7 @@ from mcp_hub.identity.jwt import ExternalTokens, groups_of
 from mcp_hub.identity.protected import Protected
 from mcp_hub.identity.signatures import TokenRefused
 from rig.signing import Shelf, confused, jwks, key_pair, sign, unsigned
-from rig.token_store import HUB, TokenStore, bearer
+from rig.token_store import HUB, TokenStore, bearer, sent
 
 pytestmark = pytest.mark.promise("C23", "C24")
 
@@ -59,7 +59,7 @@ async def test_a_token_of_the_issuer_makes_its_owner_known():
     assert (caller.label, caller.email, caller.client) == ("a@example.com", "a@example.com", "claude")
     assert (caller.groups, caller.roles) == ({"dev", "ops"}, {"user", "admin"})
     assert caller.scopes == {"openid", "read", "hub:use", "hub:admin"}
-    assert world.door.known(bearer(token)) is caller
+    assert world.door.known(sent(token)) is caller
 
 
 async def test_only_the_configured_groups_make_an_admin_whatever_else_a_token_says():
@@ -201,7 +201,7 @@ async def test_a_token_ends_while_it_is_known_a_minute_after_it_says():
         world.time += 20
         assert (await world.caller(token)).subject == "alice"
     world.time += 10
-    assert world.door.known(bearer(token)) is None
+    assert world.door.known(sent(token)) is None
     with pytest.raises(Unauthenticated):
         await world.caller(token)
 
