@@ -172,6 +172,10 @@ class TokenDoor:
             self._generation = generation
             self.forget()
 
+    def look_at_streams(self) -> None:
+        """Judge the tokens again that end by themselves and have a stream open, which ends with its token."""
+        self._watched.check(_ends_alone)
+
     async def flush(self) -> None:
         """Store when tokens were used and their owners seen; what the store does not take now waits."""
         used, seen = self._used, self._seen
@@ -199,7 +203,7 @@ class TokenDoor:
     async def _flush_again(self) -> NoReturn:
         while True:
             await asyncio.sleep(NOTED_EVERY)
-            self._watched.check(_ends_alone)
+            self.look_at_streams()
             await self.flush()
 
     async def _judged(self, token: str, key: bytes, place: Protected) -> Principal:

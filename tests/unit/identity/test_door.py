@@ -437,21 +437,8 @@ async def test_the_door_looks_and_notes_by_itself(world, monkeypatch):
         await world.door.aclose()
 
 
-async def let_run(world, monkeypatch):
-    """Let the door look around until it has noted what was used, `LONGEST` after it last did."""
-    monkeypatch.setattr(door_module, "POLL", 0.0)
-    before = world.door._flushed_at
-    running = asyncio.ensure_future(world.door.run())
-    async with asyncio.timeout(5):
-        while world.door._flushed_at == before:  # noqa: ASYNC110 - a turn of the loop is what is waited for
-            await asyncio.sleep(0)
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
-    await settled(world)
-
-
 @pytest.mark.promise("T59", "T55")
-async def test_a_stream_ends_with_its_token_where_nothing_else_would_end_it(monkeypatch):
+async def test_a_stream_ends_with_its_token_where_nothing_else_would_end_it():
     judged = []
 
     class Issuer:
@@ -465,10 +452,12 @@ async def test_a_stream_ends_with_its_token_where_nothing_else_would_end_it(monk
     mine, hers = "a.b.c", world.store.give_access("alice")
     ended = await streams_of(world, mine, hers)
     world.time = 1990.0
-    await let_run(world, monkeypatch)
+    world.door.look_at_streams()
+    await settled(world)
     assert ended == []
     world.time = 2050.0
-    await let_run(world, monkeypatch)
+    world.door.look_at_streams()
+    await settled(world)
     assert ended == [mine]
 
 
