@@ -110,7 +110,7 @@ def test_commands_use_it_with_a_token(hub: Private):
     token = hub.person("eve@example.com", "--admin")
     without = hub.types("status", "--url", hub.url)
     assert (without.exit_code, without.stdout) == (SIGN_IN, "")
-    assert "Make a token with 'mcp-hub token create'" in without.stderr
+    assert "Make a token with 'mcp-hub token create --user EMAIL'" in without.stderr
     for words in (("status",), ("tools",), ("upstream", "list")):
         said = hub.types(*words, "--url", hub.url, MCP_HUB_TOKEN=token)
         assert said.exit_code == DONE, said.stderr
