@@ -11,7 +11,7 @@ import sqlite3
 import ssl
 import sys
 import sysconfig
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -616,8 +616,10 @@ async def foreign_event(place: Place) -> str:
     return await resumed(place, "17")
 
 
-async def protected(place: Place, token: str | None, address: str = "/mcp", *, without_store: bool = False) -> str:
-    """What a hub with a login answers to one request. `token` may be `personal`: one without any scope."""
+async def protected(
+    place: Place, token: str | None, address: str = "/mcp", *, scopes: Iterable[str] = (), without_store: bool = False
+) -> str:
+    """What a hub with a login answers to one request. `token` may be `personal`: one with these scopes."""
     file = place.directory / "people.db"
     config = Config(store=StoreAt(f"sqlite:///{file}"), login=Login("local"))
     async with create_app(config) as hub:
@@ -627,7 +629,7 @@ async def protected(place: Place, token: str | None, address: str = "/mcp", *, w
             owner, key = account("ann"), digest(token)
             await people.add_user(owner)
             await people.add_personal_token(
-                PersonalToken("t", key, owner.tenant, owner.id, "t", token[:15], frozenset(), 0.0, None, None)
+                PersonalToken("t", key, owner.tenant, owner.id, "t", token[:15], frozenset(scopes), 0.0, None, None)
             )
         await people.aclose()
         if without_store:
@@ -686,6 +688,11 @@ async def bad_token(place: Place) -> str:
 @shows("The token in MCP_HUB_TOKEN is not sent over plain http.")
 async def token_in_the_clear(place: Place) -> str:
     return await place.runs("status", "--url", "http://192.0.2.1:8080", MCP_HUB_TOKEN="mcphub_pat_x")
+
+
+@shows("This takes an admin's token with the scope hub:admin")
+async def no_admins_token(place: Place) -> str:
+    return await protected(place, "personal", "/api/v1/upstreams/x/refresh", scopes=["hub:use"])
 
 
 @shows("There is no terminal to ask for a password.")

@@ -6,14 +6,13 @@ Sources: RFC 6749 sections 4.1.3, 5.2 and 6; RFC 7636 section 4.6; RFC 8707 sect
 """
 
 import re
-from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 from enum import StrEnum
-from hashlib import sha256
 from hmac import compare_digest
 from typing import Final
 
 from mcp_hub.authserver.errors import OAuthError
+from mcp_hub.identity.pkce import challenge_of
 from mcp_hub.identity.scopes import reach
 from mcp_hub.store.grants import Code, Family, RefreshToken
 
@@ -74,12 +73,8 @@ def _check_verifier(challenge: str, verifier: str | None) -> None:
     if verifier is None:
         raise OAuthError("invalid_request", "code_verifier is missing: this hub requires PKCE.")
     # To a code without a challenge no verifier belongs: it cannot be redeemed.
-    if not _VERIFIER.fullmatch(verifier) or not compare_digest(_challenge(verifier), challenge):
+    if not _VERIFIER.fullmatch(verifier) or not compare_digest(challenge_of(verifier), challenge):
         raise OAuthError("invalid_grant", "code_verifier does not belong to the code.")
-
-
-def _challenge(verifier: str) -> str:
-    return urlsafe_b64encode(sha256(verifier.encode()).digest()).rstrip(b"=").decode()
 
 
 def check_resource(granted: str, asked: str | None) -> None:

@@ -6,23 +6,21 @@ nothing. Sources: RFC 9068 section 4; RFC 8725; MCP 2026-07-28 basic/authorizati
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, cast, final
+from collections.abc import Callable, Iterable
+from typing import Final, cast, final
 
 from mcp_hub.config.model import Issuer
 from mcp_hub.egress.fetch import Fetch
 from mcp_hub.identity.issuers import Discovery, IssuerUnavailable, metadata_urls, safe_url
 from mcp_hub.identity.jose import KeySets, KeysUnavailable
 from mcp_hub.identity.judge import Undecided
+from mcp_hub.identity.roles import MOST_GROUPS, USER, group_roles, groups_of
 from mcp_hub.identity.scopes import ADMIN, USE
 from mcp_hub.identity.signatures import LEEWAY, Claims, Expected, TokenRefused, heading
-from mcp_hub.principal import ADMIN as ADMIN_ROLE
 from mcp_hub.principal import Principal
 
-USER_ROLE: Final = "user"
 TYPES: Final = frozenset({"", "jwt", "at+jwt", "okta-internal-at+jwt"})
 """The types that access tokens have. Many issuers give theirs no type of its own; what is none is found out below."""
-MOST_GROUPS: Final = 1000
 _LONGEST: Final = 255
 _LAST: Final = 2**53
 _DECLARED: Final = frozenset({"at+jwt", "okta-internal-at+jwt"})
@@ -80,7 +78,6 @@ class ExternalTokens:
         if len(subject) > _LONGEST:
             raise TokenRefused("it names its owner in a way that is too long")
         groups = groups_of(claims, self._issuer.groups_claim)
-        is_admin = bool(groups & frozenset(self._issuer.admin_groups))
         given = _scopes(claims)
         scopes = given - {USE, ADMIN}
         if given >= frozenset(self._issuer.scopes):
@@ -88,7 +85,7 @@ class ExternalTokens:
         return Principal(
             issuer=self._issuer.issuer,
             subject=subject,
-            roles=frozenset({USER_ROLE, ADMIN_ROLE} if is_admin else {USER_ROLE}),
+            roles=group_roles(groups, self._issuer.admin_groups) or frozenset({USER}),
             label=_first(claims, _NAMES),
             email=_first(claims, ("email",)),
             groups=groups,
@@ -108,17 +105,6 @@ def _require_access_token(claims: Claims) -> None:
     is_other = use not in ("", "access", "bearer") or (use == "" and any(name in claims for name in _ID_TOKEN))
     if is_other or not is_shown:
         raise TokenRefused("it is no access token")
-
-
-def groups_of(claims: Mapping[str, Any], name: str) -> frozenset[str]:
-    """The groups that a claim of this name holds; where there is none, dots in the name lead into objects."""
-    found: Any = claims.get(name)
-    if found is None:
-        found = claims
-        for part in name.split("."):
-            found = cast("Mapping[str, Any]", found).get(part) if isinstance(found, dict) else None
-    several = cast("list[object]", found) if isinstance(found, list) else [found]
-    return frozenset(each for each in several[:MOST_GROUPS] if isinstance(each, str) and 0 < len(each) <= _LONGEST)
 
 
 def _scopes(claims: Claims) -> frozenset[str]:

@@ -17,8 +17,6 @@ provider. Sources: OpenID Connect Core 1.0 section 3.1; RFC 9207; RFC 9700 secti
 | what it answers proves nothing                                 | `proof_refused`    |
 """
 
-import base64
-import hashlib
 import hmac
 import logging
 import secrets
@@ -34,8 +32,9 @@ from mcp_hub.egress.fetch import Fetch
 from mcp_hub.identity.arrival import Arrival, LoginFailed
 from mcp_hub.identity.issuers import Discovery, openid_urls
 from mcp_hub.identity.jose import KeySets, KeysUnavailable
-from mcp_hub.identity.jwt import groups_of
-from mcp_hub.identity.provider import METHOD, ProofRefused, ProviderClient, ProviderUnavailable
+from mcp_hub.identity.pkce import METHOD, challenge_of
+from mcp_hub.identity.provider import ProofRefused, ProviderClient, ProviderUnavailable
+from mcp_hub.identity.roles import groups_of
 from mcp_hub.identity.signatures import Claims
 from mcp_hub.identity.tokens import digest
 from mcp_hub.store.grants import Pending
@@ -156,7 +155,7 @@ class RelyingParty:
             "scope": " ".join(self._provider.scopes),
             "state": state,
             "nonce": nonce,
-            "code_challenge": _challenge(verifier),
+            "code_challenge": challenge_of(verifier),
             "code_challenge_method": METHOD,
         }
         url = metadata["authorization_endpoint"]
@@ -231,11 +230,6 @@ def _parameters(query: Sequence[tuple[str, str]]) -> dict[str, str]:
     if len(said) != len(read) or any(len(value) > _LONGEST for value in said.values()):
         raise LoginFailed(f"What came back from the provider cannot be read. {_AGAIN}", "malformed")
     return said
-
-
-def _challenge(verifier: str) -> str:
-    hashed = hashlib.sha256(verifier.encode()).digest()
-    return base64.urlsafe_b64encode(hashed).rstrip(b"=").decode()
 
 
 def _text(claims: Mapping[str, Any], name: str) -> str:

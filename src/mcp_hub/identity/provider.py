@@ -17,11 +17,11 @@ from mcp_hub.config.model import Provider
 from mcp_hub.egress.fetch import Document, Fetch, FetchFailed
 from mcp_hub.identity.issuers import Discovery, IssuerUnavailable, Metadata, safe_url
 from mcp_hub.identity.jose import KeySets
-from mcp_hub.identity.jwt import groups_of
+from mcp_hub.identity.pkce import METHOD
+from mcp_hub.identity.roles import groups_of
 from mcp_hub.identity.signatures import ASYMMETRIC, Claims, Expected, TokenRefused
 from mcp_hub.wire.jsonrpc import Malformed, value
 
-METHOD: Final = "S256"
 TYPES: Final = frozenset({"", "jwt"})
 _OK: Final = 200
 _FAULTS: Final = 500

@@ -146,13 +146,6 @@ class GrantStore(Protocol):
         """Note that a client was used, and until when it is kept."""
         ...
 
-    async def remove_client(self, client: str) -> None:
-        """Delete a client that registered itself, with its codes and families. Raises the access generation.
-
-        Nothing happens to one that is not stored here.
-        """
-        ...
-
     async def add_code(self, code: Code) -> None:
         """Insert, if the account exists. Expired ones are deleted, with a day of grace for replays."""
         ...

@@ -209,9 +209,6 @@ class SqliteStore:
     async def touch_client(self, client: str, at: float, expires_at: float) -> None:
         await self._file.write(sqlite_once.touch_client, client, at, expires_at)
 
-    async def remove_client(self, client: str) -> None:
-        await self._file.write(sqlite_once.remove_client, client)
-
     async def add_code(self, code: Code) -> None:
         await self._file.write(sqlite_grants.add_code, code)
 

@@ -7,7 +7,6 @@ import sqlite3
 from typing import Final
 
 from mcp_hub.store.grants import Pending, RegisteredClient
-from mcp_hub.store.sqlite_access import taken_away
 
 _ADD_CLIENT: Final = """
     INSERT INTO clients (id, tenant, secret, metadata, created_at, used_at, expires_at)
@@ -19,11 +18,6 @@ _CLIENT: Final = """
     SELECT id, tenant, secret, metadata, created_at, used_at, expires_at FROM clients WHERE id = ?
 """
 _TOUCH_CLIENT: Final = "UPDATE clients SET used_at = ?, expires_at = ? WHERE id = ?"
-_REMOVE_CLIENT: Final = (
-    "DELETE FROM clients WHERE id = ?",
-    "DELETE FROM codes WHERE client = ?",
-    "DELETE FROM families WHERE client = ?",
-)
 
 _OLD_PENDING: Final = "DELETE FROM pending WHERE expires_at <= ?"
 _PUT: Final = """
@@ -60,12 +54,6 @@ def client(db: sqlite3.Connection, known: str) -> RegisteredClient | None:
 def touch_client(db: sqlite3.Connection, known: str, at: float, expires_at: float) -> None:
     """Move its end."""
     db.execute(_TOUCH_CLIENT, (at, expires_at, known))
-
-
-def remove_client(db: sqlite3.Connection, known: str) -> None:
-    """Delete, with what it was given."""
-    if client(db, known) is not None:
-        taken_away(db, sum(db.execute(statement, (known,)).rowcount for statement in _REMOVE_CLIENT))
 
 
 def put_pending(db: sqlite3.Connection, item: Pending, at: float, most: int) -> bool:
