@@ -318,11 +318,13 @@ class GrantSuite:
         assert await store.take_pending("setup", b"d", 2000.0) is None
 
     @pytest.mark.promise("T53")
-    async def test_of_each_kind_only_so_much_waits(self, store: Store):
-        items = [Pending("oidc", bytes([n]), b"", 2000.0) for n in range(4)]
-        assert [await store.put_pending(each, at=1000.0, most=3) for each in items] == [True, True, True, False]
-        assert await store.put_pending(replace(items[0], kind="consent"), at=1000.0, most=3)
-        assert await store.put_pending(replace(items[3], expires_at=5000.0), at=2000.0, most=3), "those that expired go"
+    async def test_of_each_kind_only_the_newest_wait(self, store: Store):
+        items = [Pending("oidc", bytes([n]), b"", 2000.0) for n in range(5)]
+        other = replace(items[0], kind="consent")
+        assert all([await store.put_pending(each, at=1000.0, most=3) for each in (other, *items)])
+        waiting = [await store.pending("oidc", each.digest, 1000.0) for each in items]
+        assert waiting == [None, None, *items[2:]]
+        assert await store.pending("consent", other.digest, 1000.0) == other
 
     @pytest.mark.promise("T54")
     async def test_what_may_be_used_once_is_used_by_one_until_it_expires(self, store: Store, beside: Store):

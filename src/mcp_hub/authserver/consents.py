@@ -39,10 +39,6 @@ class NotAsked(CallerError):
     """An answer to a question that does not wait (any more), or was put to somebody else."""
 
 
-class TooManyQuestions(CallerError):
-    """So many questions wait for an answer that no more are asked."""
-
-
 @dataclass(frozen=True, slots=True)
 class Question:
     """What is put before the user. `key` names it in the answer, and is of use to this browser only.
@@ -97,7 +93,7 @@ _waiting: Final = msgspec.json.Decoder(_Waiting)
 
 @final
 class Consents:
-    """Puts the questions of one hub, of which at most `most` wait at a time, and turns answers into codes."""
+    """Puts the questions of one hub, of which the newest `most` wait, and turns answers into codes."""
 
     def __init__(
         self,
@@ -118,14 +114,13 @@ class Consents:
         """Put a question of its own, whatever else waits.
 
         Raises:
-            TooManyQuestions, StoreFailed.
+            StoreFailed: it could not be kept.
         """
         key = secrets.token_urlsafe(32)
         waiting = _Waiting(asked, visitor.browser, client.fingerprint)
         at = self._now()
         item = Pending(_KIND, digest(key), msgspec.json.encode(waiting), at + ANSWER_WITHIN)
-        if not await self._store.put_pending(item, at=at, most=self._most):
-            raise TooManyQuestions("Too many apps wait for an answer at this hub. Try again in ten minutes.")
+        await self._store.put_pending(item, at=at, most=self._most)
         scopes = tuple(scope for scope in SUPPORTED if scope in asked.scopes)
         new = frozenset(scopes) - reach(await self._given(client, visitor.user))
         return Question(key, client, asked, scopes, new, changed)

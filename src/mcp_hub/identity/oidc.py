@@ -187,8 +187,7 @@ class RelyingParty:
     async def _keep(self, state: str, login: _Login) -> None:
         key, now = digest(state), self._now()
         item = Pending(KIND, key, self._sealer.seal(encode(login), key.hex()), now + LASTS)
-        if not await self._store.put_pending(item, at=now, most=MOST_WAITING):
-            raise LoginFailed("Too many people are signing in just now. Try again in a few minutes.", "too_many")
+        await self._store.put_pending(item, at=now, most=MOST_WAITING)
 
     async def _begun(self, said: Mapping[str, str], browser: bytes) -> _Login:
         key = digest(said.get("state", ""))

@@ -205,9 +205,10 @@ class GrantStore(Protocol):
         ...
 
     async def put_pending(self, item: Pending, *, at: float, most: int) -> bool:
-        """Insert; expired ones of any kind are deleted first.
+        """Insert; expired ones of any kind go, and of this kind the oldest above `most`.
 
-        `False`, and nothing changed, if `most` of this kind are waiting still, or one of this digest.
+        Whoever begins many things thus loses their own first, and keeps nobody else from beginning one. `False`, and
+        nothing inserted, if one of this digest waits already.
         """
         ...
 

@@ -21,9 +21,10 @@ _TOUCH_CLIENT: Final = "UPDATE clients SET used_at = ?, expires_at = ? WHERE id 
 
 _OLD_PENDING: Final = "DELETE FROM pending WHERE expires_at <= ?"
 _PUT: Final = """
-    INSERT INTO pending (tenant, kind, digest, payload, expires_at)
-    SELECT '', ?1, ?2, ?3, ?4 WHERE (SELECT count(*) FROM pending WHERE kind = ?1) < ?5
-    ON CONFLICT DO NOTHING
+    INSERT INTO pending (tenant, kind, digest, payload, expires_at) VALUES ('', ?, ?, ?, ?) ON CONFLICT DO NOTHING
+"""
+_TOO_MANY_PENDING: Final = """
+    DELETE FROM pending WHERE rowid IN (SELECT rowid FROM pending WHERE kind = ? ORDER BY rowid DESC LIMIT -1 OFFSET ?)
 """
 _PENDING: Final = """
     SELECT kind, digest, payload, expires_at FROM pending WHERE kind = ? AND digest = ? AND expires_at > ?
@@ -57,9 +58,11 @@ def touch_client(db: sqlite3.Connection, known: str, at: float, expires_at: floa
 
 
 def put_pending(db: sqlite3.Connection, item: Pending, at: float, most: int) -> bool:
-    """Insert, if there is room."""
+    """Insert, and make room."""
     db.execute(_OLD_PENDING, (at,))
-    return db.execute(_PUT, (item.kind, item.digest, item.payload, item.expires_at, most)).rowcount == 1
+    added = db.execute(_PUT, (item.kind, item.digest, item.payload, item.expires_at)).rowcount == 1
+    db.execute(_TOO_MANY_PENDING, (item.kind, most))
+    return added
 
 
 def pending(db: sqlite3.Connection, kind: str, digest: bytes, at: float) -> Pending | None:

@@ -15,9 +15,9 @@ from starlette.routing import BaseRoute, Route
 
 from mcp_hub.authserver import requests
 from mcp_hub.authserver.clients import Client, Clients, NoDocument
-from mcp_hub.authserver.consents import Consents, NotAsked, Question, TooManyQuestions, Visitor
+from mcp_hub.authserver.consents import Consents, NotAsked, Question, Visitor
 from mcp_hub.authserver.errors import OAuthError
-from mcp_hub.authserver.metadata import AUTHORIZE
+from mcp_hub.authserver.paths import AUTHORIZE
 from mcp_hub.authserver.requests import Asked, Back, Query, Unanswerable
 from mcp_hub.identity.limits import Limit, Limits, neighbourhood
 from mcp_hub.principal import ADMIN
@@ -62,7 +62,7 @@ class Authorize:
             return self._pages.too_often(wait)
         try:
             return await self._asked(request)
-        except (Unanswerable, NoDocument, TooManyQuestions) as error:
+        except (Unanswerable, NoDocument) as error:
             return self._pages.stay(error)
 
     async def _asked(self, request: Request) -> Response:
@@ -119,7 +119,7 @@ class Authorize:
         key, allowed = form.get("question", ""), form.get("answer") == "allow"
         try:
             decided = await self._consents.answer(key, allowed=allowed, visitor=_who(visitor, request))
-        except (Unanswerable, NotAsked, NoDocument, TooManyQuestions) as error:
+        except (Unanswerable, NotAsked, NoDocument) as error:
             return self._pages.stay(error)
         except OAuthError as error:
             return self._pages.stay(NotAsked(error.description))

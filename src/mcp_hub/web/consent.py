@@ -12,7 +12,7 @@ from typing import Final, final
 from starlette.responses import Response
 
 from mcp_hub.authserver.clients import Client, ClientKind, NoDocument
-from mcp_hub.authserver.consents import Decision, NotAsked, Question, TooManyQuestions
+from mcp_hub.authserver.consents import Decision, NotAsked, Question
 from mcp_hub.authserver.errors import OAuthError
 from mcp_hub.authserver.redirects import is_local, is_web, shown_host
 from mcp_hub.authserver.requests import Back, Unanswerable, is_trusted
@@ -24,7 +24,7 @@ from mcp_hub.wire.redirects import is_loopback_uri
 _AGAIN: Final = "Go back to the app and connect it again."
 _TEMPORARY: Final = "Wait a little, then go back to the app and connect it again."
 _FAILED: Final = "This did not work"
-_Reason = Unanswerable | NotAsked | NoDocument | TooManyQuestions
+_Reason = Unanswerable | NotAsked | NoDocument
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +85,7 @@ class ConsentPages:
         if isinstance(reason, NoDocument):
             next_step = _TEMPORARY if reason.is_temporary else _AGAIN
             return self._frame.error("This app cannot be recognised", reason.public, next_step, status=400)
-        if isinstance(reason, NotAsked):
-            return self._frame.error("Nothing was allowed", reason.public, _AGAIN, status=403)
-        return self._frame.error("Too many questions", reason.public, _TEMPORARY, status=429)
+        return self._frame.error("Nothing was allowed", reason.public, _AGAIN, status=403)
 
     def too_often(self, wait: float) -> Response:
         """Too many requests from one address; `wait` is in seconds."""

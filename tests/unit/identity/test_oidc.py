@@ -284,13 +284,13 @@ async def test_what_waits_in_the_store_is_sealed_for_its_row(world):
 
 async def test_logins_under_way_are_bounded(world, monkeypatch):
     monkeypatch.setattr("mcp_hub.identity.oidc.MOST_WAITING", 3)
-    for _ in range(3):
-        await world.begin()
+    first = await world.back()
+    kept = [await world.back() for _ in range(3)]
     with pytest.raises(LoginFailed) as failed:
-        await world.begin()
-    assert failed.value.reason == "too_many"
-    world.time += LASTS
-    assert await world.begin()
+        await world.arrive(first)
+    assert failed.value.reason == "no_such_login"
+    for query in kept:
+        assert (await world.arrive(query)).subject
 
 
 # A provider that lies
