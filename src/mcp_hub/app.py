@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 
 from mcp_hub import __version__
 from mcp_hub.assembly import Running, assemble
+from mcp_hub.authserver.paths import is_open
 from mcp_hub.config import model
 from mcp_hub.config.show import shown_url
 from mcp_hub.declared import unserved
-from mcp_hub.entrance import is_open
 from mcp_hub.errors import HubError, Unauthenticated
 from mcp_hub.inbound.asgi import Headers
 from mcp_hub.inbound.cors import with_cors
@@ -26,7 +26,6 @@ from mcp_hub.web.api import Api
 from mcp_hub.web.frame import Frame
 from mcp_hub.web.index import Index
 from mcp_hub.web.probes import PROBES, Probes
-from mcp_hub.web.setup import PATH as SETUP_PATH
 from mcp_hub.web.site import Site
 from mcp_hub.wire.jsonrpc import INVALID_REQUEST
 
@@ -111,8 +110,7 @@ class Hub:
             StoreFailed: the store does not answer.
         """
         entrance = None if self._running is None else self._running.entrance
-        code = None if entrance is None or entrance.setup is None else await entrance.setup.offer()
-        return None if code is None else f"{self._config.server.base_url}{SETUP_PATH}?code={code}"
+        return None if entrance is None else await entrance.setup_link()
 
     def drain(self) -> None:
         """End the streams of notices, which would else last as long as their clients; what is called goes on.

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Raw
 
@@ -33,7 +33,6 @@ from mcp_hub.declared import (
 )
 from mcp_hub.egress.client import HttpClient
 from mcp_hub.egress.dial import Dialer
-from mcp_hub.entrance import Entrance, open_entrance
 from mcp_hub.gateway.asking import Asking
 from mcp_hub.gateway.keys import kept_key
 from mcp_hub.gateway.listing import Listing
@@ -67,6 +66,9 @@ from mcp_hub.vault.settings import SealedSettings
 from mcp_hub.vault.vault import Vault
 from mcp_hub.wire.jsonrpc import Json, encode
 
+if TYPE_CHECKING:
+    from mcp_hub.entrance import Entrance
+
 SERVER_INFO: Final[Json] = {"name": "mcp_hub", "title": "mcp_hub", "version": __version__}
 _INFO: Final = Raw(encode(SERVER_INFO))
 _CURSOR_KEY: Final = "cursor-key"
@@ -83,7 +85,7 @@ class Running:
     road: Road
     notices: Notices
     sessions: MemorySessions
-    entrance: Entrance | None
+    entrance: "Entrance | None"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ async def assemble(config: model.Config, stack: AsyncExitStack, *, keeps_session
     sessions = MemorySessions(road.end_session, limits, records=records, on_wake=road.set_log_level)
     await sessions.recall()
     has_login = keeps_sessions and config.login.type != "none"
-    entrance = await open_entrance(config, store, vault, stack) if has_login else None
+    entrance = await _entrance(config, store, vault, stack) if has_login else None
     stack.push_async_callback(sessions.flush)
     stack.push_async_callback(fleet.memory.flush)
     stack.push_async_callback(_close_all, list(fleet.upstreams.values()))
@@ -130,6 +132,13 @@ async def assemble(config: model.Config, stack: AsyncExitStack, *, keeps_session
     }
     _keep_running(stack, {**runs, **{name: each.run for name, each in fleet.upstreams.items()}})
     return Running(vault, fleet.upstreams, road, fleet.notices, sessions, entrance)
+
+
+async def _entrance(config: model.Config, store: Store, vault: Vault, stack: AsyncExitStack) -> "Entrance":
+    # Loaded here: a hub without a login, such as one that a client starts, starts a third faster without it.
+    from mcp_hub.entrance import open_entrance  # noqa: PLC0415
+
+    return await open_entrance(config, store, vault, stack)
 
 
 async def unlocked(config: model.Config, stack: AsyncExitStack) -> tuple[SqliteStore, Vault]:

@@ -13,7 +13,6 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from mcp_hub import __version__
-from mcp_hub.authserver.metadata import REGISTER, REVOKE, TOKEN
 from mcp_hub.authserver.pairs import KEY_NAME, Succession
 from mcp_hub.config import model
 from mcp_hub.egress.dial import Dialer
@@ -41,6 +40,7 @@ from mcp_hub.web.frame import Frame
 from mcp_hub.web.index import Index
 from mcp_hub.web.login import CALLBACK, LoginPages
 from mcp_hub.web.login import Provider as LoginProvider
+from mcp_hub.web.setup import PATH as SETUP_PATH
 from mcp_hub.web.setup import SetupPage
 from mcp_hub.web.site import Part
 from mcp_hub.web.users import Users
@@ -50,24 +50,26 @@ from mcp_hub.web.well_known import EndpointMetadata
 _FORM_KEY: Final = "form-token-key"
 _SWEEP_EVERY: Final = 3600.0
 
-OPEN: Final = (TOKEN, REVOKE, REGISTER)
-"""Addresses that pages of any site may call; they take no cookie."""
-
-
-def is_open(path: str) -> bool:
-    """Whether pages of any site may call this address."""
-    return path in OPEN or path.startswith("/.well-known/")
-
 
 @dataclass(frozen=True, slots=True)
 class Entrance:
     """What a hub with a login has beside its endpoint. `runs` have to run for it, and `setup` makes the first admin."""
 
+    base_url: str
     door: TokenDoor
     frame: Frame
     parts: tuple[Part, ...]
     setup: Setup | None
     runs: Mapping[str, Callable[[], Awaitable[None]]]
+
+    async def setup_link(self) -> str | None:
+        """The URL where the first admin is made, good once and for ten minutes; `None` if none is needed.
+
+        Raises:
+            StoreFailed: the store does not answer.
+        """
+        code = None if self.setup is None else await self.setup.offer()
+        return None if code is None else f"{self.base_url}{SETUP_PATH}?code={code}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ async def open_entrance(config: model.Config, store: Store, vault: Vault, stack:
         parts.append(Index(__version__, config.server.endpoint))
     setup = basis.people.setup if config.login.type == "local" else None
     runs = {"the door": door.run, "what has expired": _sweeping(store)}
-    return Entrance(door, basis.frame, tuple(parts), setup, runs)
+    return Entrance(config.server.base_url, door, basis.frame, tuple(parts), setup, runs)
 
 
 def _door(

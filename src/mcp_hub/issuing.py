@@ -16,8 +16,8 @@ from mcp_hub.authserver.client_auth import ClientProofs
 from mcp_hub.authserver.clients import ClientKind, Clients
 from mcp_hub.authserver.consents import Consents
 from mcp_hub.authserver.documents import PublishedDocuments, host_of
-from mcp_hub.authserver.metadata import TOKEN
 from mcp_hub.authserver.pairs import Succession
+from mcp_hub.authserver.paths import TOKEN
 from mcp_hub.authserver.registration import Registration
 from mcp_hub.authserver.token_endpoint import TokenEndpoint
 from mcp_hub.authserver.tokens import Tokens

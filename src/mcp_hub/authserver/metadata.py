@@ -7,15 +7,10 @@ and only what is built is named. Source: RFC 8414 section 2, RFC 9207 section 3.
 from typing import Final
 
 from mcp_hub.authserver.clients import CLIENT_GRANT, GRANTS
+from mcp_hub.authserver.paths import AUTHORIZE, REGISTER, REVOKE, TOKEN
 from mcp_hub.identity.scopes import SUPPORTED
 from mcp_hub.identity.signatures import ASYMMETRIC
 from mcp_hub.wire.jsonrpc import Json
-
-AUTHORIZE: Final = "/authorize"
-TOKEN: Final = "/token"  # noqa: S105 - a path
-REVOKE: Final = "/revoke"
-REGISTER: Final = "/register"
-WELL_KNOWN: Final = "/.well-known/oauth-authorization-server"
 
 AUTH_METHODS: Final = ("none", "client_secret_basic", "client_secret_post", "private_key_jwt")
 

@@ -11,7 +11,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from mcp_hub.authserver.errors import OAuthError
-from mcp_hub.authserver.metadata import REGISTER, WELL_KNOWN, metadata
+from mcp_hub.authserver.metadata import metadata
+from mcp_hub.authserver.paths import REGISTER, WELL_KNOWN
 from mcp_hub.authserver.registration import Registration, TooMany
 from mcp_hub.errors import StoreFailed
 from mcp_hub.web.addresses import address_of

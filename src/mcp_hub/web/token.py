@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from mcp_hub.authserver.errors import OAuthError
-from mcp_hub.authserver.metadata import REVOKE, TOKEN
+from mcp_hub.authserver.paths import REVOKE, TOKEN
 from mcp_hub.authserver.token_endpoint import Form, TokenEndpoint
 from mcp_hub.errors import HubError
 from mcp_hub.identity.limits import Limit, Limits, neighbourhood

@@ -1,0 +1,16 @@
+"""Where the authorization server is. Rule: what pages of any site may call takes no cookie; the rest is for ours."""
+
+from typing import Final
+
+AUTHORIZE: Final = "/authorize"
+TOKEN: Final = "/token"  # noqa: S105 - a path
+REVOKE: Final = "/revoke"
+REGISTER: Final = "/register"
+WELL_KNOWN: Final = "/.well-known/oauth-authorization-server"
+
+_OPEN: Final = frozenset({TOKEN, REVOKE, REGISTER})
+
+
+def is_open(path: str) -> bool:
+    """Whether pages of any site may call this address, metadata of every kind included."""
+    return path in _OPEN or path.startswith("/.well-known/")
