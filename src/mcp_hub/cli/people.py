@@ -24,7 +24,6 @@ from mcp_hub.identity.events import Events
 from mcp_hub.identity.limits import Limits
 from mcp_hub.identity.passwords import Passwords
 from mcp_hub.identity.personal import PersonalTokens
-from mcp_hub.identity.setup import Setup
 from mcp_hub.store.sqlite import SqliteStore
 
 T = TypeVar("T")
@@ -38,7 +37,6 @@ class People:
 
     accounts: Accounts
     tokens: PersonalTokens
-    setup: Setup
 
 
 @asynccontextmanager
@@ -50,19 +48,18 @@ async def people_of(config: Config) -> AsyncGenerator[People, None]:
     """
     store = SqliteStore.open(store_path(config.store, os.environ))
     try:
-        events, passwords, limits = Events(store), Passwords(), Limits()
+        events, passwords = Events(store), Passwords()
         try:
             yield People(
                 Accounts(
                     store,
                     passwords,
-                    Attempts(limits),
+                    Attempts(Limits()),
                     events,
                     declared=config.users,
                     provider=config.login.provider,
                 ),
                 PersonalTokens(store, events),
-                Setup(store, store, passwords, limits, events),
             )
         finally:
             passwords.close()
