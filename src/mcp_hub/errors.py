@@ -5,6 +5,7 @@ it says what happened, whose turn it is and the next step. What is for the log t
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 class HubError(Exception):
@@ -100,6 +101,23 @@ class UnknownName(CallerError):
         self.name = name
 
 
+class ConnectionNeeded(HubError):
+    """The user has to open a page, or to send something: no fault of anybody's. `upstream` is its configured name.
+
+    `state` is the state of their connection. `url` is the page of the hub where they act, which lets nobody in by
+    itself; `None` where no page would help, and `public` then says what does. `public` is complete in itself: it names
+    the page too.
+    """
+
+    def __init__(
+        self, upstream: str, public: str, *, url: str | None, state: Literal["not_connected", "reconnect_needed"]
+    ) -> None:
+        super().__init__(public)
+        self.upstream = upstream
+        self.url = url
+        self.state = state
+
+
 class UpstreamError(HubError):
     """The other side has to act. `upstream` is its configured name."""
 
@@ -117,7 +135,16 @@ class TimedOut(UpstreamError):
 
 
 class RefusedCredential(UpstreamError):
-    """Reached, and the credential was rejected (401 or 403)."""
+    """Reached, and the credential was rejected: nothing has been done there.
+
+    `status` is 401 or 403. `challenges` are the values of `WWW-Authenticate` as they came: a stranger's words, never
+    to be shown.
+    """
+
+    def __init__(self, upstream: str, public: str, *, status: int = 401, challenges: tuple[str, ...] = ()) -> None:
+        super().__init__(upstream, public)
+        self.status = status
+        self.challenges = challenges
 
 
 class BrokeProtocol(UpstreamError):

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Final
 
+from mcp_hub.secret import Secret
+
 DEFAULT_TENANT: Final = "default"
 ADMIN: Final = "admin"
 """The role of those who may change what all share."""
@@ -15,7 +17,9 @@ class Principal:
     """An authenticated caller: `subject` as named by `issuer`, inside `tenant`.
 
     Two principals are the same caller exactly if their keys are equal; nothing else counts. `client` is the OAuth
-    client that calls for them, empty where there is none; `scopes` are what its token allows.
+    client that calls for them, empty where there is none; `scopes` are what its token allows. `brought` are the
+    headers of this request that some upstream is configured to be sent, by name in lower case and in that order; all
+    others stay outside.
     """
 
     issuer: str
@@ -27,6 +31,7 @@ class Principal:
     groups: frozenset[str] = field(default=frozenset(), compare=False)
     client: str = field(default="", compare=False)
     scopes: frozenset[str] = field(default=frozenset(), compare=False)
+    brought: tuple[tuple[str, Secret], ...] = field(default=(), compare=False)
 
     @property
     def key(self) -> tuple[str, str, str]:

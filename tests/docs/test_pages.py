@@ -13,13 +13,13 @@ from mcp_hub.catalog.names import exposed_name, exposed_uri
 from mcp_hub.cli.output import Exit, exit_code
 from mcp_hub.config.model import Config, Lifetimes
 from mcp_hub.config.snippets import CLIENTS
+from mcp_hub.credentials.state import State
 from mcp_hub.errors import ConfigError, HubError, UnknownName, UpstreamError
 from mcp_hub.identity.passwords import LEAST
 from mcp_hub.inbound.errors import TABLE
 from mcp_hub.inbound.sessions import DEFAULT_LIMITS
 from mcp_hub.store.base import MOST_CALLS
 from mcp_hub.upstream.check import Status
-from mcp_hub.upstream.health import State
 from mcp_hub.upstream.process import REMARKS
 from mcp_hub.upstream.stdio import MOST
 

@@ -521,7 +521,7 @@ async def no_tool(place: Place) -> str:
 async def slow_call(place: Place) -> str:
     async with FakeUpstream() as server:
         server.handlers["tools/call"] = never
-        return await place.calls(server.url, "    timeout: 200ms")
+        return await place.calls(server.url, "    timeout: 2s")
 
 
 @shows("NAME asks this client something that it does not answer.")

@@ -184,6 +184,64 @@ class ApiKey:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnHeader:
+    """A header of the caller's own. `source` says where its value comes from, and `word` names it there.
+
+    `brought`: the header `word` (lower case) of the caller's request. `pasted`: what they entered on the connections
+    page, `word` is empty. `claim`: who they are: `email`, `subject`, `issuer`, `tenant`, `name` or `groups`.
+    `scheme` stands before the value, as in `Bearer`.
+    """
+
+    name: str
+    source: Literal["brought", "pasted", "claim"]
+    word: str = ""
+    scheme: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OAuth:
+    """Each caller signs in there with their own account; what is empty here is found out by discovery.
+
+    `issuer` pins the authorization server. `scopes` are asked for in place of what the server asks for. `resource` is
+    what is sent as such (RFC 8707): `None` what discovery says, empty nothing at all. `document_url` is where the
+    hub's client document is published, if not at the hub. `unadvertised_pkce` takes a server that does not say that it
+    knows PKCE.
+    """
+
+    issuer: str | None = None
+    client_id: str | None = None
+    client_secret: Secret | None = None
+    authorization_url: str | None = None
+    token_url: str | None = None
+    revocation_url: str | None = None
+    scopes: tuple[str, ...] | None = None
+    extra_params: Mapping[str, str] = field(default_factory=dict[str, str])
+    resource: str | None = None
+    document_url: str | None = None
+    unadvertised_pkce: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCredentials:
+    """The hub acts there as itself, for all callers alike (OAuth client credentials).
+
+    It proves itself with `client_secret`, or signs with `private_key` (PEM; RFC 7523). `issuer` is pinned: what the
+    upstream says of its authorization server decides nothing. `token_url` is `None` where the issuer's metadata say it.
+    """
+
+    issuer: str
+    client_id: str
+    client_secret: Secret | None = None
+    private_key: Secret | None = None
+    token_url: str | None = None
+    scopes: tuple[str, ...] = ()
+    resource: str | None = None
+
+
+Auth = NoAuth | ApiKey | OwnHeader | OAuth | ClientCredentials
+
+
+@dataclass(frozen=True, slots=True)
 class Filter:
     """Which names are offered: those that match `allow` (`None`: all), without those that match `deny`."""
 
@@ -215,7 +273,7 @@ class Upstream:
     protocol: ProtocolChoice = "auto"
     prefix: bool | str = True
     headers: Mapping[str, Secret] = field(default_factory=dict[str, Secret])
-    auth: NoAuth | ApiKey | None = None
+    auth: Auth | None = None
     tools: Filter = Filter()
     resources: Filter = Filter()
     prompts: Filter = Filter()

@@ -12,19 +12,7 @@ Time is a value that is passed in; nothing here waits.
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import Final
-
-
-class State(StrEnum):
-    """The five states of a connection: the same words in code, log, command and page."""
-
-    READY = "ready"
-    NOT_CONNECTED = "not_connected"
-    RECONNECT_NEEDED = "reconnect_needed"
-    UNREACHABLE = "unreachable"
-    DISABLED = "disabled"
-
 
 OPENS_AFTER: Final = 3
 """Failures in a row until calls are no longer sent."""

@@ -16,12 +16,13 @@ from msgspec import Raw
 
 from mcp_hub.catalog.parts import Part, kept
 from mcp_hub.credentials.credential import Credential
+from mcp_hub.credentials.state import State
 from mcp_hub.errors import BrokeProtocol, Busy, RefusedCredential, TimedOut, Unreachable, UpstreamError
 from mcp_hub.upstream.answer import NotModern, SessionGone
 from mcp_hub.upstream.call import CHANGES, Call, Owner
 from mcp_hub.upstream.carrier import CATALOG_OWNER, Lost, Told, Way
 from mcp_hub.upstream.fetch import Fetch
-from mcp_hub.upstream.health import OPENS_AFTER, UNTRIED, Health, State
+from mcp_hub.upstream.health import OPENS_AFTER, UNTRIED, Health
 from mcp_hub.upstream.pace import Pace
 from mcp_hub.upstream.probe import Opening, probe
 from mcp_hub.upstream.settings import Settings

@@ -7,8 +7,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from mcp_hub.credentials.state import State
 from mcp_hub.identity.scopes import ADMIN
-from mcp_hub.upstream.health import State
 from mcp_hub.upstream.upstream import Upstream
 from mcp_hub.web.callers import EVERYBODY, Door, called_by
 from mcp_hub.wire.jsonrpc import Json, encode

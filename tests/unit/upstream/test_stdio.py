@@ -10,10 +10,10 @@ from dataclasses import replace
 import pytest
 from msgspec import Raw
 
+from mcp_hub.credentials.state import State
 from mcp_hub.errors import TimedOut, Unreachable
 from mcp_hub.upstream.carrier import CATALOG_OWNER, Ear
 from mcp_hub.upstream.fetch import Fetch
-from mcp_hub.upstream.health import State
 from mcp_hub.upstream.probe import probe
 from mcp_hub.upstream.process import Command
 from mcp_hub.upstream.stdio import Processes

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from mcp_hub.catalog.parts import Kind, Part
+from mcp_hub.credentials.state import State
 from mcp_hub.errors import Busy, RefusedCredential, TimedOut, Unreachable
 from mcp_hub.upstream.answer import NotModern
-from mcp_hub.upstream.health import State
 from mcp_hub.upstream.upstream import Known
 from mcp_hub.wire.eras import Era
 from rig.fake_upstream import Answer, FakeUpstream, Request, tool

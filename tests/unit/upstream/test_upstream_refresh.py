@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from mcp_hub.catalog.parts import Kind
+from mcp_hub.credentials.state import State
 from mcp_hub.errors import BrokeProtocol, UpstreamError
-from mcp_hub.upstream.health import State
 from rig.fake_upstream import Answer, FakeUpstream, Request, error, tool
 from rig.parts import LIMITS, NOTHING, Journal, door, running, tool_call, upstream_to
 

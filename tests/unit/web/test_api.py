@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from mcp_hub.catalog.parts import Part
-from mcp_hub.upstream.health import State
+from mcp_hub.credentials.state import State
 from mcp_hub.web.api import Api
 from mcp_hub.web.frame import Frame
 from mcp_hub.web.site import Site

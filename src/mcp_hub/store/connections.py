@@ -1,0 +1,211 @@
+"""What people have given the hub for upstreams: registrations, grants and pasted keys.
+
+Rule: every secret here is sealed before it is stored, under a binding that names its table, row, column, whose it is,
+the upstream and the version; each step that may succeed only once is one transaction that says whether it did. A
+registration is never changed once a grant points at it, but for its secret. Whatever changes somebody's connection
+raises `connection_generation`, in the same transaction, so that every process looks again. Times are unix seconds.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+
+class Whose(NamedTuple):
+    """One principal at one upstream: what every connection is kept under."""
+
+    tenant: str
+    issuer: str
+    subject: str
+    upstream: str
+
+
+class Source(StrEnum):
+    """How the hub came to a registration."""
+
+    CONFIGURED = "configured"
+    DOCUMENT = "document"
+    """By a client ID metadata document of the hub's own."""
+    REGISTERED = "registered"
+    """By dynamic registration (RFC 7591)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """The hub as a client of one authorization server, for one upstream. `issuer` is that server, as it writes itself.
+
+    `secret`, `previous_secret` and `management` (an encoded object: RFC 7592 token and address) are sealed.
+    `auth_method` is as in RFC 7591 `token_endpoint_auth_method`. A retired one is used by older grants only.
+    """
+
+    id: str
+    tenant: str
+    upstream: str
+    issuer: str
+    client_id: str
+    auth_method: str
+    redirect_uri: str
+    source: Source
+    secret: bytes | None
+    previous_secret: bytes | None
+    management: bytes | None
+    secret_expires_at: float | None
+    created_at: float
+    retired_at: float | None = None
+
+
+class GrantState(StrEnum):
+    """Whether a grant can be used; the words of the connection's state."""
+
+    READY = "ready"
+    RECONNECT_NEEDED = "reconnect_needed"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What somebody gave the hub at an authorization server. At most one per principal and upstream.
+
+    It is renewed at `token_endpoint` of `authorization_server` with its own `registration`, wherever discovery leads
+    by now. The tokens are sealed with `version` in their binding; `expires_at` is absolute, `None` where nothing was
+    said. `resource` is what was sent as such, `None` if nothing was. `scopes` were granted, `wanted` are those that the
+    upstream asked for beyond them. `reason` is a public sentence where it is not ready. `account` is what the other
+    side calls its user, empty if it did not say.
+    """
+
+    id: str
+    whose: Whose
+    registration: str
+    authorization_server: str
+    token_endpoint: str
+    revocation_endpoint: str | None
+    resource: str | None
+    scopes: frozenset[str]
+    wanted: frozenset[str]
+    access_token: bytes
+    refresh_token: bytes | None
+    expires_at: float | None
+    state: GrantState
+    reason: str
+    account: str
+    version: int
+    created_at: float
+    refreshed_at: float
+    used_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """What a refresh brought, sealed for the version after the one it was made from."""
+
+    access_token: bytes
+    refresh_token: bytes | None
+    expires_at: float | None
+    scopes: frozenset[str]
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class PastedKey:
+    """A key that somebody pasted on the page for an upstream, sealed; `hint` is what may be shown of it."""
+
+    whose: Whose
+    key: bytes
+    hint: str
+    created_at: float
+    used_at: float | None
+
+
+class ConnectionStore(Protocol):
+    """The part of a store that keeps connections. Every method raises `StoreFailed` and nothing else."""
+
+    async def connection_generation(self) -> int:
+        """A number that grows whenever somebody's connection is made, ended or marked, by whatever process; a refresh
+        does not raise it."""
+        ...
+
+    def on_connections_changed(self, tell: Callable[[], object]) -> None:
+        """Call `tell`, which must not fail, whenever this process has raised it; there is one `tell`."""
+        ...
+
+    async def add_registration(self, registration: Registration) -> Registration:
+        """Insert, and retire the others of this upstream and issuer; or hand back the one that is not retired and has
+        the same client id, redirect URI and source, unchanged. Of many at once, one wins and all get it."""
+        ...
+
+    async def registration(self, registration: str) -> Registration | None:
+        """The registration of this id, retired or not."""
+        ...
+
+    async def registrations(self, tenant: str, upstream: str) -> list[Registration]:
+        """Those of an upstream, the newest first; retired ones with them."""
+        ...
+
+    async def put_secret(
+        self, registration: str, *, was: bytes | None, secret: bytes | None, previous: bytes | None
+    ) -> bool:
+        """Replace both secrets of a registration if its secret still is `was`; `False` if it is not."""
+        ...
+
+    async def retire_registration(self, registration: str, at: float) -> None:
+        """No new grant is made under it. What no grant needs any more loses its secrets when it is swept."""
+        ...
+
+    async def put_grant(self, grant: Grant) -> Grant | None:
+        """Insert, in the place of the one this principal had there, which is handed back. Raises the generation."""
+        ...
+
+    async def grant(self, whose: Whose) -> Grant | None:
+        """Somebody's grant for an upstream."""
+        ...
+
+    async def grants(self, tenant: str, *, issuer: str = "", subject: str = "", upstream: str = "") -> list[Grant]:
+        """Those of a tenant, or of one principal, or for one upstream; by upstream and principal."""
+        ...
+
+    async def lease_grant(self, grant: str, version: int, owner: str, *, at: float, until: float) -> bool:
+        """Let `owner` alone renew this version until then; `False` if another has it, or the version is another."""
+        ...
+
+    async def renew_grant(self, grant: str, version: int, renewed: Renewed) -> bool:
+        """Replace the tokens if the version still is that, and raise it by one; the lease ends, the state is ready.
+
+        `False`, and nothing changed: the grant is gone, or another one was first."""
+        ...
+
+    async def release_grant(self, grant: str, owner: str) -> None:
+        """End the lease of `owner`, if it has it."""
+        ...
+
+    async def mark_grant(self, grant: str, version: int, reason: str, at: float) -> bool:
+        """Say that its user has to connect anew, and end the lease, if the version still is that. Raises the
+        generation."""
+        ...
+
+    async def want_scopes(self, grant: str, wanted: frozenset[str]) -> None:
+        """Note which scopes the upstream asked for."""
+        ...
+
+    async def touch_grants(self, used: dict[str, float]) -> None:
+        """Note when grants were used last, all or none."""
+        ...
+
+    async def drop_grant(self, whose: Whose) -> Grant | None:
+        """Delete somebody's grant, and hand it back. Raises the generation."""
+        ...
+
+    async def put_key(self, key: PastedKey) -> None:
+        """Insert or replace. Raises the generation."""
+        ...
+
+    async def key(self, whose: Whose) -> PastedKey | None:
+        """What somebody pasted for an upstream."""
+        ...
+
+    async def keys_of(self, tenant: str, *, issuer: str = "", subject: str = "") -> list[PastedKey]:
+        """Those of a tenant or of one principal."""
+        ...
+
+    async def drop_key(self, whose: Whose) -> bool:
+        """Delete it; `False` if there was none. Raises the generation."""
+        ...
