@@ -6,7 +6,7 @@ import pytest
 
 from mcp_hub.config.fields import Duration, Size
 from mcp_hub.config.load import load
-from mcp_hub.config.shape import Part
+from mcp_hub.config.part import Part
 from mcp_hub.config.show import DURATIONS, SIZES, effective
 
 pytestmark = pytest.mark.promise("E39")
