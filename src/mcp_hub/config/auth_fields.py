@@ -156,7 +156,7 @@ class PrivateKey(Reader):
 
 
 def _content(path: str) -> str:
-    if not path or CONTROL.search(path):
+    if not path or "\n" in path or CONTROL.search(path):
         raise wrong("names no file", "as in  file:/run/secrets/billing.pem")
     try:
         with Path(path).open("rb") as file:
