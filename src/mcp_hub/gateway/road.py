@@ -15,7 +15,6 @@ from mcp_hub.audit.calls import CallLog, Outcome
 from mcp_hub.catalog.parts import Kind
 from mcp_hub.catalog.rewrite import inward_ref, outward_result
 from mcp_hub.catalog.routes import Route
-from mcp_hub.credentials.resolve import Credentials
 from mcp_hub.errors import (
     BadRequest,
     BrokeProtocol,
@@ -61,7 +60,6 @@ class Road:
         self,
         upstreams: Mapping[str, Upstream],
         listing: Listing,
-        credentials: Credentials,
         *,
         asking: Asking,
         tasks: Tasks,
@@ -70,7 +68,6 @@ class Road:
     ) -> None:
         self._upstreams = upstreams
         self._listing = listing
-        self._credentials = credentials
         self._asking = asking
         self._tasks = tasks
         self._calls = calls
@@ -136,8 +133,7 @@ class Road:
         self._tasks.require_offered(ask, view)
 
         def send(name: str, params: Fields) -> Awaitable[Reply]:
-            credential = self._credentials.for_call(ask.caller, name)
-            return self._upstreams[name].send(self._call(ask, Route(name, ""), dict(params), None), credential)
+            return self._upstreams[name].send(self._call(ask, Route(name, ""), dict(params), None))
 
         names = [name for name in self._upstreams if name in view.listing_tasks]
         return Reply(result=await listed(ask, names, self._tasks, send, deadline=self._listing.deadline))
@@ -145,12 +141,11 @@ class Road:
     async def _forward(self, ask: Ask, turn: "Callable[[Ask], Awaitable[_Turn]]") -> Reply:
         route, params, mirrored = await turn(ask)
         upstream = self._upstreams[route.upstream]
-        credential = self._credentials.for_call(ask.caller, route.upstream)
         call = self._call(ask, route, params, mirrored)
         started = perf_counter()
         outcome: Outcome = "error"
         try:
-            reply = self._homeward(ask, route, upstream, await self._asking.send(ask, upstream, call, credential))
+            reply = self._homeward(ask, route, upstream, await self._asking.send(ask, upstream, call))
             outcome = _outcome(reply)
         except (UpstreamError, asyncio.CancelledError) as error:
             outcome = _failure(error)
