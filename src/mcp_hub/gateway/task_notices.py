@@ -20,7 +20,7 @@ from mcp_hub.catalog.rewrite import outward_result
 from mcp_hub.catalog.task_ids import STATUS, rewrite_ids
 from mcp_hub.credentials.credential import Credential
 from mcp_hub.credentials.resolve import Credentials
-from mcp_hub.errors import BadRequest, MissingCapability, UpstreamError
+from mcp_hub.errors import BadRequest, ConnectionNeeded, MissingCapability, UpstreamError
 from mcp_hub.gateway.listener import Listener, Over
 from mcp_hub.gateway.task_ids import TaskIds
 from mcp_hub.gateway.tasks import declares
@@ -188,7 +188,7 @@ async def _listen(following: _Following, client: Client, credential: Credential)
             async for several in told:
                 for message in several:
                     following.take(message)
-    except (NoStream, UpstreamError, Malformed) as error:
+    except (NoStream, ConnectionNeeded, UpstreamError, Malformed) as error:
         log.debug("%s: listening for tasks ended: %s", following.upstream.name, error)
 
 
