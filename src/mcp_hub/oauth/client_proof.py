@@ -8,12 +8,13 @@ section 3 with draft-ietf-oauth-rfc7523bis (the audience is the issuer).
 import base64
 import secrets
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol, cast, final
 from urllib.parse import quote_plus
 
-from joserfc import jwt
+from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, JWKRegistry, OKPKey, RSAKey
 
@@ -28,7 +29,12 @@ METHODS: Final = ("private_key_jwt", "client_secret_basic", "client_secret_post"
 LASTS: Final = 60
 """Seconds for which an assertion is good."""
 _LEAST_RSA: Final = 2048
-_CURVES: Final = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512", "Ed25519": "EdDSA"}
+_CURVES: Final = {
+    "P-256": ("ES256",),
+    "P-384": ("ES384",),
+    "P-521": ("ES512",),
+    "Ed25519": ("EdDSA", "Ed25519"),  # the older name first, which more servers know (RFC 9864)
+}
 
 
 class CannotProve(Exception):
@@ -51,6 +57,16 @@ class Proof:
     form: Mapping[str, str]
 
 
+class _Registry(jws.JWSRegistry):
+    """The library's algorithms, without its complaint about the older name of Ed25519."""
+
+    def get_alg(self, name: str) -> Any:
+        return self.algorithms[name]
+
+
+_REGISTRY: Final = _Registry()
+
+
 @final
 class PemKey:
     """A private key in PEM; `repr()` shows nothing of it.
@@ -70,7 +86,7 @@ class PemKey:
     def sign(self, claims: Mapping[str, Any], /) -> str:
         """See `SigningKey`."""
         header = {"alg": self._algorithm, "typ": "JWT", "kid": self._name}
-        return jwt.encode(header, dict(claims), self._key, algorithms=[self._algorithm])
+        return jwt.encode(header, dict(claims), self._key, registry=_REGISTRY)
 
 
 @final
@@ -130,7 +146,9 @@ def _secret(client: Client) -> str:
 def _read(pem: Secret) -> RSAKey | ECKey | OKPKey:
     for kind in ("RSA", "EC", "OKP"):
         try:
-            key = cast("RSAKey | ECKey | OKPKey", JWKRegistry.import_key(pem.open(), kind))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # a key that is too short is refused below
+                key = cast("RSAKey | ECKey | OKPKey", JWKRegistry.import_key(pem.open(), kind))
         except (JoseError, ValueError, TypeError):
             continue
         if key.is_private:
@@ -145,8 +163,8 @@ def _algorithm(key: RSAKey | ECKey | OKPKey, taken: tuple[str, ...] | None) -> s
             raise ValueError(f"this RSA key is too short: {_LEAST_RSA} bits are the least")
         able = ("PS256", "RS256") if taken is not None and "RS256" not in taken else ("RS256",)
     else:
-        able = (_CURVES.get(str(key.as_dict(private=False).get("crv")), ""),)
-    algorithm = next((each for each in able if each and (taken is None or each in taken)), None)
+        able = _CURVES.get(str(key.as_dict(private=False).get("crv")), ())
+    algorithm = next((each for each in able if taken is None or each in taken), None)
     if algorithm is None:
         raise ValueError("this key is of a kind that is not known here, or that the other side does not take")
     return algorithm

@@ -6,7 +6,6 @@ sections 4.1.3, 4.4, 5 and 6; RFC 7009; RFC 8707 section 2.
 """
 
 import logging
-import math
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -203,9 +202,9 @@ def lifetime(said: object) -> float | None:
     """
     if isinstance(said, str) and _DIGITS.fullmatch(said):
         said = float(said)
-    if isinstance(said, bool) or not isinstance(said, int | float) or not math.isfinite(said) or said <= 0:
+    if isinstance(said, bool) or not isinstance(said, int | float) or not said > 0:
         return None
-    return min(float(min(said, LONGEST_LIFE)), LONGEST_LIFE)
+    return float(min(said, LONGEST_LIFE))
 
 
 def _is_token(said: object) -> bool:
