@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from mcp_hub.audit.calls import CallLog
 from mcp_hub.catalog.parts import Exposure
+from mcp_hub.checking import Checking
 from mcp_hub.config import model
 from mcp_hub.config.places import store_path
 from mcp_hub.credentials.access import Fixed
@@ -72,6 +73,7 @@ class Running:
     road: Road
     notices: Notices
     sessions: MemorySessions
+    checking: Checking
     entrance: "Entrance | None"
 
 
@@ -106,6 +108,8 @@ async def assemble(config: model.Config, stack: AsyncExitStack, *, keeps_session
     await sessions.recall()
     has_login = keeps_sessions and config.login.type != "none"
     entrance = await _entrance(config, store, vault, stack) if has_login else None
+    checking = Checking(config)
+    stack.push_async_callback(checking.aclose)
     stack.push_async_callback(sessions.flush)
     stack.push_async_callback(fleet.memory.flush)
     stack.push_async_callback(_close_all, list(fleet.upstreams.values()))
@@ -117,7 +121,7 @@ async def assemble(config: model.Config, stack: AsyncExitStack, *, keeps_session
         **({} if entrance is None else entrance.runs),
     }
     _keep_running(stack, {**runs, **{name: each.run for name, each in fleet.upstreams.items()}})
-    return Running(vault, fleet.upstreams, road, fleet.notices, sessions, entrance)
+    return Running(vault, fleet.upstreams, road, fleet.notices, sessions, checking, entrance)
 
 
 async def _entrance(config: model.Config, store: Store, vault: Vault, stack: AsyncExitStack) -> "Entrance":

@@ -85,10 +85,10 @@ class Checking:
         self._under_way: SingleFlight[tuple[object, ...], Verdict] = SingleFlight()
 
     async def check_as(self, caller: Principal | None, name: str) -> Verdict:
-        """The verdict on the upstream `name` for `caller`; `None` is nobody in particular.
+        """The verdict on the upstream `name` for `caller`; `None` is nobody in particular, for the operator.
 
-        Whoever asks the same meanwhile gets the same answer. Never raises for what is wrong at the other side, or with
-        the caller's connection.
+        Addresses inside the network are shown to operators and admins only. Whoever asks the same meanwhile gets the
+        same answer. Never raises for what is wrong at the other side, or with the caller's connection.
 
         Raises:
             KeyError: no such upstream is declared.
@@ -96,11 +96,12 @@ class Checking:
         declared = self._config.upstreams[name]
         decision = self._decision(declared)
         whose = (caller.key, caller.brought) if caller is not None and decision.sign_in.is_own else None
+        is_operator = caller is None or caller.is_admin
 
         async def work() -> Verdict:
             return await self._verdict(declared, decision, caller)
 
-        return await self._under_way.run((name, whose), work)
+        return await self._under_way.run((name, whose, is_operator), work)
 
     async def aclose(self) -> None:
         """End the checks that are under way."""
@@ -118,7 +119,7 @@ class Checking:
             return url_not_set(declared.name, asked)
         http = HttpClient(dialer)
         settings = settings_of(declared, self._config.defaults, INFO)
-        carrier, reach = self._way(declared, http, dialer)
+        carrier, reach = self._way(declared, http, dialer, tells_addresses=caller is None or caller.is_admin)
         fetch = Fetch(declared.name, Credentialed(carrier, access), INFO, settings.listing)
         try:
             return await check(settings, reach, fetch, asked)
@@ -132,14 +133,17 @@ class Checking:
             return self._owners.access(caller, declared.name)
         return Fixed(credential_of(declared)) if self._shared is None else self._shared(declared.name)
 
-    def _way(self, declared: model.Upstream, http: HttpClient, dialer: Dialer) -> tuple[Carrier, Reach]:
+    def _way(
+        self, declared: model.Upstream, http: HttpClient, dialer: Dialer, *, tells_addresses: bool
+    ) -> tuple[Carrier, Reach]:
         limits = limits_of(declared, self._config.defaults)
         if declared.command:
             processes = Processes(declared.name, command_of(declared), limits)
             return processes, by_starting(processes.start, command_of(declared).program)
         url = declared.url or ""
         channel = Channel(declared.name, url, http, limits)
-        return Transports.over(channel, is_older=OLDER[declared.transport]), by_dialing(url, dialer)
+        reach = by_dialing(url, dialer, tells_addresses=tells_addresses)
+        return Transports.over(channel, is_older=OLDER[declared.transport]), reach
 
 
 @final

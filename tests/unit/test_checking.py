@@ -11,7 +11,7 @@ from mcp_hub.checking import NOBODY, Checking
 from mcp_hub.config import model
 from mcp_hub.credentials.access import Fixed
 from mcp_hub.errors import ConnectionNeeded, StoreFailed
-from mcp_hub.principal import Principal
+from mcp_hub.principal import ADMIN, Principal
 from mcp_hub.secret import Secret
 from mcp_hub.upstream.check import Status
 from rig.fake_upstream import Answer, FakeUpstream
@@ -322,6 +322,17 @@ async def test_two_callers_who_ask_at_once_get_an_answer_each():
         )
     assert (ada.status, bob.status) == (Status.OK, Status.UNAUTHORIZED)
     assert ada is again
+
+
+@pytest.mark.promise("T10")
+async def test_the_addresses_of_a_network_are_told_to_those_who_run_it_only():
+    admin = Principal("idp", "root", roles=frozenset({ADMIN}))
+    async with FakeUpstream(name="up") as fake:
+        declared = model.Upstream("up", fake.url.replace("127.0.0.1", "localhost"))
+        told = [(await verdict(declared, caller)).steps[1].detail for caller in (None, admin, ADA)]
+    assert "127.0.0.1" in told[0]
+    assert told[0] == told[1]
+    assert told[2] == "its name is known"
 
 
 async def test_no_session_is_left_behind():

@@ -5,7 +5,7 @@ Rule: a check takes the way that a call takes, with the credential that a call w
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol, TypeVar, final
@@ -109,12 +109,18 @@ async def check(settings: Settings, reach: "Reach", fetch: Fetch, asked: Asked) 
     return Verdict(settings.name, await asked.ended(steps, None), steps.done, part)
 
 
-def by_dialing(url: str, dialer: Dialer) -> "Reach":
-    """The steps to an upstream on the network: its name, its address, a connection."""
+def by_dialing(url: str, dialer: Dialer, *, tells_addresses: bool = True) -> "Reach":
+    """The steps to an upstream on the network: its name, its address, a connection.
+
+    Without `tells_addresses` nobody learns from it how the network inside is laid out.
+    """
+
+    def resolved(found: Sequence[object]) -> str:
+        return ", ".join(map(str, found)) if tells_addresses else "its name is known"
 
     async def reach(steps: Steps) -> None:
         origin = Origin.from_url(url)
-        await steps.take("dns", dialer.resolve_judged(origin), lambda found: ", ".join(map(str, found)))
+        await steps.take("dns", dialer.resolve_judged(origin), resolved)
         secured = "tcp and tls" if origin.scheme == "https" else "tcp"
         transport, _ = await steps.take(secured, dialer.dial(origin, asyncio.Protocol), lambda _: "connected")
         transport.close()
