@@ -17,7 +17,6 @@ from typing import Final, final
 from msgspec import Raw
 from msgspec.structs import replace
 
-from mcp_hub.credentials.credential import Credential
 from mcp_hub.errors import BadRequest, BrokeProtocol, Interrupted
 from mcp_hub.gateway.ask import Ask
 from mcp_hub.gateway.bridge import to_client
@@ -53,7 +52,7 @@ class Asking:
         self.seal = seal
         self._parking = parking
 
-    async def send(self, ask: Ask, upstream: Upstream, call: Call, credential: Credential) -> Reply:
+    async def send(self, ask: Ask, upstream: Upstream, call: Call) -> Reply:
         """The upstream's reply, or for a modern client the questions it has to answer first.
 
         Raises:
@@ -64,19 +63,19 @@ class Asking:
         era = upstream.known.era or await upstream.era()
         if call.method not in MAY_ASK:
             apart = era is Era.LEGACY and ask.client.era is Era.MODERN
-            return await upstream.send(_in_own_session(call) if apart else call, credential)
+            return await upstream.send(_in_own_session(call) if apart else call)
         if ask.client.era is Era.LEGACY:
             # Between legacy sides the wire asks by itself, and a result is a result, whatever it says.
             rounds = self._ask_in_rounds if era is Era.MODERN else _once
-            return await rounds(upstream, call, credential)
+            return await rounds(upstream, call)
         opened = self._opened(ask, upstream, call)
         if opened.startswith(_PARKED):
             return await self._continue(ask, upstream, call, opened[1:].decode("ascii"))
         if era is Era.LEGACY:
-            return await self._begin(ask, upstream, call, credential)
+            return await self._begin(ask, upstream, call)
         if opened:
             call = replace(call, params={**call.params, "requestState": Raw(encode(opened[1:].decode("utf-8")))})
-        reply = await upstream.send(call, credential)
+        reply = await upstream.send(call)
         return self._sealed(ask, upstream, call, reply) if reply.traits.asks else reply
 
     # Modern clients
@@ -94,16 +93,16 @@ class Asking:
         emit = _retold(call)
         return self._shown(ask, upstream, call, await self._parking.resume(ask.caller.key, reference, given, emit))
 
-    async def _begin(self, ask: Ask, upstream: Upstream, call: Call, credential: Credential) -> Reply:
+    async def _begin(self, ask: Ask, upstream: Upstream, call: Call) -> Reply:
         if not OF_ROUNDS.isdisjoint(call.params):
             # Answers to a modern upstream that has become a legacy one since: it asked, so nothing has run yet.
             call = replace(call, params=_without_rounds(call.params))
         if not answerable(ask.client):
-            return await upstream.send(call, credential)
+            return await upstream.send(call)
         own = _in_own_session(call)
 
         def work(ask_client: AskClient, emit: Emit) -> Awaitable[Reply]:
-            return upstream.send(replace(own, ask_client=ask_client, emit=emit), credential)
+            return upstream.send(replace(own, ask_client=ask_client, emit=emit))
 
         return self._shown(ask, upstream, call, await self._parking.run(ask.caller.key, work, call.emit))
 
@@ -134,11 +133,11 @@ class Asking:
 
     # Legacy clients
 
-    async def _ask_in_rounds(self, upstream: Upstream, call: Call, credential: Credential) -> Reply:
+    async def _ask_in_rounds(self, upstream: Upstream, call: Call) -> Reply:
         params = _without_rounds(call.params)
         call = replace(call, params=params)
         for _ in range(MOST_ROUNDS):
-            reply = await upstream.send(call, credential)
+            reply = await upstream.send(call)
             asking = questions(reply, upstream.name)
             if asking is None:
                 return reply
@@ -163,8 +162,8 @@ def _in_own_session(call: Call) -> Call:
     return replace(call, owner=(*call.owner, encode(said).decode())) if said else call
 
 
-async def _once(upstream: Upstream, call: Call, credential: Credential) -> Reply:
-    return await upstream.send(call, credential)
+async def _once(upstream: Upstream, call: Call) -> Reply:
+    return await upstream.send(call)
 
 
 def _without_rounds(params: Fields) -> Fields:

@@ -16,7 +16,6 @@ from mcp_hub.audit.calls import CallLog, Outcome
 from mcp_hub.catalog.parts import Kind
 from mcp_hub.catalog.rewrite import inward_ref, outward_result
 from mcp_hub.catalog.routes import Route
-from mcp_hub.credentials.resolve import Credentials
 from mcp_hub.errors import (
     BadRequest,
     BrokeProtocol,
@@ -65,18 +64,17 @@ class _Scene:
         self._longest = longest
 
     def watch(self, upstream: str, changed: Callable[[], object]) -> Callable[[], None]:
-        """See `Scene`: nobody's connection changes so far."""
-        del upstream, changed
-        return _nothing
+        """See `Scene`."""
+        found = self._upstreams.get(upstream)
+        return _nothing if found is None else found.watch(changed)
 
-    async def refreshed(self, upstream: str) -> None:
+    async def settled(self, upstream: str) -> None:
         """See `Scene`."""
         found = self._upstreams.get(upstream)
         if found is not None:
-            found.refresh_soon()
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._longest):
-                    await found.refreshed()
+                    await found.settled()
 
 
 def _nothing() -> None:
@@ -91,7 +89,6 @@ class Road:
         self,
         upstreams: Mapping[str, Upstream],
         listing: Listing,
-        credentials: Credentials,
         *,
         asking: Asking,
         tasks: Tasks,
@@ -100,7 +97,6 @@ class Road:
     ) -> None:
         self._upstreams = upstreams
         self._listing = listing
-        self._credentials = credentials
         self._asking = asking
         self._inviting = Inviting(asking.seal)
         self._scene = _Scene(upstreams, listing.deadline)
@@ -168,8 +164,7 @@ class Road:
         self._tasks.require_offered(ask, view)
 
         def send(name: str, params: Fields) -> Awaitable[Reply]:
-            credential = self._credentials.for_call(ask.caller, name)
-            return self._upstreams[name].send(self._call(ask, Route(name, ""), dict(params), None), credential)
+            return self._upstreams[name].send(self._call(ask, Route(name, ""), dict(params), None))
 
         names = [name for name in self._upstreams if name in view.listing_tasks]
         return Reply(result=await listed(ask, names, self._tasks, send, deadline=self._listing.deadline))
@@ -189,12 +184,11 @@ class Road:
             self._record(ask, need.upstream, _asked_for(ask), "not_connected", perf_counter())
             raise
         upstream = self._upstreams[route.upstream]
-        credential = self._credentials.for_call(ask.caller, route.upstream)
         call = self._call(ask, route, params, mirrored)
         started = perf_counter()
         outcome: Outcome = "error"
         try:
-            reply = self._homeward(ask, route, upstream, await self._asking.send(ask, upstream, call, credential))
+            reply = self._homeward(ask, route, upstream, await self._asking.send(ask, upstream, call))
             outcome = _outcome(reply)
         except (UpstreamError, ConnectionNeeded, asyncio.CancelledError) as error:
             outcome = _failure(error)

@@ -58,7 +58,7 @@ class Scene:
         self.now_watched.set()
         return lambda: self.watching.remove(changed)
 
-    async def refreshed(self, upstream):
+    async def settled(self, upstream):
         assert upstream == "github"
         self.looked += 1
 
