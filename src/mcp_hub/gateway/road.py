@@ -14,7 +14,7 @@ from msgspec import Raw
 
 from mcp_hub.audit.calls import CallLog, Outcome
 from mcp_hub.catalog.parts import Kind
-from mcp_hub.catalog.rewrite import inward_ref, outward_result
+from mcp_hub.catalog.rewrite import inward_ref, outward_result, without_own_words
 from mcp_hub.catalog.routes import Route
 from mcp_hub.errors import (
     BadRequest,
@@ -239,7 +239,8 @@ class Road:
                 return bridged
             if reply.traits.is_task:
                 require_known(ask, upstream.name)
-            result = outward_result(ask.method, bridged.result, self._listing.namespace(route.upstream))
+            own = bridged.result if not bridged.traits.failed else without_own_words(bridged.result)
+            result = outward_result(ask.method, own, self._listing.namespace(route.upstream))
             if ask.client.era is upstream.known.era:
                 result = self._tasks.outward(ask, route.upstream, result)
             return bridged if result is bridged.result else Reply(result=result)
