@@ -12,8 +12,8 @@ from hmac import compare_digest
 from typing import Final
 
 from mcp_hub.authserver.errors import OAuthError
-from mcp_hub.identity.pkce import challenge_of
 from mcp_hub.identity.scopes import reach
+from mcp_hub.oauth.pkce import challenge_of
 from mcp_hub.store.grants import Code, Family, RefreshToken
 
 GRACE: Final = 30.0

@@ -11,12 +11,12 @@ from typing import Final, cast, final
 
 from mcp_hub.config.model import Issuer
 from mcp_hub.egress.fetch import Fetch
-from mcp_hub.identity.issuers import Discovery, IssuerUnavailable, metadata_urls, safe_url
 from mcp_hub.identity.jose import KeySets, KeysUnavailable
 from mcp_hub.identity.judge import Undecided
 from mcp_hub.identity.roles import MOST_GROUPS, USER, group_roles, groups_of
 from mcp_hub.identity.scopes import ADMIN, USE
 from mcp_hub.identity.signatures import LEEWAY, Claims, Expected, TokenRefused, heading
+from mcp_hub.oauth.metadata import Discovery, IssuerUnavailable, metadata_urls, safe_url
 from mcp_hub.principal import Principal
 
 TYPES: Final = frozenset({"", "jwt", "at+jwt", "okta-internal-at+jwt"})

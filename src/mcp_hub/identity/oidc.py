@@ -30,13 +30,13 @@ import msgspec
 from mcp_hub.config.model import Provider
 from mcp_hub.egress.fetch import Fetch
 from mcp_hub.identity.arrival import Arrival, LoginFailed
-from mcp_hub.identity.issuers import Discovery, openid_urls
 from mcp_hub.identity.jose import KeySets, KeysUnavailable
-from mcp_hub.identity.pkce import METHOD, challenge_of
 from mcp_hub.identity.provider import ProofRefused, ProviderClient, ProviderUnavailable
 from mcp_hub.identity.roles import groups_of
 from mcp_hub.identity.signatures import Claims
 from mcp_hub.identity.tokens import digest
+from mcp_hub.oauth.metadata import Discovery, openid_urls
+from mcp_hub.oauth.pkce import METHOD, challenge_of
 from mcp_hub.store.grants import Pending
 from mcp_hub.wire.jsonrpc import encode
 

@@ -15,11 +15,11 @@ from urllib.parse import quote_plus
 
 from mcp_hub.config.model import Provider
 from mcp_hub.egress.fetch import Document, Fetch, FetchFailed
-from mcp_hub.identity.issuers import Discovery, IssuerUnavailable, Metadata, safe_url
 from mcp_hub.identity.jose import KeySets
-from mcp_hub.identity.pkce import METHOD
 from mcp_hub.identity.roles import groups_of
 from mcp_hub.identity.signatures import ASYMMETRIC, Claims, Expected, TokenRefused
+from mcp_hub.oauth.metadata import Discovery, IssuerUnavailable, Metadata, safe_url
+from mcp_hub.oauth.pkce import METHOD
 from mcp_hub.wire.jsonrpc import Malformed, value
 
 TYPES: Final = frozenset({"", "jwt"})

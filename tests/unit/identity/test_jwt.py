@@ -4,13 +4,13 @@ from mcp_hub.config.model import Issuer
 from mcp_hub.egress.fetch import FetchFailed
 from mcp_hub.errors import Forbidden, Unauthenticated
 from mcp_hub.identity.door import LONGEST, TokenDoor
-from mcp_hub.identity.issuers import metadata_urls
 from mcp_hub.identity.jose import APART
 from mcp_hub.identity.jose import LONGEST as KEYS_LAST
 from mcp_hub.identity.judge import Undecided
 from mcp_hub.identity.jwt import ExternalTokens
 from mcp_hub.identity.protected import Protected
 from mcp_hub.identity.signatures import TokenRefused
+from mcp_hub.oauth.metadata import metadata_urls
 from rig.signing import Shelf, confused, jwks, key_pair, sign, unsigned
 from rig.token_store import HUB, TokenStore, bearer, sent
 

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from mcp_hub.egress.fetch import FetchFailed
-from mcp_hub.identity.issuers import (
+from mcp_hub.oauth.metadata import (
     APART,
     FRESH,
     LONGEST,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mcp_hub.identity.pkce import challenge_of
+from mcp_hub.oauth.pkce import challenge_of
 
 
 @pytest.mark.promise("C23")
