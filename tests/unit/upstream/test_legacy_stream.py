@@ -10,10 +10,8 @@ import pytest
 from msgspec import Raw
 
 from mcp_hub.errors import BrokeProtocol, Forbidden, TimedOut, Unreachable
-from mcp_hub.upstream.credentialed import Credentialed
 from mcp_hub.wire.eras import META_LOG_LEVEL, Client, Era
 from mcp_hub.wire.jsonrpc import Reply
-from rig.accesses import OwnAccess
 from rig.fake_upstream import LEGACY, Answer, FakeUpstream, Request, error, sse
 from rig.parts import (
     LEGACY_CLIENT,
@@ -234,28 +232,6 @@ async def test_an_upstream_that_cannot_be_given_an_answer_has_perhaps_run_alread
         fake.handlers["tools/call"] = streaming(question, before=asyncio.Event())
         with pytest.raises(Unreachable, match=r"^up could not be given the answer.* may have had effects\.$"):
             await wires.legacy.send(call(client=asking, ask_client=ask_client), NOTHING)
-
-
-@pytest.mark.promise("B19")
-async def test_a_call_that_has_begun_is_not_sent_again_because_an_answer_in_it_was_refused():
-    question = {"jsonrpc": "2.0", "id": 1, "method": "elicitation/create", "params": {}}
-    asking = Client(Era.LEGACY, LEGACY, Raw(b'{"elicitation":{}}'))
-    access = OwnAccess("old", "new")
-
-    async with legacy() as fake, wires_to(fake) as wires, asyncio.timeout(5):
-
-        async def ask_client(method, params):
-            return Reply(result=b"{}")
-
-        async def refusing_answers(request: Request) -> Answer | None:
-            return Answer(status=401) if request.verb == "POST" and not request.method else None
-
-        fake.before = refusing_answers
-        fake.handlers["tools/call"] = streaming(question, before=asyncio.Event())
-        with pytest.raises(Unreachable, match=r"may have had effects\.$"):
-            await Credentialed(wires, access).send(Era.LEGACY, call(client=asking, ask_client=ask_client))
-    assert len(fake.asked("tools/call")) == 1
-    assert access.refusals == []
 
 
 @pytest.mark.promise("T24")
