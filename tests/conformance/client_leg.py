@@ -95,7 +95,7 @@ def _revision(asked: Asked, results: Path) -> Iterator[str]:
 
 def _name(left: Path, results: Path) -> str:
     """The scenario that left this directory, which is named for it and the moment."""
-    return left.relative_to(results).as_posix().rsplit("-", 5)[0]
+    return left.relative_to(results).as_posix().rsplit("-", 6)[0]
 
 
 async def _run(asked: Asked, results: Path) -> Mapping[str, Visit]:
