@@ -69,6 +69,8 @@ def credential_of(upstream: model.Upstream) -> Credential:
     headers = dict(upstream.headers)
     if isinstance(upstream.auth, model.ApiKey):
         headers["Authorization"] = Secret(f"Bearer {upstream.auth.value.open()}")
+    if isinstance(upstream.auth, model.SharedHeader):
+        headers[upstream.auth.name] = Secret(f"{upstream.auth.scheme} {upstream.auth.value.open()}".lstrip())
     return Credential(headers)
 
 

@@ -45,7 +45,7 @@ def scenario_from(checks: Iterable[Mapping[str, Any]]) -> Scenario:
             continue
         outcomes.setdefault(check["id"], Counter())[check["status"]] += 1
         if check["status"] in BAD:
-            said[check["id"]] = str(check.get("errorMessage", ""))
+            said[check["id"]] = str(check.get("errorMessage") or check.get("description", ""))
     return Scenario(outcomes, said)
 
 

@@ -3,9 +3,9 @@
 from typing import Final, cast
 
 from mcp_hub.config import shape
+from mcp_hub.config.build_auth import auth_of
 from mcp_hub.config.document import Document
 from mcp_hub.config.model import (
-    ApiKey,
     Client,
     Config,
     DeclaredUser,
@@ -16,7 +16,6 @@ from mcp_hub.config.model import (
     Login,
     LoginType,
     Network,
-    NoAuth,
     Origin,
     Provider,
     Server,
@@ -124,7 +123,7 @@ def _upstream(name: str, part: shape.UpstreamShape, defaults: Defaults, source: 
         protocol=part.protocol,
         prefix=part.prefix,
         headers=dict(part.headers),
-        auth=_auth(part.auth),
+        auth=auth_of(part.auth),
         tools=_filter(part.tools),
         resources=_filter(part.resources),
         prompts=_filter(part.prompts),
@@ -137,12 +136,6 @@ def _upstream(name: str, part: shape.UpstreamShape, defaults: Defaults, source: 
         cwd=part.cwd,
         source=source,
     )
-
-
-def _auth(part: shape.AuthShape | None) -> NoAuth | ApiKey | None:
-    if part is None:
-        return None
-    return ApiKey(part.value) if part.value is not None else NoAuth()
 
 
 def _filter(part: shape.FilterShape) -> Filter:

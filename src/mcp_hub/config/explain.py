@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from mcp_hub.config.document import Document, Path, shown, within
-from mcp_hub.config.shape import Part, Root
+from mcp_hub.config.part import Part, keys_of
+from mcp_hub.config.shape import Root
 
 _SENTENCES: Final = {
     "missing": "is needed here",
@@ -58,7 +59,7 @@ def _take_out(document: Document, found: list[ErrorDetails]) -> None:
 def _judged_as_one(path: Path) -> Path:
     # Without its type nothing in a mapping can be judged, so the whole of it goes.
     part = part_at(path[:-1])
-    return path[:-1] if path[-1] == "type" and part is not None and "type" in part.model_fields else path
+    return path[:-1] if path[-1] == "type" and part is not None and "type" in keys_of(part) else path
 
 
 def _order(path: Path) -> tuple[tuple[int, str], ...]:
@@ -76,7 +77,8 @@ def _report(document: Document, path: Path, error: ErrorDetails) -> None:
         document.report(path, *_unknown(path), at_key=True)
     elif error["type"] == "rule":
         context = error.get("ctx", {})
-        document.report(path, context["sentence"], context["hint"], at_key=error["loc"][-1:] == ("[key]",))
+        at_key = context["at_key"] or error["loc"][-1:] == ("[key]",)
+        document.report(path, context["sentence"], context["hint"], at_key=at_key)
     else:
         document.report(path, _SENTENCES.get(error["type"], _OTHERWISE))
 
@@ -86,16 +88,18 @@ def _unknown(path: Path) -> tuple[str, str]:
     part, key = part_at(path[:-1]) or Root, str(path[-1])
     if key in part.later:
         return "not supported yet", "remove it; a later version of the hub brings it"
-    close = get_close_matches(key, part.model_fields, n=1)
+    close = get_close_matches(key, keys_of(part), n=1)
     return "unknown key", _elsewhere(part, key) or (f"did you mean '{close[0]}'?" if close else "")
 
 
 def _elsewhere(part: type[Part], key: str) -> str:
+    if key in part.elsewhere:
+        return part.elsewhere[key]
     if key in Root.model_fields and part is not Root:
         return f"'{shown(key)}' belongs at the top level; check the indentation"
     for name, info in Root.model_fields.items():
         section = part_in(info.annotation)
-        if section and key in section.model_fields:
+        if section and key in keys_of(section):
             return f"'{shown(key)}' belongs under '{name}'"
     return ""
 
@@ -108,9 +112,10 @@ def part_at(path: Path) -> type[Part] | None:
         if free:
             free = False
             continue
-        if part is None or step not in part.model_fields:
+        known = keys_of(part) if part is not None else {}
+        if step not in known:
             return None
-        annotation = part.model_fields[str(step)].annotation
+        annotation = known[str(step)].annotation
         part, free = part_in(annotation), get_origin(annotation) is dict
     return None if free else part
 

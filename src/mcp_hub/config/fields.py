@@ -33,9 +33,10 @@ _BYTES: Final = {
 }  # fmt: skip
 
 
-def wrong(sentence: str, hint: str = "") -> PydanticCustomError:
-    """What a reader raises: a sentence that goes on "`path`: …", and perhaps a next step."""
-    return PydanticCustomError("rule", "{sentence}", {"sentence": sentence, "hint": hint})
+def wrong(sentence: str, hint: str = "", *, at_key: bool = False) -> PydanticCustomError:
+    """What a reader raises: a sentence that goes on "`path`: …", and perhaps a next step. `at_key` is for what is wrong
+    with a key, whatever its value."""
+    return PydanticCustomError("rule", "{sentence}", {"sentence": sentence, "hint": hint, "at_key": at_key})
 
 
 class Reader(ABC):

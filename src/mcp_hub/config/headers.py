@@ -10,7 +10,7 @@ from mcp_hub.secret import Secret
 MAX_HEADER: Final = 8192
 
 # RFC 9110 section 5.6.2: token = 1*tchar
-_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # RFC 9110 section 5.5: "Field values containing CR, LF, or NUL characters are invalid and dangerous"
 _FIELD_VALUE: Final = re.compile(r"[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?")
 _RESERVED_HEADERS: Final = re.compile(
@@ -27,21 +27,20 @@ class HeaderName(Reader):
     takes = "a header name"
 
     def read(self, raw: str) -> str:
-        if not _TOKEN.fullmatch(raw):
+        if not TOKEN.fullmatch(raw):
             raise wrong("is not a header name", "letters, digits and hyphens, as in X-API-Key")
         if _RESERVED_HEADERS.fullmatch(raw):
             raise wrong("this header belongs to the connection or the protocol; the hub sets it itself")
         return raw
 
     def schema(self) -> Json:
-        return {"type": "string", "pattern": rf"^{_TOKEN.pattern}$"}
+        return {"type": "string", "pattern": rf"^{TOKEN.pattern}$"}
 
 
 @dataclass(frozen=True, slots=True)
 class HeaderValue(Reader):
     """What is sent in a header: wrapped here, where it is read."""
 
-    spaces: bool = True
     takes = "text for a header"
 
     def read(self, raw: str) -> Secret:
@@ -51,9 +50,8 @@ class HeaderValue(Reader):
             raise wrong(f"is longer than {MAX_HEADER} characters")
         if raw.strip() != raw:
             raise wrong("starts or ends with a space or a line break", "remove it where the value is set")
-        if not _FIELD_VALUE.fullmatch(raw) or (not self.spaces and not raw.isalnum() and re.search(r"\s", raw)):
-            kinds = "letters, digits, signs and spaces" if self.spaces else "letters, digits and signs"
-            raise wrong(f"may only hold ASCII {kinds}: no line breaks, no control characters")
+        if not _FIELD_VALUE.fullmatch(raw):
+            raise wrong("may only hold ASCII letters, digits, signs and spaces: no line breaks, no control characters")
         return Secret(raw)
 
     def schema(self) -> Json:

@@ -184,6 +184,15 @@ class ApiKey:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedHeader:
+    """A header that is sent for every caller; `scheme` stands before the value, as in `Bearer`."""
+
+    name: str
+    value: Secret
+    scheme: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class OwnHeader:
     """A header of the caller's own. `source` says where its value comes from, and `word` names it there.
 
@@ -238,7 +247,7 @@ class ClientCredentials:
     resource: str | None = None
 
 
-Auth = NoAuth | ApiKey | OwnHeader | OAuth | ClientCredentials
+Auth = NoAuth | ApiKey | SharedHeader | OwnHeader | OAuth | ClientCredentials
 
 
 @dataclass(frozen=True, slots=True)

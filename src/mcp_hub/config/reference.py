@@ -9,7 +9,8 @@ from pydantic.fields import FieldInfo
 
 from mcp_hub.config.explain import part_in
 from mcp_hub.config.fields import Choice, Duration, Reader, Size, duration_text, size_text
-from mcp_hub.config.shape import Part, Root
+from mcp_hub.config.part import Part, keys_of
+from mcp_hub.config.shape import Root
 
 _INTRO: Final = """\
 # Configuration
@@ -62,7 +63,7 @@ def reference() -> str:
 
 def _parts(title: str, part: type[Part]) -> Iterator[tuple[str, type[Part]]]:
     yield title, part
-    for name, info in part.model_fields.items():
+    for name, info in keys_of(part).items():
         inner = part_in(info.annotation)
         if inner is not None:
             yield from _parts(_title(title, name, info), inner)
@@ -76,7 +77,7 @@ def _title(title: str, name: str, info: FieldInfo) -> str:
 
 
 def _section(title: str, part: type[Part]) -> str:
-    rows = "\n".join(_row(title, name, info) for name, info in part.model_fields.items())
+    rows = "\n".join(_row(title, name, info) for name, info in keys_of(part).items())
     also = " `resources` and `prompts` have the same form." if title.endswith(".tools`") else ""
     about = textwrap.fill((part.__doc__ or "").strip() + also, 120)
     head = "| key | takes | default | meaning |\n|---|---|---|---|"
@@ -128,7 +129,7 @@ def _not_yet(parts: dict[str, type[Part]]) -> str:
         if part.later
     ]
     for title, part in parts.items():
-        for name, info in part.model_fields.items():
+        for name, info in keys_of(part).items():
             for reader in info.metadata:
                 if isinstance(reader, Choice) and reader.later:
                     where = f"`{name}`" if title == _TOP else f"`{title.strip('`')}.{name}`"

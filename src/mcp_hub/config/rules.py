@@ -11,10 +11,10 @@ from typing import Final
 
 from pydantic_core import Url
 
-from mcp_hub.config import login_rules
+from mcp_hub.config import auth_rules, login_rules
 from mcp_hub.config.addresses import split_url
 from mcp_hub.config.findings import Finding, Path, Rule
-from mcp_hub.config.model import ApiKey, Config, NoAuth, Server, Upstream
+from mcp_hub.config.model import Config, Server, Upstream
 from mcp_hub.config.places import is_kept
 from mcp_hub.config.reach import is_loopback, judge_address
 
@@ -48,15 +48,6 @@ def _unreachable_addresses(config: Config) -> Iterator[Finding]:
             yield Finding(("upstreams", name, "url"), message, hint, needs=(("network",),))
 
 
-def _two_credentials(config: Config) -> Iterator[Finding]:
-    for name, upstream in config.upstreams.items():
-        for header in upstream.headers:
-            if upstream.auth is not None and header.lower() == "authorization":
-                path: Path = ("upstreams", name, "headers", header)
-                said = "'auth' already decides what is sent as Authorization"
-                yield Finding(path, said, "keep one of the two", (("upstreams", name, "auth"),), at_key=True)
-
-
 def _headers_twice(config: Config) -> Iterator[Finding]:
     for name, upstream in config.upstreams.items():
         seen: set[str] = set()
@@ -88,17 +79,6 @@ def _namespaces_alike(config: Config) -> Iterator[Finding]:
             yield Finding(("upstreams", name, "prefix"), message, "choose another name", needs)
 
 
-def _headers_decide(config: Config) -> Iterator[Finding]:
-    for name, upstream in config.upstreams.items():
-        path: Path = ("upstreams", name, "headers")
-        if upstream.headers and upstream.auth is None and not upstream.command:
-            message = "sent for all callers alike; with a credential given here, no sign-in (OAuth) is looked for"
-            yield Finding(path, message, at_key=True)
-        elif upstream.headers and isinstance(upstream.auth, NoAuth):
-            message = "sent although 'auth' is none, which has no effect on headers"
-            yield Finding(path, message, "remove 'auth: none', or the headers", at_key=True)
-
-
 def _parts_without_effect(config: Config) -> Iterator[Finding]:
     for name, upstream in config.upstreams.items():
         why = _idle(upstream)
@@ -109,7 +89,7 @@ def _parts_without_effect(config: Config) -> Iterator[Finding]:
                 yield Finding(("upstreams", name, part), f"has no effect while {why}", at_key=True)
         if upstream.rename:
             yield Finding(("upstreams", name, "rename"), f"has no effect while {why}", at_key=True)
-        if isinstance(upstream.auth, ApiKey):
+        if auth_rules.header_of(upstream.auth):
             yield Finding(("upstreams", name, "auth"), f"has no effect while {why}", at_key=True)
 
 
@@ -140,15 +120,6 @@ def _url_or_command(config: Config) -> Iterator[Finding]:
         elif upstream.transport == "sse" and upstream.protocol == "2026-07-28":
             message = "HTTP+SSE is older than this revision"
             yield Finding((*at, "transport"), message, "leave out 'protocol'", ((*at, "protocol"),))
-
-
-def _credential_of_a_command(config: Config) -> Iterator[Finding]:
-    for name, upstream in config.upstreams.items():
-        at: Path = ("upstreams", name)
-        said = {"headers": bool(upstream.headers), "auth": isinstance(upstream.auth, ApiKey)}
-        for key in (key for key, is_said in said.items() if upstream.command and is_said):
-            message = "has no effect on a command, which takes its credentials from its environment"
-            yield Finding((*at, key), message, "set them in 'env'", ((*at, "command"),), at_key=True)
 
 
 def _environment_of_nothing(config: Config) -> Iterator[Finding]:
@@ -213,20 +184,18 @@ def _key_of_nothing(config: Config) -> Iterator[Finding]:
 
 PROBLEMS: Final[tuple[Rule, ...]] = (
     *login_rules.PROBLEMS,
+    *auth_rules.PROBLEMS,
     _unreachable_addresses,
-    _two_credentials,
     _headers_twice,
     _renamed_alike,
     _namespaces_alike,
     _url_or_command,
-    _credential_of_a_command,
 )
 """With one of these the hub does not start."""
 
 WARNINGS: Final[tuple[Rule, ...]] = (
     _without_url,
     _environment_of_nothing,
-    _headers_decide,
     _parts_without_effect,
     _hidden,
     _names_may_meet,
@@ -234,6 +203,7 @@ WARNINGS: Final[tuple[Rule, ...]] = (
     _starts_itself,
     _wide_ranges,
     _key_of_nothing,
+    *auth_rules.WARNINGS,
     *login_rules.WARNINGS,
 )
 """What is allowed, and does not do what it seems to."""

@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 from mcp_hub.config.shape import Root
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
-_SHORT: Final = {"AuthShape": ["none"], "LoginShape": ["none", "local"]}
+_SHORT: Final = {"AuthShape": ["none", "oauth"], "LoginShape": ["none", "local"]}
 
 Json = dict[str, Any]
 

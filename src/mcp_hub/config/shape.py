@@ -1,14 +1,15 @@
 """The shape of the file: every key, how its value is read, and what it means.
 
-Rule: the JSON Schema and the reference in the documentation are made from this file and from nothing else. A key that
-a later version brings stands in `later` and is refused with "not supported yet", never ignored.
+Rule: the JSON Schema and the reference in the documentation are made from this file and `auth_shape`, and from nothing
+else. A key that a later version brings stands in `later` and is refused with "not supported yet", never ignored.
 """
 
-from typing import Annotated, Any, ClassVar, Final, cast
+from typing import Annotated, Any, ClassVar, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field
 
 from mcp_hub.config.addresses import Address, Bind, Host, IPNetwork, KeySource, Range, StoreUrl
+from mcp_hub.config.auth_shape import AuthShape
 from mcp_hub.config.fields import (
     Choice,
     Duration,
@@ -24,7 +25,6 @@ from mcp_hub.config.fields import (
     Version,
     Whole,
     Word,
-    wrong,
 )
 from mcp_hub.config.headers import HeaderName, HeaderValue
 from mcp_hub.config.login_fields import (
@@ -40,6 +40,7 @@ from mcp_hub.config.login_fields import (
     SecretText,
 )
 from mcp_hub.config.model import DEFAULTS, GIB, KIB, Lifetimes, ProtocolChoice, Server, Transport
+from mcp_hub.config.part import Part, spelled_out
 from mcp_hub.secret import Secret
 
 _MINUTE, _DAY = 60.0, 86400.0
@@ -50,21 +51,6 @@ CallTimeout = Annotated[float | None, Duration(0.001, _DAY)]
 Ttl = Annotated[float | None, Duration(0, 7 * _DAY)]
 Bytes = Size(KIB, GIB)
 Patterns = list[Annotated[str, Pattern()]]
-
-
-class Part(BaseModel):
-    """A mapping with known keys; a key without a value says nothing."""
-
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-    later: ClassVar[frozenset[str]] = frozenset()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_the_unsaid(cls, data: Any) -> Any:
-        if not isinstance(data, dict):
-            return {} if data is None else data
-        said = cast("dict[str, Any]", data)
-        return {key: value for key, value in said.items() if value is not None}
 
 
 class ServerShape(Part):
@@ -266,42 +252,11 @@ class FilterShape(Part):
     deny: Patterns = Field(default=[], description="No name that matches one of these, even if `allow` has it.")
 
 
-class AuthShape(Part):
-    """The credential for an upstream. `auth: none` is short for `auth: {type: none}`."""
-
-    type: Annotated[str, Choice(("none", "api_key"), later=("header", "oauth"))] = Field(
-        description="`none`: no credential. `api_key`: one key for all callers, sent as a bearer token."
-    )
-    value: Annotated[Secret | None, HeaderValue(spaces=False)] = Field(
-        default=None, description="The key, for `api_key`. Take it from a variable: `${WIKI_KEY}`."
-    )
-
-    @model_validator(mode="after")
-    def _value_where_it_belongs(self) -> "AuthShape":
-        if self.type == "api_key" and self.value is None:
-            raise wrong("type api_key needs 'value'", 'as in  value: "${WIKI_KEY}"')
-        if self.type == "none" and self.value is not None:
-            raise wrong("'value' has no effect with type none", "write 'type: api_key', or remove 'value'")
-        return self
-
-
-_LATER_TYPES: Final = ("header", "oauth")
-
-
-def spelled_out(raw: Any) -> Any:
-    """`none` is short for `{type: none}`; of a type that is not supported yet only the type is looked at."""
-    if isinstance(raw, str):
-        return {"type": raw}
-    if isinstance(raw, dict):
-        said = cast("dict[str, Any]", raw).get("type")
-        return {"type": said} if said in _LATER_TYPES else cast("Any", raw)
-    return raw
-
-
 class UpstreamShape(Part):
     """One MCP server behind the hub; its name is the key. A URL alone is enough, or a command alone."""
 
-    later = frozenset({"args", "classification", "sessions", "edge", "oauth"})
+    later = frozenset({"args", "classification", "sessions", "edge"})
+    elsewhere: ClassVar = {"oauth": "write it as  auth: {type: oauth, …}"}
 
     url: Annotated[str | None, Address()] = Field(
         default=None, description="The server's address. It may be set later."
@@ -340,7 +295,9 @@ class UpstreamShape(Part):
         description="Sent with every request, the same for all callers. No other credential is looked for then.",
     )
     auth: Annotated[AuthShape | None, BeforeValidator(spelled_out)] = Field(
-        default=None, description="The credential. Left out, the `headers` are all that is sent."
+        default=None,
+        description="The credential. Left out, the `headers` are all that is sent; without any, the server is asked"
+        " whether it wants its users to sign in.",
     )
     tools: FilterShape = Field(default_factory=FilterShape, description="Which tools are offered.")
     resources: FilterShape = Field(default_factory=FilterShape, description="Which resources are offered, by URI.")

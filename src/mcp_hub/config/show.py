@@ -11,7 +11,22 @@ from typing import Any, Final, cast
 from mcp_hub.config.addresses import split_url
 from mcp_hub.config.document import dotted
 from mcp_hub.config.fields import duration_text, size_text
-from mcp_hub.config.model import ApiKey, Client, Config, DeclaredUser, Issuer, Login, NoAuth, Origin, Provider, Upstream
+from mcp_hub.config.model import (
+    ApiKey,
+    Client,
+    ClientCredentials,
+    Config,
+    DeclaredUser,
+    Issuer,
+    Login,
+    NoAuth,
+    OAuth,
+    Origin,
+    OwnHeader,
+    Provider,
+    SharedHeader,
+    Upstream,
+)
 from mcp_hub.secret import Secret
 
 DURATIONS: Final = frozenset(
@@ -22,6 +37,16 @@ SIZES: Final = frozenset({"max_request", "max_result", "max_event"})
 _INHERITED: Final = frozenset({"timeout", "catalog_ttl", "max_result"})
 _PARTS: Final = ("version", "server", "login", "clients", "users", "store", "network", "defaults", "upstreams")
 _GIVEN_OUT: Final = frozenset({"registration", "client_documents", "lifetimes"})
+_TYPES: Final = {
+    NoAuth: "none",
+    ApiKey: "api_key",
+    SharedHeader: "header",
+    OwnHeader: "header",
+    OAuth: "oauth",
+    ClientCredentials: "client_credentials",
+}
+"""As what each kind of credential stands in the file."""
+_URLS: Final = frozenset({"url", "public_url", "authorization_url", "token_url", "revocation_url", "document_url"})
 _MASK: Final = "***"
 
 Path = tuple[str | int, ...]
@@ -48,8 +73,8 @@ def shown_url(config: Config, upstream: str) -> str:
 
 
 def _walk(config: Config, path: Path, value: Any) -> Iterator[Shown]:
-    if isinstance(value, NoAuth | ApiKey):
-        yield Shown(dotted((*path, "type")), "none" if isinstance(value, NoAuth) else "api_key", _origin(config, path))
+    if type(value) in _TYPES:
+        yield Shown(dotted((*path, "type")), _TYPES[type(value)], _origin(config, path))
     if isinstance(value, Mapping) and value:
         for key, inner in cast("Mapping[str, Any]", value).items():
             yield from _walk(config, (*path, key), inner)
@@ -61,8 +86,20 @@ def _walk(config: Config, path: Path, value: Any) -> Iterator[Shown]:
 
 
 def _members(value: Any) -> list[tuple[str, Any]]:
+    if isinstance(value, OwnHeader):
+        return [("name", value.name), ("scheme", value.scheme), _source(value)]
     members = [(field.name, getattr(value, field.name)) for field in fields(value)]
     return [(name, inner) for name, inner in members if not _is_added(value, name, inner)]
+
+
+def _source(own: OwnHeader) -> tuple[str, Any]:
+    match own.source:
+        case "brought":
+            return "from", own.word
+        case "claim":
+            return "claim", own.word
+        case "pasted":
+            return "per_user", True
 
 
 def _is_added(value: Any, name: str, inner: Any) -> bool:
@@ -100,9 +137,8 @@ def _written(config: Config, path: Path, value: Any) -> Any:
     match value:
         case Secret():
             return _MASK
-        case str() if key in {"url", "public_url"}:
-            said = _said(config, path)
-            return _address(value, from_variable=bool(said and said.variables))
+        case str():
+            return _text(value, path, from_variable=_is_from_variable(config, path))
         case float() | int() if key in DURATIONS or key in SIZES:
             return duration_text(value) if key in DURATIONS else size_text(int(value))
         case IPv4Network() | IPv6Network():
@@ -114,6 +150,19 @@ def _written(config: Config, path: Path, value: Any) -> Any:
             return [write(config, (*path, n), item) for n, item in enumerate(cast("tuple[Any, ...]", value))]
         case _:
             return _plain(value)
+
+
+def _is_from_variable(config: Config, path: Path) -> bool:
+    said = _said(config, path)
+    return bool(said and said.variables)
+
+
+def _text(text: str, path: Path, *, from_variable: bool) -> Any:
+    if path[-1] in _URLS:
+        return _address(text, from_variable=from_variable)
+    if "extra_params" in path and from_variable:
+        return _MASK
+    return False if path[-1] == "resource" and not text else text
 
 
 def _plain(value: Any) -> Any:

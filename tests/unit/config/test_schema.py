@@ -4,8 +4,8 @@ import jsonschema
 import pytest
 import yaml
 
+from mcp_hub.config.part import Part
 from mcp_hub.config.schema import DIALECT, json_schema
-from mcp_hub.config.shape import Part
 
 pytestmark = pytest.mark.promise("E39")
 
@@ -48,7 +48,7 @@ def test_a_good_file_is_good_for_an_editor(validator):
         "upstreams: {a: {headers: {'X Key': y}}}",
         "upstreams: {a: {transport: pigeon}}",
         "upstreams: {a: {enabled: 'yes'}}",
-        "upstreams: {a: {auth: oauth}}",
+        "upstreams: {a: {auth: api_key}}",
         "upstreams: {a: {auth: {value: x}}}",
         "upstreams: {a: {tools: {allow: x}}}",
         "version: 2",

@@ -6,7 +6,7 @@ import pytest
 
 from mcp_hub.config.fields import Duration, Size
 from mcp_hub.config.load import load
-from mcp_hub.config.shape import Part
+from mcp_hub.config.part import Part
 from mcp_hub.config.show import DURATIONS, SIZES, effective
 
 pytestmark = pytest.mark.promise("E39")
@@ -99,3 +99,52 @@ def test_a_command_shows_but_what_came_from_a_variable():
     found = {each.path: each.value for each in effective(load(text, environ={"KEY": "canary"}))}
     assert found["upstreams.a.command"] == ["npx", "***"]
     assert (found["upstreams.a.env.TOKEN"], found["upstreams.a.cwd"]) == ("***", "/srv")
+
+
+@pytest.mark.promise("D29")
+def test_a_credential_shows_as_it_stands_in_the_file():
+    text = """\
+login: local
+upstreams:
+  a: {url: https://a.example/, auth: {type: header, name: X-A, scheme: Bearer, from: X-Mine}}
+  b: {url: https://b.example/, auth: {type: header, name: X-B, per_user: true}}
+  c: {url: https://c.example/, auth: {type: header, name: X-C, claim: email}}
+  d: {url: https://d.example/, auth: {type: header, name: X-D, value: "${KEY}"}}
+  e:
+    url: https://e.example/
+    auth:
+      type: oauth
+      client_id: hub
+      client_secret: ${KEY}
+      token_url: https://id.example/t?key=canary
+      scopes: [one]
+      resource: false
+      extra_params: {audience: plain, other: "${KEY}"}
+  f: {auth: {type: client_credentials, issuer: https://i.example, client_id: h, client_secret: "${KEY}"}}
+"""
+    found = {each.path: each for each in effective(load(text, environ={"KEY": "canary"}))}
+    assert "canary" not in repr(found)
+    shown = {path.removeprefix("upstreams."): each.value for path, each in found.items() if ".auth." in path}
+    assert {path: value for path, value in shown.items() if path[0] in "abcd"} == {
+        "a.auth.type": "header",
+        "a.auth.name": "X-A",
+        "a.auth.scheme": "Bearer",
+        "a.auth.from": "x-mine",
+        "b.auth.type": "header",
+        "b.auth.name": "X-B",
+        "b.auth.scheme": "",
+        "b.auth.per_user": True,
+        "c.auth.type": "header",
+        "c.auth.name": "X-C",
+        "c.auth.scheme": "",
+        "c.auth.claim": "email",
+        "d.auth.type": "header",
+        "d.auth.name": "X-D",
+        "d.auth.scheme": "",
+        "d.auth.value": "***",
+    }
+    assert (shown["e.auth.type"], shown["e.auth.client_secret"], shown["e.auth.resource"]) == ("oauth", "***", False)
+    assert (shown["e.auth.token_url"], shown["e.auth.scopes"]) == ("https://id.example/t?***", ["one"])
+    assert (shown["e.auth.extra_params.audience"], shown["e.auth.extra_params.other"]) == ("plain", "***")
+    assert (shown["f.auth.type"], shown["f.auth.client_secret"]) == ("client_credentials", "***")
+    assert found["upstreams.a.auth.from"].origin == "hub.yaml, line 3"
