@@ -50,6 +50,10 @@ NOBODY: Final = (
     "Each user has a credential of their own here, and nobody is named. Check as one of them with --as, or on the"
     " connections page."
 )
+_UNPUBLISHED: Final = (
+    "It publishes nothing about a sign-in, so the places that were usual before 2025-06 would be tried. If it takes a"
+    " key instead, say so in 'auth' or 'headers'."
+)
 _UNAUTHORIZED: Final = 401
 _KNOWN: Final = {"oauth": Discovered.OAUTH, "none": Discovered.NOTHING}
 
@@ -235,6 +239,8 @@ def _note(steps: Steps, decision: Decision) -> None:
 
 def _outcome(found: Outcome) -> str:
     match found:
+        case Found(server=server) if not server.has_metadata:
+            return _UNPUBLISHED
         case Found():
             return f"Users sign in at {found.server.issuer}."
         case DiscoveryFailed():
