@@ -15,10 +15,13 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal, Protocol, final
 
 from mcp_hub.credentials.credential import Credential
+from mcp_hub.credentials.needed import Place, not_connected, reconnect_needed
+from mcp_hub.credentials.watchers import Watchers
 from mcp_hub.errors import HubError, RefusedCredential
-from mcp_hub.oauth.needed import Place
+from mcp_hub.oauth.needed import allow_more, away, for_admin
 from mcp_hub.oauth.refreshing import NotRenewed
 from mcp_hub.oauth.stepping_up import SteppingUp
+from mcp_hub.principal import Principal
 from mcp_hub.secret import Secret
 from mcp_hub.store.connections import Grant, GrantState, Whose
 
@@ -67,6 +70,7 @@ class Source(Protocol):
 
     used: dict[str, float]
     """When grants were used last, by id."""
+    watchers: Watchers
 
     async def grant(self, whose: Whose) -> Grant | None:
         """As it is stored."""
@@ -95,25 +99,26 @@ class Source(Protocol):
 
 @final
 class Granted:
-    """`Access` with somebody's grant. `place` names it in sentences. Belongs to one event loop."""
+    """The `Access` of one caller to one upstream with their grant. Belongs to one event loop."""
 
     __slots__ = (
-        "__weakref__", "_epoch", "_failure", "_held", "_now", "_replaced", "_second", "_source", "_stepping",
-        "_watchers", "place", "whose",
+        "__weakref__", "_caller", "_epoch", "_failure", "_held", "_now", "_place", "_replaced", "_second", "_source",
+        "_stepping", "_whose",
     )  # fmt: skip
 
-    def __init__(self, whose: Whose, place: Place, source: Source, now: Callable[[], float] = time.time) -> None:
-        self.whose = whose
-        self.place = place
+    def __init__(self, caller: Principal, place: Place, source: Source, now: Callable[[], float] = time.time) -> None:
+        self._caller = caller
+        self._place = place
+        self._whose = Whose(*caller.key, place.upstream)
         self._source = source
         self._now = now
         self._stepping = SteppingUp(now)
-        self._watchers: list[Callable[[], object]] = []
         self._held: Held | None = None
         self._failure: _Failure | None = None
         self._second: deque[Credential] = deque(maxlen=_MOST_SECOND)
         self._replaced: deque[float] = deque(maxlen=MOST_REPLACED)
         self._epoch = 0
+        source.watchers.add_while_alive(self._whose, self.forget)
 
     # What `Access` says
 
@@ -137,7 +142,7 @@ class Granted:
         """See `Access`. What this gives is for the one request; if that is refused with it as well, whoever sends may
         ask once more, and is told what its user can do."""
         if any(each is credential for each in self._second):
-            raise self.place.reconnect(_REFUSED) from refusal
+            raise self._reconnect(_REFUSED) from refusal
         held = await self._stored_or(credential)
         if held is None:
             return self._another(await self._usable())
@@ -150,13 +155,7 @@ class Granted:
 
     def watch(self, changed: Callable[[], object]) -> Callable[[], None]:
         """See `Access`."""
-        self._watchers.append(changed)
-
-        def leave() -> None:
-            if changed in self._watchers:
-                self._watchers.remove(changed)
-
-        return leave
+        return self._source.watchers.add(self._whose, changed)
 
     # For those who keep it
 
@@ -165,8 +164,6 @@ class Granted:
         self._epoch += 1
         self._held = self._failure = None
         self._replaced.clear()
-        for each in list(self._watchers):
-            each()
 
     @property
     def trouble(self) -> str:
@@ -180,29 +177,32 @@ class Granted:
         if self._now() < held.until:
             return held
         self._raise_failure()
-        await self._source.alone(self.whose, lambda: self._renew(held))
+        await self._source.alone(self._whose, lambda: self._renew(held))
         held = self._held or await self._loaded()
         if self._now() >= held.until:
             self._raise_failure()
-            raise self.place.away("The access that was given had ended already.")
+            raise away(self._place, "The access that was given had ended already.")
         return held
 
     async def _loaded(self) -> Held:
         while True:
             epoch = self._epoch
-            held = await self._opened(await self._source.grant(self.whose))
+            held = await self._opened(await self._source.grant(self._whose))
             if epoch == self._epoch:
                 self._held = held
                 return held
 
     async def _opened(self, grant: Grant | None) -> Held:
         if grant is None:
-            raise self.place.not_connected()
+            raise not_connected(self._place, self._caller)
         if grant.state is not GrantState.READY:
-            raise self.place.reconnect(grant.reason)
+            raise self._reconnect(grant.reason)
         token = await self._source.token(grant)
         due, until = times(grant)
         return Held(grant, token, _bearer(token), due, until)
+
+    def _reconnect(self, why: str) -> HubError:
+        return reconnect_needed(self._place, self._caller, why)
 
     # After a refusal
 
@@ -211,7 +211,7 @@ class Granted:
         held = self._held or await self._loaded()
         if held.credential.open() != refused.open():
             return None
-        grant = await self._source.grant(self.whose)
+        grant = await self._source.grant(self._whose)
         if grant is not None and (grant.id, grant.version) == (held.grant.id, held.grant.version):
             return held
         if self._held is held:
@@ -221,12 +221,12 @@ class Granted:
     async def _renewed_instead(self, held: Held, refusal: RefusedCredential) -> Credential:
         now = self._now()
         if held.grant.refresh_token is None:
-            raise self.place.reconnect(_NO_RENEWAL) from refusal
+            raise self._reconnect(_NO_RENEWAL) from refusal
         if len(self._replaced) == MOST_REPLACED and now - self._replaced[0] < WITHIN:
-            raise self.place.reconnect(_REFUSED) from refusal
+            raise self._reconnect(_REFUSED) from refusal
         self._raise_failure()
         self._replaced.append(now)
-        await self._source.alone(self.whose, lambda: self._renew(held))
+        await self._source.alone(self._whose, lambda: self._renew(held))
         self._raise_failure()
         return self._another(await self._usable())
 
@@ -245,13 +245,13 @@ class Granted:
             await self._source.want(grant.id, wanted)
             if self._held is held:
                 self._held = replace(held, grant=replace(grant, wanted=wanted))
-        return self.place.allow_more(missing)
+        return allow_more(self._place, self._caller, missing)
 
     # Renewing
 
     def _renew_beside(self, held: Held, now: float) -> None:
         if self._failure is None or now >= self._failure.until:
-            self._source.beside(self.whose, lambda: self._renew(held))
+            self._source.beside(self._whose, lambda: self._renew(held))
 
     async def _renew(self, held: Held) -> None:
         """Renew it and keep what came; why that failed is kept, too.
@@ -283,7 +283,7 @@ class Granted:
         pause = min(LONGEST_PAUSE, 2.0**attempts) * random.uniform(0.5, 1.0)  # noqa: S311
         until = self._now() + max(pause, error.retry_after or 0.0)
         self._failure = _Failure(str(error), error.turn, until, attempts)
-        _log.warning("a connection with %s was not renewed: %s", self.place.upstream, error)
+        _log.warning("a connection with %s was not renewed: %s", self._place.upstream, error)
 
     def _raise_failure(self) -> None:
         """
@@ -297,11 +297,11 @@ class Granted:
     def _said(self, failure: _Failure) -> HubError:
         match failure.turn:
             case "server":
-                return self.place.away(failure.why)
+                return away(self._place, failure.why)
             case "admin":
-                return self.place.for_admin(failure.why)
+                return for_admin(self._place, failure.why)
             case "user":
-                return self.place.reconnect(failure.why)
+                return self._reconnect(failure.why)
 
 
 def _bearer(token: Secret) -> Credential:

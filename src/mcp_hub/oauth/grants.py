@@ -7,17 +7,21 @@ and not stored would be lost at both sides.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from typing import Final, NoReturn, Protocol, final
 from weakref import WeakValueDictionary
 
+from mcp_hub.credentials.needed import Place
+from mcp_hub.credentials.watchers import Watchers
 from mcp_hub.errors import StoreFailed
 from mcp_hub.oauth.granted import Granted, Work
-from mcp_hub.oauth.needed import Place
-from mcp_hub.oauth.renewing import LEASE, GrantSeals, Renewing
+from mcp_hub.oauth.renewing import LEASE, Renewing
+from mcp_hub.oauth.sealed import open_access_token
+from mcp_hub.principal import Principal
 from mcp_hub.secret import Secret
 from mcp_hub.single_flight import SingleFlight
 from mcp_hub.store.connections import Grant, Whose
+from mcp_hub.vault.vault import Vault
 
 NOTED_EVERY: Final = 30.0
 """Seconds after which it is stored what was used."""
@@ -28,22 +32,29 @@ class UsedStore(Protocol):
 
     async def grant(self, whose: Whose) -> Grant | None: ...
     async def want_scopes(self, grant: str, wanted: frozenset[str]) -> None: ...
-    async def touch_grants(self, used: dict[str, float]) -> None: ...
+    async def touch_grants(self, used: Mapping[str, float]) -> None: ...
 
 
 @final
 class Grants:
     """Makes the accesses with grants. Belongs to one event loop.
 
-    `run` has to run for it, and `changed` to be called with what the store says has changed. `now` gives unix seconds.
+    `run` has to run for it, and for `watchers`. `now` gives unix seconds.
     """
 
     def __init__(
-        self, store: UsedStore, seals: GrantSeals, renewing: Renewing, *, now: Callable[[], float] = time.time
+        self,
+        store: UsedStore,
+        vault: Vault,
+        renewing: Renewing,
+        watchers: Watchers,
+        *,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self.used: dict[str, float] = {}
+        self.watchers = watchers
         self._store = store
-        self._seals = seals
+        self._vault = vault
         self._renewing = renewing
         self._now = now
         self._kept: WeakValueDictionary[Whose, Granted] = WeakValueDictionary()
@@ -52,12 +63,12 @@ class Grants:
         self._under_way = 0
         self._quiet = asyncio.Event()
 
-    def access(self, whose: Whose, place: Place) -> Granted:
+    def access(self, caller: Principal, place: Place) -> Granted:
         """The access of this principal there; the same one while somebody holds it."""
+        whose = Whose(*caller.key, place.upstream)
         found = self._kept.get(whose)
         if found is None:
-            found = self._kept[whose] = Granted(whose, place, self, self._now)
-        found.place = place
+            found = self._kept[whose] = Granted(caller, place, self, self._now)
         return found
 
     def trouble(self, whose: Whose) -> str:
@@ -65,13 +76,6 @@ class Grants:
         tried."""
         found = self._kept.get(whose)
         return "" if found is None else found.trouble
-
-    def changed(self, whose: Iterable[Whose] | None) -> None:
-        """Somebody's connections were made, ended or marked; `None`: perhaps anybody's."""
-        found = list(self._kept.values()) if whose is None else [self._kept.get(each) for each in whose]
-        for each in found:
-            if each is not None:
-                each.forget()
 
     async def run(self) -> NoReturn:
         """Store what was used, now and then, until this is cancelled."""
@@ -111,7 +115,7 @@ class Grants:
 
     async def token(self, grant: Grant) -> Secret:
         """See `Source`."""
-        return await self._seals.open(grant.access_token, grant, "access_token")
+        return await open_access_token(self._vault, grant)
 
     async def renewed(self, known: Grant) -> Grant | None:
         """See `Source`."""

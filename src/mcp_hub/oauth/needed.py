@@ -1,54 +1,38 @@
-"""What a caller is told whose connection cannot be used as it is.
+"""What a caller is told whose grant cannot be used as it is, beside what every kind of connection tells.
 
-Rule: each sentence is complete: it names whose connection, where to act and what to do then. Pure.
+Rule: each sentence is complete: what is wrong, whose turn it is, and what to do then. Pure.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
+from mcp_hub.credentials.needed import Place, name_of
 from mcp_hub.errors import ConnectionNeeded, Unreachable
+from mcp_hub.principal import Principal
 
 _MOST_NAMED: Final = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """One caller at one upstream, in words. `url` is the page where they connect; `label` is what they are called."""
+def allow_more(place: Place, caller: Principal, missing: Iterable[str]) -> ConnectionNeeded:
+    """They have to allow more than they did; `missing` are scopes, in the form that RFC 6749 gives them."""
+    names = sorted(missing)
+    named = ", ".join(names[:_MOST_NAMED]) + (" and more" if len(names) > _MOST_NAMED else "")
+    public = (
+        f"{place.title} asks for more than {name_of(caller)} has allowed (missing: {named}). Open {place.page} to allow"
+        " it, then try again."
+    )
+    return ConnectionNeeded(place.upstream, public, url=place.page, state="reconnect_needed")
 
-    upstream: str
-    title: str
-    url: str
-    label: str
 
-    def not_connected(self) -> ConnectionNeeded:
-        """They have not connected yet."""
-        public = f"{self.title} is not connected for {self.label}. Open {self.url}, then try again."
-        return ConnectionNeeded(self.upstream, public, url=self.url, state="not_connected")
+def away(place: Place, why: str) -> Unreachable:
+    """Nobody can get a credential now; `why` is a whole public sentence."""
+    return Unreachable(place.upstream, f"{why} Nothing was sent to {place.title}. Try again in a moment.")
 
-    def reconnect(self, why: str) -> ConnectionNeeded:
-        """They have to connect anew; `why` is a public sentence."""
-        public = f"{why} {self.label} has to connect {self.title} anew: open {self.url}, then try again."
-        return ConnectionNeeded(self.upstream, public, url=self.url, state="reconnect_needed")
 
-    def allow_more(self, missing: Iterable[str]) -> ConnectionNeeded:
-        """They have to allow more than they did; `missing` are scopes, in the form that RFC 6749 gives them."""
-        names = sorted(missing)
-        named = ", ".join(names[:_MOST_NAMED]) + (" and more" if len(names) > _MOST_NAMED else "")
-        public = (
-            f"{self.title} asks for more than {self.label} has allowed (missing: {named}). Open {self.url} to allow it,"
-            " then try again."
-        )
-        return ConnectionNeeded(self.upstream, public, url=self.url, state="reconnect_needed")
-
-    def away(self, why: str) -> Unreachable:
-        """Nobody can get a credential now; `why` is a public sentence."""
-        return Unreachable(self.upstream, f"{why} Nothing was sent to {self.title}. Try again in a moment.")
-
-    def for_admin(self, why: str) -> Unreachable:
-        """The admin has to act; `why` is a public sentence."""
-        return Unreachable(
-            self.upstream,
-            f"{why} The connection of {self.label} is kept. An administrator of this hub has to set the client for"
-            f" {self.title} right.",
-        )
+def for_admin(place: Place, why: str) -> Unreachable:
+    """An admin has to act; `why` is a whole public sentence."""
+    return Unreachable(
+        place.upstream,
+        f"{why} Your connection is kept. An administrator of this hub has to set right as which client it is known"
+        f" there for {place.title}; connecting anew helps only then.",
+    )

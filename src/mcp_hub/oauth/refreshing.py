@@ -16,7 +16,7 @@ from mcp_hub.oauth.client_proof import CannotProve
 from mcp_hub.oauth.server import Client, Tokens
 from mcp_hub.oauth.token_calls import Denied, NoAnswer, TokenCalls, Unusable
 from mcp_hub.secret import Secret
-from mcp_hub.store.connections import Grant
+from mcp_hub.store.connections import Grant, Registration, Source
 
 _OVER: Final = frozenset({"invalid_grant", "bad_refresh_token", "invalid_refresh_token"})
 _CLIENT: Final = frozenset({"invalid_client", "unauthorized_client", "incorrect_client_credentials"})
@@ -27,11 +27,15 @@ Hold = Callable[[], Awaitable[bool]]
 """Makes sure that there is time for one more call; `False` if there is none."""
 
 
-class Registered(Protocol):
-    """The registrations, opened."""
+class Registrations(Protocol):
+    """The hub's registrations, opened."""
 
-    async def client(self, registration: str) -> Client | None:
-        """The registration of this id, retired or not; `None` if it is gone. Raises: HubFault."""
+    async def by_id(self, registration: str) -> Client | None:
+        """That one, retired or not; `None` if it is gone. Raises: HubFault."""
+        ...
+
+    async def forgotten(self, registration: Registration) -> None:
+        """Its server does not know it any more. Raises: HubFault."""
         ...
 
 
@@ -60,9 +64,9 @@ class GrantOver(Exception):
 class Refreshing:
     """Asks for new tokens."""
 
-    def __init__(self, store: SecretStore, registered: Registered, calls: TokenCalls) -> None:
+    def __init__(self, store: SecretStore, registrations: Registrations, calls: TokenCalls) -> None:
         self._store = store
-        self._registered = registered
+        self._registrations = registrations
         self._calls = calls
 
     async def tokens(self, grant: Grant, renewal: Secret, hold: Hold) -> tuple[Client, Tokens]:
@@ -74,13 +78,13 @@ class Refreshing:
             HubFault: the store or the vault fails.
         """
         server = server_of(grant)
-        client = await self._registered.client(grant.registration)
+        client = await self._registrations.by_id(grant.registration)
         if client is None:
             raise NotRenewed(f"The hub's registration at {server} is gone.", "admin")
         try:
             return await self._as_client(client, grant, renewal, hold)
         except Denied as refusal:
-            raise _meant(refusal, server) from refusal
+            raise await self._meant(refusal, client, server) from refusal
         except NoAnswer as error:
             raise NotRenewed(_failed(server, error), "server", error.retry_after) from error
         except Unusable as error:
@@ -117,6 +121,22 @@ class Refreshing:
             say_scopes=say_scopes,
         )
 
+    async def _meant(self, refusal: Denied, client: Client, server: str) -> Exception:
+        code = refusal.code
+        if code in _OVER:
+            return GrantOver(f"{server} has ended the access.")
+        if code in _CLIENT and client.registration.source is Source.REGISTERED:
+            # Where the hub registered itself, it does so again when somebody connects.
+            await self._registrations.forgotten(client.registration)
+            return NotRenewed(f"{server} does not know this hub any more.", "user")
+        if code in _CLIENT:
+            return NotRenewed(f"{server} does not take the hub's client id or its proof any more.", "admin")
+        if code == "invalid_target":
+            return NotRenewed(f"{server} does not take the upstream's address as a resource any more.", "admin")
+        if not code:
+            return NotRenewed(_failed(server, refusal), "server")
+        return NotRenewed(f"{server} does not renew the access ({code}).", "user")
+
     async def _settled(self, client: Client) -> None:
         """The secret in use is taken there: the one before it is not needed any more."""
         known = client.registration
@@ -131,19 +151,6 @@ class Refreshing:
 def server_of(grant: Grant) -> str:
     """What the authorization server of a grant is called for people: its host."""
     return urlsplit(grant.token_endpoint).hostname or "the authorization server"
-
-
-def _meant(refusal: Denied, server: str) -> Exception:
-    code = refusal.code
-    if code in _OVER:
-        return GrantOver(f"{server} has ended the access.")
-    if code in _CLIENT:
-        return NotRenewed(f"{server} does not take the hub's client id or its proof any more.", "admin")
-    if code == "invalid_target":
-        return NotRenewed(f"{server} does not take the upstream's address as a resource any more.", "admin")
-    if not code:
-        return NotRenewed(_failed(server, refusal), "server")
-    return NotRenewed(f"{server} does not renew the access ({code}).", "user")
 
 
 def _failed(server: str, error: Exception) -> str:

@@ -22,15 +22,16 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Final, Literal, NamedTuple, Protocol, final
+from typing import Final, NamedTuple, Protocol, final
 
 from mcp_hub.errors import HubFault, StoreFailed
 from mcp_hub.oauth.client_proof import CannotProve
 from mcp_hub.oauth.refreshing import GrantOver, NotRenewed, Refreshing
+from mcp_hub.oauth.sealed import open_refresh_token, renewed
 from mcp_hub.oauth.server import Client, Tokens
 from mcp_hub.oauth.token_calls import TokenCallFailed, TokenCalls
-from mcp_hub.secret import Secret
 from mcp_hub.store.connections import Grant, GrantState, Renewed, Whose
+from mcp_hub.vault.vault import Vault
 
 LEASE: Final = 15.0
 """Seconds for which one process alone may renew a grant: longer than one call of a token endpoint may take."""
@@ -41,8 +42,6 @@ LOOKS: Final = 14
 WRITES: Final = 6
 """How often it is tried to store what was got."""
 NO_WAY: Final = "The access has ended, and its server gave no way to renew it."
-
-Column = Literal["access_token", "refresh_token"]
 
 _log: Final = logging.getLogger(__name__)
 
@@ -55,18 +54,6 @@ class GrantStore(Protocol):
     async def renew_grant(self, grant: str, version: int, renewed: Renewed) -> bool: ...
     async def release_grant(self, grant: str, owner: str) -> None: ...
     async def mark_grant(self, grant: str, version: int, reason: str, at: float) -> bool: ...
-
-
-class GrantSeals(Protocol):
-    """Seals the tokens of grants, each bound to its grant, column, principal, upstream and version."""
-
-    def seal(self, token: Secret, grant: Grant, column: Column, version: int) -> bytes:
-        """The token, sealed for that version of the grant."""
-        ...
-
-    async def open(self, sealed: bytes, grant: Grant, column: Column) -> Secret:
-        """What was sealed for the grant as it is. Raises: HubFault."""
-        ...
 
 
 class _Got(NamedTuple):
@@ -86,7 +73,7 @@ class Renewing:
     def __init__(
         self,
         store: GrantStore,
-        seals: GrantSeals,
+        vault: Vault,
         refreshing: Refreshing,
         calls: TokenCalls,
         *,
@@ -94,7 +81,7 @@ class Renewing:
         pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._store = store
-        self._seals = seals
+        self._vault = vault
         self._refreshing = refreshing
         self._calls = calls
         self._now = now
@@ -116,10 +103,8 @@ class Renewing:
             if grant is None or grant.state is not GrantState.READY or not _is_same(grant, known):
                 await self._let_go(known, grant)
                 return grant
-            if grant.refresh_token is None:
-                return await self._marked(grant, NO_WAY)
             if looks % LOOKS == 0 and await self._leased(grant):
-                return await self._with_lease(grant, grant.refresh_token)
+                return await self._with_lease(grant)
             looks += 1
             await self._pause(POLL)
 
@@ -127,11 +112,11 @@ class Renewing:
         at = self._now()
         return await self._store.lease_grant(grant.id, grant.version, self._owner, at=at, until=at + LEASE)
 
-    async def _with_lease(self, grant: Grant, sealed: bytes) -> Grant | None:
+    async def _with_lease(self, grant: Grant) -> Grant | None:
         try:
             got = self._got.get(grant.id)
             if got is None or got.version != grant.version:
-                got = await self._fetched(grant, sealed)
+                got = await self._fetched(grant)
                 self._got[grant.id] = got
             return await self._stored(grant, got)
         except GrantOver as error:
@@ -140,18 +125,14 @@ class Renewing:
             await self._released(grant)
             raise
 
-    async def _fetched(self, grant: Grant, sealed: bytes) -> _Got:
-        renewal = await self._seals.open(sealed, grant, "refresh_token")
+    async def _fetched(self, grant: Grant) -> _Got:
+        renewal = await open_refresh_token(self._vault, grant)
+        if renewal is None:
+            raise GrantOver(NO_WAY)
         client, tokens = await self._refreshing.tokens(grant, renewal, lambda: self._leased(grant))
-        version = grant.version + 1
-        renewed = Renewed(
-            self._seals.seal(tokens.access_token, grant, "access_token", version),
-            self._seals.seal(tokens.refresh_token or renewal, grant, "refresh_token", version),
-            tokens.expires_at,
-            tokens.scopes,
-            self._now(),
-        )
-        return _Got(grant.version, renewed, client, tokens)
+        if tokens.refresh_token is None:
+            tokens = replace(tokens, refresh_token=renewal)
+        return _Got(grant.version, renewed(self._vault, grant, tokens, self._now()), client, tokens)
 
     async def _stored(self, grant: Grant, got: _Got) -> Grant | None:
         if await self._write(grant, got.renewed):

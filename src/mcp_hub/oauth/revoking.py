@@ -8,18 +8,20 @@ more, and ends by itself what it got. Source: RFC 7009.
 import asyncio
 import logging
 from dataclasses import replace
-from typing import Final, Protocol, final
+from typing import Final, Literal, Protocol, final
 
 from mcp_hub.errors import HubFault
 from mcp_hub.oauth.client_proof import CannotProve
 from mcp_hub.oauth.connection import Ending
-from mcp_hub.oauth.refreshing import Registered, server_of
-from mcp_hub.oauth.renewing import Column, GrantSeals
+from mcp_hub.oauth.refreshing import Registrations, server_of
+from mcp_hub.oauth.sealed import open_access_token, open_refresh_token
 from mcp_hub.oauth.server import Client
 from mcp_hub.oauth.token_calls import REVOKE_SECONDS, Denied, TokenCallFailed, TokenCalls
 from mcp_hub.secret import Secret
 from mcp_hub.store.connections import Grant, Whose
+from mcp_hub.vault.vault import Vault
 
+Kind = Literal["refresh_token", "access_token"]
 _CLIENT: Final = frozenset({"invalid_client", "unauthorized_client"})
 _UNSUPPORTED: Final = "unsupported_token_type"
 
@@ -36,10 +38,10 @@ class DroppingStore(Protocol):
 class Revoking:
     """Ends connections."""
 
-    def __init__(self, store: DroppingStore, seals: GrantSeals, registered: Registered, calls: TokenCalls) -> None:
+    def __init__(self, store: DroppingStore, vault: Vault, registrations: Registrations, calls: TokenCalls) -> None:
         self._store = store
-        self._seals = seals
-        self._registered = registered
+        self._vault = vault
+        self._registrations = registrations
         self._calls = calls
         self._under_way: set[asyncio.Task[Ending]] = set()
 
@@ -76,21 +78,21 @@ class Revoking:
         return Ending.CONFIRMED
 
     async def _revoked(self, grant: Grant, endpoint: str) -> None:
-        client = await self._registered.client(grant.registration)
+        client = await self._registrations.by_id(grant.registration)
         if client is None:
             raise CannotProve("the registration is gone")
-        if grant.refresh_token is not None:
-            renewal = await self._seals.open(grant.refresh_token, grant, "refresh_token")
+        renewal = await open_refresh_token(self._vault, grant)
+        if renewal is not None:
             client = await self._end(client, endpoint, renewal, "refresh_token")
-        token = await self._seals.open(grant.access_token, grant, "access_token")
+        token = await open_access_token(self._vault, grant)
         try:
             await self._end(client, endpoint, token, "access_token")
         except Denied as refusal:
             # Where access tokens cannot be ended one by one, they end with the refresh token (RFC 7009 section 2.1).
-            if refusal.code != _UNSUPPORTED or grant.refresh_token is None:
+            if refusal.code != _UNSUPPORTED or renewal is None:
                 raise
 
-    async def _end(self, client: Client, endpoint: str, token: Secret, kind: Column) -> Client:
+    async def _end(self, client: Client, endpoint: str, token: Secret, kind: Kind) -> Client:
         try:
             await self._calls.revoke(client, endpoint, token, kind)
         except Denied as refusal:
