@@ -4,12 +4,11 @@ import asyncio
 import gc
 import logging
 from contextlib import suppress
-from dataclasses import replace
 
 import pytest
 
 from mcp_hub.errors import ConnectionNeeded, RefusedCredential, StoreFailed, Unreachable
-from mcp_hub.oauth.granted import MOST_REPLACED, times
+from mcp_hub.oauth.lasting import MOST_REPLACED
 from mcp_hub.principal import Principal
 from mcp_hub.secret import Secret
 from mcp_hub.store.connections import GrantState, Source
@@ -90,25 +89,14 @@ async def test_a_token_that_lasts_is_a_look_up(server, hub, clock):
     assert server.seen == []
 
 
-@pytest.mark.promise("T55")
-@pytest.mark.parametrize(
-    ("lasts", "due", "until"),
-    [
-        (3600.0, 3240.0, 3595.0),
-        (300.0, 240.0, 295.0),
-        (60.0, 30.0, 54.0),
-        (2.0, 1.0, 1.8),
-        (0.0, 0.0, 0.0),
-        (-5.0, -5.0, -5.0),
-        (None, float("inf"), float("inf")),
-    ],
-)
-async def test_a_token_is_renewed_ahead_of_its_end_and_never_sent_after(server, hub, lasts, due, until):
-    await connected(hub, server, lasts=lasts)
-    grant = await hub.grant()
-    until = pytest.approx(grant.refreshed_at + until)
-    assert times(grant) == (pytest.approx(grant.refreshed_at + due), until)
-    assert times(replace(grant, refresh_token=None)) == (until, until)
+async def test_a_token_is_not_sent_after_its_end_nor_marked_before_it(server, hub, clock):
+    given = await connected(hub, server, renews=False)
+    access = hub.access()
+    await access.credential()
+    clock.at += 3594
+    assert token_in(access.ready()) == given["access_token"]
+    clock.at += 1
+    assert access.ready() is None
 
 
 async def test_a_token_that_is_due_is_sent_on_while_another_is_got(server, hub, clock):
