@@ -55,7 +55,7 @@ class StoredRegistrations:
     def __init__(self, store: SqliteStore, vault: Vault, now: Callable[[], float]) -> None:
         self._store, self._vault, self._now = store, vault, now
 
-    async def by_id(self, registration: str) -> Client | None:
+    async def client(self, registration: str) -> Client | None:
         found = await self._store.registration(registration)
         return None if found is None else await open_client(self._vault, found)
 
@@ -106,7 +106,14 @@ async def keeping(
     store, vault = store_as(bare), await unlocked(bare)
     registrations = StoredRegistrations(bare, vault, now)
     calls, watchers = TokenCalls(fetch, Prover(now=now), now), Watchers(bare)
-    renewing = Renewing(store, vault, Refreshing(store, registrations, calls), calls, now=now, pause=pause)
+    renewing = Renewing(
+        store,
+        vault,
+        Refreshing(store, registrations, calls, forgotten=registrations.forgotten),
+        calls,
+        now=now,
+        pause=pause,
+    )
     grants = Grants(store, vault, renewing, watchers, now=now)
     revoking = Revoking(store, vault, registrations, calls)
     try:
