@@ -36,6 +36,12 @@ async def rig(server):
         yield made
 
 
+@pytest.fixture
+def logged(caplog, capsys):
+    """All that was logged."""
+    return lambda: caplog.text + "".join(capsys.readouterr())
+
+
 async def fails(code, awaited):
     with pytest.raises(ConnectFailed) as failed:
         await awaited
@@ -259,12 +265,13 @@ async def test_somebody_who_does_not_agree_is_told_so(rig, server):
         ("unauthorized_client", "client_unknown"),
     ],
 )
-async def test_an_error_has_a_sentence_of_the_hubs_own(rig, caplog, error, code):
+async def test_an_error_has_a_sentence_of_the_hubs_own(rig, logged, error, code):
     query = [*with_said(await visit(await rig.begin()), code=None, error=error), ("error_description", UNTOLD)]
     failure = await back(rig, query, code)
-    assert failure.reference
-    assert UNTOLD not in caplog.text
-    assert "<b>" not in caplog.text
+    said = logged()
+    assert failure.reference in said
+    assert UNTOLD not in said
+    assert "<b>" not in said
 
 
 async def test_an_answer_without_a_code_is_of_no_use(rig):
@@ -283,14 +290,15 @@ async def test_an_answer_without_a_code_is_of_no_use(rig):
         (redirecting("http://127.0.0.1:1/"), "unusable"),
     ],
 )
-async def test_a_server_that_gives_nothing_is_told_apart(rig, server, caplog, answer, code):
+async def test_a_server_that_gives_nothing_is_told_apart(rig, server, logged, answer, code):
     query = await visit(await rig.begin())
     server.answers["/token"] = answer
     await back(rig, query, code)
-    logged = caplog.text
-    assert UNTOLD not in logged
-    assert dict(query)["code"] not in logged
-    assert dict(query)["state"] not in logged
+    said = logged()
+    assert code in said
+    assert UNTOLD not in said
+    assert dict(query)["code"] not in said
+    assert dict(query)["state"] not in said
 
 
 async def test_a_token_that_is_no_bearer_token_is_not_used(rig, server):
