@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -18,7 +18,7 @@ from mcp_hub.errors import UnknownName, Unreachable
 from mcp_hub.principal import LOCAL
 from mcp_hub.upstream.check import Status, Verdict
 
-_CODES = {
+EXITS: Final = {
     Status.OK: Exit.DONE,
     Status.UNAUTHORIZED: Exit.SIGN_IN,
     Status.USER_NOT_AUTHENTICATED: Exit.SIGN_IN,
@@ -66,7 +66,7 @@ def check(name: str, file: Path | None, *, as_json: bool) -> None:
         print_json(verdict.document())
     else:
         _print(verdict)
-    raise click.exceptions.Exit(_CODES[verdict.status])
+    raise click.exceptions.Exit(EXITS[verdict.status])
 
 
 @upstream.command()
@@ -93,7 +93,7 @@ def check_online(config: Config, as_json: bool) -> int:  # noqa: FBT001
     else:
         for verdict in verdicts:
             _print(verdict)
-    return max((_CODES[verdict.status] for verdict in verdicts), default=Exit.DONE)
+    return max((EXITS[verdict.status] for verdict in verdicts), default=Exit.DONE)
 
 
 async def _check_all(config: Config, names: Sequence[str]) -> list[Verdict]:
