@@ -42,6 +42,8 @@ from mcp_hub.wire.jsonrpc import (
 
 MOST_ROUNDS: Final = 3
 """How often one call may ask its user to connect: each time for something else than before."""
+MOST_TRIES: Final = 6
+"""How often one request is tried: some are told of a change although nothing changed for them."""
 PATIENCE: Final = 45.0
 """Seconds in which a user who has opened the page can finish there while their call waits: less than clients wait."""
 SINCE: Final = "2025-11-25"
@@ -131,8 +133,7 @@ class Inviting:
 
     async def _tried(self, invited: Invited, once: Once, scene: Scene, changed: asyncio.Event) -> Reply:
         late = asyncio.get_running_loop().time() + self._patience
-        may_be_old = True
-        while True:
+        for tries in range(1, MOST_TRIES):
             try:
                 return await once(invited.ask)
             except ConnectionNeeded as need:
@@ -142,11 +143,11 @@ class Inviting:
                     raise
                 # That nothing is known of an upstream may have been so until a moment ago: asking once more costs
                 # that upstream nothing, since it is not asked without a credential.
-                if not (may_be_old and need.state == "not_connected"):
+                if tries > 1 or need.state != "not_connected":
                     await _until(changed, late, need)
-                may_be_old = False
                 changed.clear()
             await scene.settled(invited.upstream)
+        return await once(invited.ask)
 
     def _asked(self, ask: Ask, need: ConnectionNeeded, rounds: int) -> Reply:
         if need.url is None or rounds > MOST_ROUNDS or not opens_addresses(ask.client):
