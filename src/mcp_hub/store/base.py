@@ -111,6 +111,10 @@ class Store(PeopleStore, GrantStore, EventStore, KeyStore, Protocol):
         """At most `limit` records of a tenant, the last appended first."""
         ...
 
+    async def calls_of(self, tenant: str, issuer: str, subject: str, *, limit: int) -> list[CallRecord]:
+        """The same, for the calls of one principal."""
+        ...
+
     async def session_uses(self) -> list[SessionUse]:
         """All stored sessions, those first that were not used for the longest time."""
         ...

@@ -105,6 +105,10 @@ class SqliteStore:
     async def calls(self, tenant: str, *, limit: int) -> list[CallRecord]:
         return await self._file.read(sqlite_logs.calls, tenant, limit)
 
+    async def calls_of(self, tenant: str, issuer: str, subject: str, *, limit: int) -> list[CallRecord]:
+        """See `Store`."""
+        return await self._file.read(sqlite_logs.calls_of, (tenant, issuer, subject), limit)
+
     async def append_events(self, events: Sequence[Event]) -> None:
         await self._file.write(sqlite_logs.append_events, tuple(events), self._most_events)
 

@@ -35,6 +35,10 @@ _CALLS: Final = _Log(
         WHERE tenant = ? ORDER BY seq DESC LIMIT ?
     """,
 )
+_CALLS_OF: Final = """
+    SELECT at, tenant, issuer, subject, client, upstream, method, name, outcome, milliseconds FROM calls
+    WHERE tenant = ? AND issuer = ? AND subject = ? ORDER BY seq DESC LIMIT ?
+"""
 _EVENTS: Final = _Log(
     last="SELECT coalesce(max(seq), 0) FROM events WHERE tenant = ?",
     append="""
@@ -57,6 +61,11 @@ def append_calls(db: sqlite3.Connection, records: Sequence[CallRecord], most: in
 def calls(db: sqlite3.Connection, tenant: str, limit: int) -> list[CallRecord]:
     """The last appended first."""
     return [CallRecord(*row) for row in db.execute(_CALLS.newest, (tenant, max(limit, 0)))]
+
+
+def calls_of(db: sqlite3.Connection, whose: tuple[str, str, str], limit: int) -> list[CallRecord]:
+    """The last appended first; `whose` is (tenant, issuer, subject)."""
+    return [CallRecord(*row) for row in db.execute(_CALLS_OF, (*whose, max(limit, 0)))]
 
 
 def append_events(db: sqlite3.Connection, events: Sequence[Event], most: int) -> None:

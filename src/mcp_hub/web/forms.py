@@ -67,6 +67,14 @@ def parse_form(body: bytes | str) -> Form:
     return form
 
 
+def query_pairs(query: bytes) -> list[tuple[str, str]]:
+    """The members of a query as they came, repeated ones included; of what cannot be read, none."""
+    try:
+        return parse_qsl(query.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
+    except ValueError:
+        return []
+
+
 async def read_bytes(request: Request, *, most: int, seconds: float = MAX_SECONDS) -> bytes:
     """The whole body of a request, of at most `most` bytes, which has to arrive within `seconds`.
 

@@ -72,7 +72,7 @@ class Frame:
         )
         addresses = {name: f"/static/{_hashed(name, data)}" for name, data in _static()}
         self._common = {"version": version, "static": addresses, "visitor": None, "here": "", "notice": None}
-        self._templates.filters.update(when=when, day=day)
+        self._templates.filters.update(when=when, day=day, moment=moment)
 
     def page(
         self, template: str, *, status: int = 200, form_targets: Iterable[str] = (), **values: object
@@ -126,6 +126,12 @@ def when(at: float) -> Markup:
     """A moment (unix seconds) for people and programs: the minute, in UTC."""
     moment = datetime.fromtimestamp(at, UTC)
     return _time(moment, f"{moment.day} {moment:%b %Y, %H:%M} UTC")
+
+
+def moment(at: float) -> Markup:
+    """The same, to the second and without the year, where many stand below each other."""
+    moment = datetime.fromtimestamp(at, UTC)
+    return _time(moment, f"{moment.day} {moment:%b, %H:%M:%S} UTC")
 
 
 def day(at: float) -> Markup:

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, final
-from urllib.parse import parse_qsl, quote
+from urllib.parse import quote
 
 import structlog
 from starlette.requests import Request
@@ -23,7 +23,7 @@ from mcp_hub.identity.limits import Limit, Limits, neighbourhood
 from mcp_hub.identity.refusals import NotSignedIn
 from mcp_hub.store.people import User
 from mcp_hub.web.addresses import address_of
-from mcp_hub.web.forms import MAX_FIELDS, Form
+from mcp_hub.web.forms import Form, query_pairs
 from mcp_hub.web.frame import Frame, Notice, Onward, try_again
 from mcp_hub.web.signed_in import posted
 from mcp_hub.web.visitors import SIGN_OUT, SignedIn, Visitors, safe_next
@@ -162,7 +162,7 @@ class LoginPages:
 
     async def _come_back(self, request: Request) -> Response:
         provider, newcomer = self._provider, self._visitors.newcomer(request)
-        query = _pairs(request.scope["query_string"])
+        query = query_pairs(request.scope["query_string"])
         if provider is None or newcomer.cookie is not None:
             sentence = "This sign-in was not begun in this browser, or too long ago."
             return self._failed(NotSignedIn(sentence, "another_browser"))
@@ -216,14 +216,6 @@ def _with_next(path: str, next_path: str) -> str:
     if next_path == "/":
         return path
     return f"{path}{'&' if '?' in path else '?'}next={quote(next_path, safe='/')}"
-
-
-def _pairs(query: bytes) -> list[tuple[str, str]]:
-    """The members of a query as they came, repeated ones included; of what cannot be read, none."""
-    try:
-        return parse_qsl(query.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
-    except ValueError:
-        return []
 
 
 _log: Final = structlog.stdlib.get_logger("mcp_hub.login")

@@ -64,7 +64,8 @@ class Newcomer:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What the head of every page says of who is signed in."""
+    """What the head of every page says of who looks at it. Without a token nobody has signed in: the hub has one user
+    and no accounts."""
 
     name: str
     is_admin: bool
