@@ -18,8 +18,7 @@ from mcp_hub.audit.calls import CallLog
 from mcp_hub.catalog.parts import Exposure
 from mcp_hub.config import model
 from mcp_hub.config.places import store_path
-from mcp_hub.credentials.credential import Credential
-from mcp_hub.credentials.resolve import Credentials
+from mcp_hub.credentials.access import Fixed
 from mcp_hub.declared import (
     OLDER,
     command_of,
@@ -49,12 +48,14 @@ from mcp_hub.gateway.view import Views
 from mcp_hub.inbound.records import Records
 from mcp_hub.inbound.sessions import Limits as SessionLimits
 from mcp_hub.inbound.sessions import MemorySessions
+from mcp_hub.oauth.sealed import SealedConnections
 from mcp_hub.principal import LOCAL
 from mcp_hub.store.base import CallRecord, Store
 from mcp_hub.store.sqlite import SqliteStore
 from mcp_hub.upstream.carrier import Carrier
 from mcp_hub.upstream.channel import Channel
 from mcp_hub.upstream.check import Verdict, by_dialing, by_starting, check, url_not_set
+from mcp_hub.upstream.credentialed import Credentialed
 from mcp_hub.upstream.fetch import Fetch
 from mcp_hub.upstream.starts import Starts
 from mcp_hub.upstream.stdio import Processes
@@ -95,7 +96,6 @@ class _Fleet:
 
     upstreams: Mapping[str, Upstream]
     exposures: Mapping[str, Exposure]
-    credentials: Mapping[str, Credential]
     views: Views
     notices: Notices
     memory: Memory
@@ -156,14 +156,13 @@ async def unlocked(config: model.Config, stack: AsyncExitStack) -> tuple[SqliteS
 
 def sealed_in(store: Store, vault: Vault) -> list[Resealable]:
     """Everything in a store that is sealed."""
-    return [SealedSettings(store, vault)]
+    return [SealedSettings(store, vault), SealedConnections(store)]
 
 
 async def _fleet(config: model.Config, store: Store, stack: AsyncExitStack) -> _Fleet:
     defaults = config.defaults
     served = {name: each for name, each in config.upstreams.items() if each.enabled and each.is_reachable}
     exposures = {name: exposure_of(each, defaults) for name, each in served.items()}
-    credentials = {name: credential_of(each) for name, each in served.items()}
     views = Views(exposures, SERVER_INFO, round(defaults.catalog_ttl * 1000))
     notices = Notices(views)
     memory = Memory(store, LOCAL.tenant, {name: place_of(each) for name, each in served.items()})
@@ -173,7 +172,8 @@ async def _fleet(config: model.Config, store: Store, stack: AsyncExitStack) -> _
     starts = Starts()
     upstreams = {
         name: Upstream(
-            settings_of(each, defaults, credentials[name], _INFO),
+            settings_of(each, defaults, _INFO),
+            Fixed(credential_of(each)),
             way_to(each, defaults, http, starts),
             (views, memory, notices),
             known=known.get(name),
@@ -184,7 +184,7 @@ async def _fleet(config: model.Config, store: Store, stack: AsyncExitStack) -> _
     }
     views.watch(upstreams)
     await views.prepare()
-    return _Fleet(upstreams, exposures, credentials, views, notices, memory)
+    return _Fleet(upstreams, exposures, views, notices, memory)
 
 
 async def _road(
@@ -209,11 +209,11 @@ async def _road(
     )
     asking = Asking(Seal(await kept_key(settings, _STATE_KEY)), parking)
     task_ids = TaskIds(await kept_key(settings, _TASK_KEY, TASK_KEY_BYTES))
-    given, namespaces = Credentials(fleet.credentials), {name: each.namespace for name, each in fleet.exposures.items()}
-    task_notices = TaskNotices(task_ids, upstreams, namespaces, listing.view, given, deadline=deadline)
+    namespaces = {name: each.namespace for name, each in fleet.exposures.items()}
+    task_notices = TaskNotices(task_ids, upstreams, namespaces, listing.view, deadline=deadline)
     fleet.notices.watch(upstreams, namespaces, listing.resource, task_notices.follow)
     tasks = Tasks(task_ids)
-    return Road(upstreams, listing, given, asking=asking, tasks=tasks, calls=calls, server_info=SERVER_INFO)
+    return Road(upstreams, listing, asking=asking, tasks=tasks, calls=calls, server_info=SERVER_INFO)
 
 
 async def check_upstream(config: model.Config, name: str) -> Verdict:
@@ -223,7 +223,7 @@ async def check_upstream(config: model.Config, name: str) -> Verdict:
         return url_not_set(name)
     dialer = Dialer(allow_private=config.network.allow_private)
     http = HttpClient(dialer)
-    settings = settings_of(declared, config.defaults, credential_of(declared), _INFO)
+    settings = settings_of(declared, config.defaults, _INFO)
     carrier: Carrier
     if declared.command:
         carrier = processes = Processes(name, command_of(declared), limits_of(declared, config.defaults))
@@ -233,7 +233,8 @@ async def check_upstream(config: model.Config, name: str) -> Verdict:
         carrier = Transports.over(channel, is_older=OLDER[declared.transport])
         reach = by_dialing(settings.url, dialer)
     try:
-        return await check(settings, reach, Fetch(name, carrier, settings.credential, _INFO, settings.listing))
+        way = Credentialed(carrier, Fixed(credential_of(declared)))
+        return await check(settings, reach, Fetch(name, way, _INFO, settings.listing))
     finally:
         await http.aclose()
 

@@ -88,7 +88,7 @@ def command_of(declared: model.Upstream) -> Command:
     return Command(declared.command, declared.env, declared.cwd)
 
 
-def settings_of(declared: model.Upstream, defaults: model.Defaults, credential: Credential, info: Raw) -> Settings:
+def settings_of(declared: model.Upstream, defaults: model.Defaults, info: Raw) -> Settings:
     """What the way to it is told."""
     return Settings(
         name=declared.name,
@@ -96,7 +96,6 @@ def settings_of(declared: model.Upstream, defaults: model.Defaults, credential: 
         pinned=Era.LEGACY if declared.transport == "sse" else ERAS[declared.protocol],
         ttl=declared.catalog_ttl,
         listing=defaults.list_timeout,
-        credential=credential,
         info=info,
         start=START if declared.command else 0.0,
     )

@@ -115,7 +115,7 @@ class ConnectionNeeded(HubError):
         super().__init__(public)
         self.upstream = upstream
         self.url = url
-        self.state = state
+        self.state: Literal["not_connected", "reconnect_needed"] = state
 
 
 class UpstreamError(HubError):

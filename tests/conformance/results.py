@@ -26,7 +26,7 @@ class Scenario:
 
     @property
     def passed(self) -> bool:
-        return all(set(count) == {"SUCCESS"} for count in self.outcomes.values())
+        return bool(self.outcomes) and all(set(count) == {"SUCCESS"} for count in self.outcomes.values())
 
     @property
     def summary(self) -> str:
@@ -45,7 +45,7 @@ def scenario_from(checks: Iterable[Mapping[str, Any]]) -> Scenario:
             continue
         outcomes.setdefault(check["id"], Counter())[check["status"]] += 1
         if check["status"] in BAD:
-            said[check["id"]] = str(check.get("errorMessage", ""))
+            said[check["id"]] = str(check.get("errorMessage") or check.get("description", ""))
     return Scenario(outcomes, said)
 
 

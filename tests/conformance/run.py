@@ -2,7 +2,8 @@
 
 A required scenario must pass directly. It must come out the same through the hub, and so must every other scenario
 that passes directly, except those named in expected-failures.yaml; with `--signed-in` once more through a hub that asks
-who calls. With `--authorization` the hub's own authorization server is checked as well.
+who calls. With `--authorization` the hub's own authorization server is checked as well, and with `--client` how it
+signs in to the suite's servers.
 Exit code: 0 as expected, 1 not, 2 wrong usage.
 """
 
@@ -18,6 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import authorization
+import client_leg
 import suite
 import yaml
 from results import CRASHED, Judgement, Scenario, differences, judge
@@ -67,9 +69,11 @@ def main() -> int:
     node_tools.install()
     given = _parser().parse_args()
     results = Path(tempfile.mkdtemp(prefix="conformance-"))
-    good = given.authorization == ONLY or _revisions(_options(given), results)
-    if given.authorization and (good or given.keep_going):
-        good = _authorization(results) and good
+    more = {"authorization": authorization.run, "client": client_leg.run}
+    good = ONLY in (given.authorization, given.client) or _revisions(_options(given), results)
+    for name, run in more.items():
+        if getattr(given, name) and (good or given.keep_going):
+            good = _tells(run(results)) and good
     if good:
         shutil.rmtree(results)
     else:
@@ -77,9 +81,8 @@ def main() -> int:
     return 0 if good else 1
 
 
-def _authorization(results: Path) -> bool:
-    """Checks the authorization server. True if everything is as it should be."""
-    complaints = authorization.run(results)
+def _tells(complaints: list[str]) -> bool:
+    """Prints them. True if there are none."""
     for complaint in complaints:
         print(f"  ✗ {complaint}")
     return not complaints
@@ -110,6 +113,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--signed-in", action="store_true", help="once more, through a hub that asks who calls")
     too = "check the hub's authorization server as well, or nothing else"
     parser.add_argument("--authorization", nargs="?", const="too", choices=("too", ONLY), help=too)
+    too = "check how the hub signs in to its upstreams as well, or nothing else"
+    parser.add_argument("--client", nargs="?", const="too", choices=("too", ONLY), help=too)
     return parser
 
 

@@ -5,7 +5,7 @@ import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from results import CRASHED, Scenario, scenario_from
@@ -18,7 +18,7 @@ RESULT_DIRECTORY = re.compile(r"server-(?P<name>.+)-\d{4}-\d\d-\d\dT[\d-]+Z")
 
 @dataclass(frozen=True, slots=True)
 class Requirements:
-    """The scenarios a revision asks of a server, and those the suite runs on top of them."""
+    """The scenarios a revision asks of a server or a client, and those the suite runs on top of them."""
 
     required: tuple[str, ...]
     others: tuple[str, ...]
@@ -28,10 +28,10 @@ def revisions() -> list[str]:
     return sorted(path.stem for path in _requirements_directory().glob("*.yaml"))
 
 
-def requirements(revision: str) -> Requirements:
+def requirements(revision: str, leg: Literal["server", "client"] = "server") -> Requirements:
     document: dict[str, Any] = yaml.safe_load((_requirements_directory() / f"{revision}.yaml").read_text("utf-8"))
-    others = [entry["scenario"] for entry in document["not_scored"] if entry["leg"] == "server"]
-    return Requirements(tuple(document["server"]), tuple(others))
+    others = [entry["scenario"] for entry in document["not_scored"] if entry["leg"] == leg]
+    return Requirements(tuple(document[leg]), tuple(others))
 
 
 def run(url: str, revision: str, results: Path) -> dict[str, Scenario]:

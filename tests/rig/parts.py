@@ -12,6 +12,7 @@ from typing import Any
 from msgspec import Raw
 
 from mcp_hub.catalog.parts import Exposure
+from mcp_hub.credentials.access import Access, Fixed
 from mcp_hub.credentials.credential import NOTHING, Credential
 from mcp_hub.egress.client import HttpClient
 from mcp_hub.egress.dial import Dialer
@@ -19,12 +20,15 @@ from mcp_hub.gateway.ask import Ask
 from mcp_hub.principal import LOCAL, Principal
 from mcp_hub.secret import Secret
 from mcp_hub.upstream.call import Call, Emit, Owner
+from mcp_hub.upstream.carrier import Carrier
 from mcp_hub.upstream.channel import Channel, Limits
+from mcp_hub.upstream.credentialed import Credentialed
 from mcp_hub.upstream.fetch import Fetch
+from mcp_hub.upstream.known import Known, Listener
 from mcp_hub.upstream.legacy import LegacyWire
 from mcp_hub.upstream.modern import ModernWire
 from mcp_hub.upstream.settings import Settings
-from mcp_hub.upstream.upstream import Known, Listener, Upstream
+from mcp_hub.upstream.upstream import Upstream
 from mcp_hub.upstream.wires import Wires, http_way
 from mcp_hub.wire.eras import META_CLIENT_CAPABILITIES, META_CLIENT_INFO, META_VERSION, Client, Era
 from mcp_hub.wire.jsonrpc import Fields, Json
@@ -119,13 +123,18 @@ async def wires_to(fake: FakeUpstream, limits: Limits = LIMITS, **legacy: Any) -
 
 def settings_for(fake: FakeUpstream, **more: Any) -> Settings:
     """An upstream's settings."""
-    given = {"pinned": None, "ttl": 60.0, "listing": 4.0, "credential": NOTHING, "info": INFO}
+    given = {"pinned": None, "ttl": 60.0, "listing": 4.0, "info": INFO}
     return Settings(**{"name": fake.name, "url": fake.url, **given, **more})
 
 
 def fetch_from(wires: Wires, **more: Any) -> Fetch:
     """How to list an upstream over these wires."""
-    return Fetch("up", wires, more.pop("credential", NOTHING), INFO, more.pop("deadline", 4.0), **more)
+    return Fetch("up", bearing(wires, more.pop("credential", NOTHING)), INFO, more.pop("deadline", 4.0), **more)
+
+
+def bearing(carrier: Carrier, credential: Credential = NOTHING) -> Credentialed:
+    """The same way, with this credential on everything."""
+    return Credentialed(carrier, Fixed(credential))
 
 
 class Journal:
@@ -149,14 +158,21 @@ class Journal:
 
 
 def upstream_to(
-    fake: FakeUpstream, http: HttpClient, listeners: Sequence[Listener] = (), limits: Limits = LIMITS, **more: Any
+    fake: FakeUpstream,
+    http: HttpClient,
+    listeners: Sequence[Listener] = (),
+    limits: Limits = LIMITS,
+    *,
+    credential: Credential = NOTHING,
+    access: Access | None = None,
+    **more: Any,
 ) -> Upstream:
     """An upstream that nobody runs yet."""
     kept = {key: more.pop(key) for key in ("known", "clock", "sweep", "notices", "prepare") if key in more}
     settings = settings_for(fake, **more)
     channel = Channel(fake.name, settings.url, http, limits)
     way = http_way(channel, kept.get("clock", time.monotonic))
-    return Upstream(settings, way, listeners, **kept)
+    return Upstream(settings, access or Fixed(credential), way, listeners, **kept)
 
 
 @asynccontextmanager

@@ -66,9 +66,33 @@ class Fetch(Protocol):
         ...
 
 
+class Posts(Protocol):
+    """The door out, for questions that are JSON."""
+
+    async def post_json(
+        self,
+        url: str,
+        body: bytes,
+        *,
+        headers: Mapping[str, str] | None = None,
+        most: int = MOST_BYTES,
+        seconds: float = MOST_SECONDS,
+    ) -> Document:
+        """The answer to an encoded value. Sent once, never again.
+
+        Raises:
+            FetchFailed: as with `Fetch.get`.
+        """
+        ...
+
+
+class Door(Fetch, Posts, Protocol):
+    """Both."""
+
+
 @final
 class GuardedFetch:
-    """`Fetch` through the guarded dialer. `https` only, and `http` where the dialer allows that range."""
+    """A `Door` through the guarded dialer. `https` only, and `http` where the dialer allows that range."""
 
     def __init__(self, dialer: Dialer) -> None:
         self._client = guarded_client(dialer, timeout=MOST_SECONDS)
@@ -96,6 +120,19 @@ class GuardedFetch:
         """See `Fetch`."""
         return await self._answer(_request("POST", url, form, headers), most, seconds)
 
+    async def post_json(
+        self,
+        url: str,
+        body: bytes,
+        *,
+        headers: Mapping[str, str] | None = None,
+        most: int = MOST_BYTES,
+        seconds: float = MOST_SECONDS,
+    ) -> Document:
+        """See `Posts`."""
+        said = {"content-type": "application/json", **(headers or {})}
+        return await self._answer(_request("POST", url, body, said), most, seconds)
+
     async def aclose(self) -> None:
         """Close its connections."""
         await self._client.aclose()
@@ -116,12 +153,17 @@ class GuardedFetch:
 
 
 def _request(
-    method: str, url: str, form: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
+    method: str,
+    url: str,
+    sent: Mapping[str, str] | bytes | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> httpx2.Request:
     # Nothing is asked to be compressed, so that the limit counts what was really sent.
     asked = {"accept": "application/json", "accept-encoding": "identity", **(headers or {})}
     try:
-        return httpx2.Request(method, url, data=form, headers=asked)
+        if isinstance(sent, bytes):
+            return httpx2.Request(method, url, content=sent, headers=asked)
+        return httpx2.Request(method, url, data=sent, headers=asked)
     except (httpx2.InvalidURL, ValueError) as error:
         raise FetchFailed("the address is no URL") from error
 

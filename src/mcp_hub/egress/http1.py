@@ -54,6 +54,7 @@ class Link(asyncio.Protocol):
     __slots__ = (
         "_alarm",
         "_answered",
+        "_apart",
         "_body",
         "_complete",
         "_deadline",
@@ -96,6 +97,7 @@ class Link(asyncio.Protocol):
         self._head: asyncio.Future[Response | None] | None = None
         self._body: Body | Rest | None = None
         self._headers: dict[bytes, bytes] = {}
+        self._apart: dict[bytes, list[bytes]] | None = None
         self._header_bytes = self._header_count = self._dry = 0
         self._answered = self._complete = self._has_head = self._keep = self._unsent = False
         self._fault: EgressError | None = None
@@ -127,7 +129,7 @@ class Link(asyncio.Protocol):
             raise ConnectionLost(f"{self._name} closed the connection.", sent=False)
         self.used += 1
         body = self._body = Body(self)
-        self._headers = {}
+        self._headers, self._apart = {}, None
         self._header_bytes = self._header_count = self._dry = 0
         self._answered = self._complete = self._has_head = self._unsent = False
         head = self._head = self._loop.create_future()
@@ -286,6 +288,8 @@ class Link(asyncio.Protocol):
         if name not in headers:
             headers[name] = value.rstrip()
         elif name != b"set-cookie":
+            apart = self._apart = self._apart or {}
+            apart.setdefault(name, [headers[name]]).append(value.rstrip())
             headers[name] += b", " + value.rstrip()
 
     def on_headers_complete(self) -> None:
@@ -308,7 +312,7 @@ class Link(asyncio.Protocol):
             length = headers.get(b"content-length")
             if length is not None and status not in _NO_BODY:
                 body.length = int(length)
-            head.set_result(Response(status, headers, body))
+            head.set_result(Response(status, headers, body, self._apart))
 
     def on_body(self, body: bytes) -> None:
         under_way = self._body
@@ -327,7 +331,7 @@ class Link(asyncio.Protocol):
     def _interim(self, status: int) -> None:
         if status == _SWITCHING:
             raise self._blame(NotHttp(f"{self._name} switched to another protocol, which the hub did not ask for."))
-        self._headers = {}
+        self._headers, self._apart = {}, None
 
     def _finish(self, body: Body | Rest) -> None:
         """The response is complete: hand the connection back, or close it where it is in doubt."""

@@ -221,11 +221,15 @@ class Response:
     Redirects are answers like any other: they are never followed.
     """
 
-    __slots__ = ("_body", "close", "headers", "linger", "status", "whole")
+    __slots__ = ("_apart", "_body", "close", "headers", "linger", "status", "whole")
 
-    def __init__(self, status: int, headers: dict[bytes, bytes], body: Body) -> None:
+    def __init__(
+        self, status: int, headers: dict[bytes, bytes], body: Body, apart: dict[bytes, list[bytes]] | None = None
+    ) -> None:
+        """`apart` are the values of those headers that were repeated."""
         self.status = status
         self.headers = headers
+        self._apart = apart
         self._body = body
         self.whole: Callable[[int], bytes | None] = body.whole
         """The whole body if it is here already and within a limit: then there is nothing to wait for."""
@@ -233,6 +237,12 @@ class Response:
         """No more is wanted. A connection in the middle of a body is closed, never pooled."""
         self.linger: Callable[[], None] = body.linger
         """Everything wanted has come. The connection is kept if what is left is little and its end comes soon."""
+
+    def values(self, name: bytes) -> list[bytes]:
+        """The values of a header, in order, each as it came: for headers in which a comma does not say enough."""
+        if self._apart is not None and name in self._apart:
+            return self._apart[name]
+        return [self.headers[name]] if name in self.headers else []
 
     def read(self, limit: int, within: float | None = None) -> Coroutine[Any, Any, bytes]:
         """The whole body, of at most `limit` bytes; `within` seconds from now, None: however long it takes.

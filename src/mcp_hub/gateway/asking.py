@@ -17,7 +17,6 @@ from typing import Final, final
 from msgspec import Raw
 from msgspec.structs import replace
 
-from mcp_hub.credentials.credential import Credential
 from mcp_hub.errors import BadRequest, BrokeProtocol, Interrupted
 from mcp_hub.gateway.ask import Ask
 from mcp_hub.gateway.bridge import to_client
@@ -40,7 +39,8 @@ REFERENCE_LIFETIME: Final = 30 * 86400.0
 """Seconds in which whoever comes back to a parked call is told what became of it; that call itself is gone earlier."""
 _RELAYED: Final = b"R"
 _PARKED: Final = b"P"
-_OF_ROUNDS: Final = frozenset({"inputResponses", "requestState"})
+OF_ROUNDS: Final = frozenset({"inputResponses", "requestState"})
+"""The params by which a request goes on that was answered by a question."""
 _NOTHING: Final = Raw(b"{}")
 
 
@@ -49,10 +49,10 @@ class Asking:
     """Sends calls, and carries what the upstream asks on the way to the client and back."""
 
     def __init__(self, seal: Seal, parking: Parking) -> None:
-        self._seal = seal
+        self.seal = seal
         self._parking = parking
 
-    async def send(self, ask: Ask, upstream: Upstream, call: Call, credential: Credential) -> Reply:
+    async def send(self, ask: Ask, upstream: Upstream, call: Call) -> Reply:
         """The upstream's reply, or for a modern client the questions it has to answer first.
 
         Raises:
@@ -63,19 +63,19 @@ class Asking:
         era = upstream.known.era or await upstream.era()
         if call.method not in MAY_ASK:
             apart = era is Era.LEGACY and ask.client.era is Era.MODERN
-            return await upstream.send(_in_own_session(call) if apart else call, credential)
+            return await upstream.send(_in_own_session(call) if apart else call)
         if ask.client.era is Era.LEGACY:
             # Between legacy sides the wire asks by itself, and a result is a result, whatever it says.
             rounds = self._ask_in_rounds if era is Era.MODERN else _once
-            return await rounds(upstream, call, credential)
+            return await rounds(upstream, call)
         opened = self._opened(ask, upstream, call)
         if opened.startswith(_PARKED):
             return await self._continue(ask, upstream, call, opened[1:].decode("ascii"))
         if era is Era.LEGACY:
-            return await self._begin(ask, upstream, call, credential)
+            return await self._begin(ask, upstream, call)
         if opened:
             call = replace(call, params={**call.params, "requestState": Raw(encode(opened[1:].decode("utf-8")))})
-        reply = await upstream.send(call, credential)
+        reply = await upstream.send(call)
         return self._sealed(ask, upstream, call, reply) if reply.traits.asks else reply
 
     # Modern clients
@@ -84,7 +84,7 @@ class Asking:
         """What the client brought back, by its first byte of one kind or the other; nothing if it brought nothing."""
         if "requestState" not in call.params:
             return b""
-        return self._seal.open(text(call.params["requestState"]) or "", _binding(ask, upstream, call))
+        return self.seal.open(text(call.params["requestState"]) or "", _binding(ask, upstream, call))
 
     async def _continue(self, ask: Ask, upstream: Upstream, call: Call, reference: str) -> Reply:
         given = fields(call.params.get("inputResponses", _NOTHING))
@@ -93,16 +93,16 @@ class Asking:
         emit = _retold(call)
         return self._shown(ask, upstream, call, await self._parking.resume(ask.caller.key, reference, given, emit))
 
-    async def _begin(self, ask: Ask, upstream: Upstream, call: Call, credential: Credential) -> Reply:
-        if not _OF_ROUNDS.isdisjoint(call.params):
+    async def _begin(self, ask: Ask, upstream: Upstream, call: Call) -> Reply:
+        if not OF_ROUNDS.isdisjoint(call.params):
             # Answers to a modern upstream that has become a legacy one since: it asked, so nothing has run yet.
             call = replace(call, params=_without_rounds(call.params))
         if not answerable(ask.client):
-            return await upstream.send(call, credential)
+            return await upstream.send(call)
         own = _in_own_session(call)
 
         def work(ask_client: AskClient, emit: Emit) -> Awaitable[Reply]:
-            return upstream.send(replace(own, ask_client=ask_client, emit=emit), credential)
+            return upstream.send(replace(own, ask_client=ask_client, emit=emit))
 
         return self._shown(ask, upstream, call, await self._parking.run(ask.caller.key, work, call.emit))
 
@@ -117,7 +117,7 @@ class Asking:
             # Only legacy calls are parked, whatever their upstream has become since.
             return came if upstream.known.era is Era.LEGACY else to_client(came, call.method, Era.MODERN, Era.LEGACY)
         binding = _binding(ask, upstream, call)
-        state = self._seal.close(_PARKED + came.reference.encode("ascii"), binding, lifetime=REFERENCE_LIFETIME)
+        state = self.seal.close(_PARKED + came.reference.encode("ascii"), binding, lifetime=REFERENCE_LIFETIME)
         result = {"resultType": "input_required", "inputRequests": came.requests, "requestState": state}
         return Asked(result=encode(result))
 
@@ -128,16 +128,16 @@ class Asking:
             return reply
         if len(state) > LONGEST_STATE:
             raise BrokeProtocol(upstream.name, f"{upstream.name} keeps more in its requestState than the hub carries.")
-        sealed = self._seal.close(_RELAYED + state.encode(), _binding(ask, upstream, call), lifetime=STATE_LIFETIME)
+        sealed = self.seal.close(_RELAYED + state.encode(), _binding(ask, upstream, call), lifetime=STATE_LIFETIME)
         return Reply(result=encode({**asking, "requestState": sealed}))
 
     # Legacy clients
 
-    async def _ask_in_rounds(self, upstream: Upstream, call: Call, credential: Credential) -> Reply:
+    async def _ask_in_rounds(self, upstream: Upstream, call: Call) -> Reply:
         params = _without_rounds(call.params)
         call = replace(call, params=params)
         for _ in range(MOST_ROUNDS):
-            reply = await upstream.send(call, credential)
+            reply = await upstream.send(call)
             asking = questions(reply, upstream.name)
             if asking is None:
                 return reply
@@ -162,12 +162,12 @@ def _in_own_session(call: Call) -> Call:
     return replace(call, owner=(*call.owner, encode(said).decode())) if said else call
 
 
-async def _once(upstream: Upstream, call: Call, credential: Credential) -> Reply:
-    return await upstream.send(call, credential)
+async def _once(upstream: Upstream, call: Call) -> Reply:
+    return await upstream.send(call)
 
 
 def _without_rounds(params: Fields) -> Fields:
-    return {key: raw for key, raw in params.items() if key not in _OF_ROUNDS}
+    return {key: raw for key, raw in params.items() if key not in OF_ROUNDS}
 
 
 def _retold(call: Call) -> Emit:

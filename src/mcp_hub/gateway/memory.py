@@ -9,7 +9,7 @@ from typing import Final, final
 from mcp_hub.catalog.parts import Part, decode_part, encode_part
 from mcp_hub.errors import StoreFailed
 from mcp_hub.store.base import Remembered, Store
-from mcp_hub.upstream.upstream import Known
+from mcp_hub.upstream.known import Known
 from mcp_hub.wire.eras import Era
 
 SHARED: Final = "shared"

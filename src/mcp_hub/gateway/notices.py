@@ -22,7 +22,8 @@ from mcp_hub.gateway.listener import Listener, Notice, Over, Owner
 from mcp_hub.gateway.view import LARGE, Views
 from mcp_hub.principal import Principal
 from mcp_hub.upstream.call import CHANGES, UPDATED
-from mcp_hub.upstream.upstream import Known, Upstream
+from mcp_hub.upstream.known import Known
+from mcp_hub.upstream.upstream import Upstream
 from mcp_hub.wire.eras import Client
 from mcp_hub.wire.jsonrpc import Fields, Json, Malformed, encode, fields, text
 

@@ -18,9 +18,7 @@ from msgspec import Raw
 
 from mcp_hub.catalog.rewrite import outward_result
 from mcp_hub.catalog.task_ids import STATUS, rewrite_ids
-from mcp_hub.credentials.credential import Credential
-from mcp_hub.credentials.resolve import Credentials
-from mcp_hub.errors import BadRequest, MissingCapability, UpstreamError
+from mcp_hub.errors import BadRequest, HubError, MissingCapability
 from mcp_hub.gateway.listener import Listener, Over
 from mcp_hub.gateway.task_ids import TaskIds
 from mcp_hub.gateway.tasks import declares
@@ -101,7 +99,6 @@ class TaskNotices:
         upstreams: Mapping[str, Upstream],
         namespaces: Mapping[str, str | None],
         view: Callable[[], Awaitable[View]],
-        credentials: Credentials,
         *,
         deadline: float,
     ) -> None:
@@ -109,7 +106,6 @@ class TaskNotices:
         self._upstreams = upstreams
         self._namespaces = namespaces
         self._view = view
-        self._credentials = credentials
         self._deadline = deadline
         self._of_principals = Counter[tuple[str, ...]]()
         self._of_upstreams = Counter[str]()
@@ -165,7 +161,7 @@ class TaskNotices:
         name, principal = following.upstream.name, caller.key
         if self._of_principals[principal] < PER_PRINCIPAL and self._of_upstreams[name] < PER_UPSTREAM:
             with self._counted(name, principal):
-                await _listen(following, client, self._credentials.for_call(caller, name))
+                await _listen(following, client)
         following.end()
 
     @contextmanager
@@ -181,14 +177,14 @@ class TaskNotices:
                 del self._of_principals[principal]
 
 
-async def _listen(following: _Following, client: Client, credential: Credential) -> None:
+async def _listen(following: _Following, client: Client) -> None:
     wanted: Json = {"taskIds": sorted(following.shown)}
     try:
-        async with following.upstream.listen(wanted, client, credential) as told:
+        async with following.upstream.listen(wanted, client) as told:
             async for several in told:
                 for message in several:
                     following.take(message)
-    except (NoStream, UpstreamError, Malformed) as error:
+    except (NoStream, HubError, Malformed) as error:
         log.debug("%s: listening for tasks ended: %s", following.upstream.name, error)
 
 

@@ -18,8 +18,9 @@ from mcp_hub.catalog.parts import Exposure, Kind, Part
 from mcp_hub.catalog.routes import Catalog
 from mcp_hub.catalog.steps import STRIDE, Steps, equal, finished
 from mcp_hub.credentials.state import State
+from mcp_hub.upstream.known import Known
 from mcp_hub.upstream.turns import in_turns
-from mcp_hub.upstream.upstream import Known, Upstream
+from mcp_hub.upstream.upstream import Upstream
 from mcp_hub.wire.eras import META_SERVER_INFO, Era
 from mcp_hub.wire.jsonrpc import Json, encode
 

@@ -4,10 +4,12 @@ Rule: nothing here is asked for while a call is forwarded; everything belongs to
 make a store readable again.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
+from mcp_hub.store.connections import ConnectionStore
 from mcp_hub.store.events import EventStore
 from mcp_hub.store.grants import GrantStore
 from mcp_hub.store.keys import KeyStore
@@ -15,15 +17,22 @@ from mcp_hub.store.people import PeopleStore
 
 MOST_CALLS: Final = 100_000
 """How many call records a tenant keeps; the oldest make room."""
+SHARED: Final = "shared"
+"""The visibility of what every caller may see."""
+
+
+def visible_to(key: tuple[str, str, str]) -> str:
+    """The visibility of what only the principal with this key (tenant, issuer, subject) may see."""
+    return json.dumps(key, ensure_ascii=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
     """What is known of one upstream: where it was, which era it spoke, and its last good catalog.
 
-    `url` is only ever compared: it may be anything that stands for an address. `visibility` is `shared`, or the key
-    of the one principal who may see the catalog. `catalog` is encoded by its owner, and `None` until one was good.
-    `saved_at` (unix seconds) is when the catalog was saved, or the row if it has none.
+    `url` is only ever compared: it may be anything that stands for an address. `visibility` is `SHARED`, or
+    `visible_to` the one principal who may see the catalog. `catalog` is encoded by its owner, and `None` until one was
+    good. `saved_at` (unix seconds) is when the catalog was saved, or the row if it has none.
     """
 
     tenant: str
@@ -81,15 +90,15 @@ class SessionUse(NamedTuple):
     used_at: float
 
 
-class Store(PeopleStore, GrantStore, EventStore, KeyStore, Protocol):
+class Store(PeopleStore, GrantStore, ConnectionStore, EventStore, KeyStore, Protocol):
     """A store, with all its parts. Every method raises `StoreFailed` and nothing else.
 
     What a method acknowledged by returning survives the end of the process at any moment. A cancelled method may
     still take effect, as a whole. Methods may be awaited concurrently, by several processes too.
     """
 
-    async def remembered(self, tenant: str) -> list[Remembered]:
-        """Everything remembered for a tenant, ordered by upstream and visibility."""
+    async def remembered(self, tenant: str, visibility: str | None = None) -> list[Remembered]:
+        """Everything remembered for a tenant, or under one visibility; ordered by upstream and visibility."""
         ...
 
     async def remember(self, item: Remembered) -> None:
@@ -99,8 +108,8 @@ class Store(PeopleStore, GrantStore, EventStore, KeyStore, Protocol):
         """
         ...
 
-    async def forget(self, tenant: str, upstream: str) -> None:
-        """Drop what is known of an upstream, for every visibility. Nothing known is no error."""
+    async def forget(self, tenant: str, upstream: str, visibility: str | None = None) -> None:
+        """Drop what is known of an upstream, for every visibility or for one. Nothing known is no error."""
         ...
 
     async def append_calls(self, records: Sequence[CallRecord]) -> None:

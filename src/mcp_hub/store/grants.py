@@ -225,7 +225,8 @@ class GrantStore(Protocol):
         ...
 
     async def sweep(self, at: float) -> None:
-        """Delete what has expired: tokens, families, codes, pending items, browser sessions, clients.
+        """Delete what has expired: tokens, families, codes, pending items, browser sessions, clients; and what no
+        grant needs any more of the hub's own registrations elsewhere: `RETIRED_FOR` and `KEPT_FOR` in `connections`.
 
         A family has also come to its end when it has neither an access token nor a refresh token left to use. Codes
         are kept for a day longer, for replays. Personal tokens stay: their owners see that they expired.

@@ -8,14 +8,15 @@ from typing import Final
 from sqlite_utils.db import Database
 from sqlite_utils.migrations import Migrations
 
-from mcp_hub.store import tables_people
+from mcp_hub.store import tables_connections, tables_people
 
 MIGRATIONS: Final = Migrations("mcp_hub")
 _FIRST: Final = "0001-catalogs-calls-settings"
 _SECOND: Final = "0002-sessions"
 _THIRD: Final = "0003-keys"
 _FOURTH: Final = "0004-people"
-_KNOWN: Final = frozenset({_FIRST, _SECOND, _THIRD, _FOURTH})
+_FIFTH: Final = "0005-connections"
+_KNOWN: Final = frozenset({_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH})
 
 
 class ForeignFile(Exception):
@@ -95,6 +96,13 @@ def third(db: Database) -> None:
 def fourth(db: Database) -> None:
     """Accounts and their browser sessions and tokens; clients, codes and families; events."""
     for statement in tables_people.STATEMENTS:
+        db.conn.execute(statement)
+
+
+@MIGRATIONS(name=_FIFTH)
+def fifth(db: Database) -> None:
+    """Registrations, grants and pasted keys, and whose of them changed."""
+    for statement in tables_connections.STATEMENTS:
         db.conn.execute(statement)
 
 

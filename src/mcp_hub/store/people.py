@@ -103,7 +103,10 @@ class PeopleStore(Protocol):
         ...
 
     async def remove_user(self, user: str) -> None:
-        """Delete the account with its browser sessions, personal tokens, codes and families. Raises the generation."""
+        """Delete the account with its browser sessions, personal tokens, codes and families. Raises the generation.
+
+        The principal it stood for loses their grants, pasted keys and remembered catalogs, which raises the connection
+        generation."""
         ...
 
     async def user(self, user: str) -> User | None:

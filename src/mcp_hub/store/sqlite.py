@@ -17,6 +17,7 @@ from mcp_hub.store import (
     sqlite_logs,
     sqlite_once,
     sqlite_people,
+    sqlite_registrations,
     sqlite_sessions,
 )
 from mcp_hub.store.base import MOST_CALLS, CallRecord, Remembered, SessionUse, StoredSession
@@ -24,15 +25,16 @@ from mcp_hub.store.events import MOST_EVENTS, Event
 from mcp_hub.store.grants import AccessToken, Code, Family, Issued, Once, Pending, RefreshToken, RegisteredClient
 from mcp_hub.store.keys import Changed, Rewrapped, StoredKey
 from mcp_hub.store.people import BrowserSession, PersonalToken, User
+from mcp_hub.store.sqlite_connection_part import SqliteConnectionPart
 from mcp_hub.store.sqlite_file import SqliteFile
 
 
 @final
-class SqliteStore:
+class SqliteStore(SqliteConnectionPart):
     """`Store` on a SQLite file. Made by `open`; owns one thread and one connection until `aclose`."""
 
     def __init__(self, file: SqliteFile, most_calls: int, most_events: int) -> None:
-        self._file = file
+        super().__init__(file)
         self._most_calls = most_calls
         self._most_events = most_events
 
@@ -53,14 +55,14 @@ class SqliteStore:
 
     # What upstreams offered.
 
-    async def remembered(self, tenant: str) -> list[Remembered]:
-        return await self._file.read(sqlite_catalogs.remembered, tenant)
+    async def remembered(self, tenant: str, visibility: str | None = None) -> list[Remembered]:
+        return await self._file.read(sqlite_catalogs.remembered, tenant, visibility)
 
     async def remember(self, item: Remembered) -> None:
         await self._file.write(sqlite_catalogs.remember, item)
 
-    async def forget(self, tenant: str, upstream: str) -> None:
-        await self._file.write(sqlite_catalogs.forget, tenant, upstream)
+    async def forget(self, tenant: str, upstream: str, visibility: str | None = None) -> None:
+        await self._file.write(sqlite_catalogs.forget, tenant, upstream, visibility)
 
     # Settings, and the keys that seal them.
 
@@ -138,7 +140,7 @@ class SqliteStore:
         return await self._file.read(sqlite_access.generation)
 
     def on_access_taken(self, tell: Callable[[], object]) -> None:
-        self._file.watch(sqlite_access.generation, tell)
+        self._file.watch(sqlite_access.generation, lambda _db, _seen: tell)
 
     async def add_user(self, user: User) -> bool:
         return await self._file.write(sqlite_people.add, user)
@@ -263,3 +265,4 @@ class SqliteStore:
     async def sweep(self, at: float) -> None:
         await self._file.write(sqlite_grants.sweep, at)
         await self._file.write(sqlite_once.sweep, at)
+        await self._file.write(sqlite_registrations.sweep, at)

@@ -6,11 +6,11 @@ Rule: pure but for the connection it is given; whoever calls owns the transactio
 import sqlite3
 from typing import Final
 
-from mcp_hub.store.base import Remembered
+from mcp_hub.store.base import Remembered, visible_to
 
 _REMEMBERED: Final = (
-    "SELECT tenant, upstream, visibility, url, era, catalog, saved_at FROM remembered WHERE tenant = ?"
-    " ORDER BY upstream, visibility"
+    "SELECT tenant, upstream, visibility, url, era, catalog, saved_at FROM remembered"
+    " WHERE tenant = ?1 AND (?2 IS NULL OR visibility = ?2) ORDER BY upstream, visibility"
 )
 # In SET, a bare column is the stored row's and `excluded` is the one that came.
 _REMEMBER: Final = """
@@ -21,12 +21,13 @@ _REMEMBER: Final = """
                    THEN saved_at ELSE excluded.saved_at END,
         catalog = CASE WHEN excluded.catalog IS NULL AND url = excluded.url THEN catalog ELSE excluded.catalog END
 """
-_FORGET: Final = "DELETE FROM remembered WHERE tenant = ? AND upstream = ?"
+_FORGET: Final = "DELETE FROM remembered WHERE tenant = ?1 AND upstream = ?2 AND (?3 IS NULL OR visibility = ?3)"
+_FORGET_ALL_OF: Final = "DELETE FROM remembered WHERE tenant = ? AND visibility = ?"
 
 
-def remembered(db: sqlite3.Connection, tenant: str) -> list[Remembered]:
+def remembered(db: sqlite3.Connection, tenant: str, visibility: str | None) -> list[Remembered]:
     """Ordered by upstream and visibility."""
-    return [Remembered(*row) for row in db.execute(_REMEMBERED, (tenant,))]
+    return [Remembered(*row) for row in db.execute(_REMEMBERED, (tenant, visibility))]
 
 
 def remember(db: sqlite3.Connection, item: Remembered) -> None:
@@ -35,6 +36,11 @@ def remember(db: sqlite3.Connection, item: Remembered) -> None:
     db.execute(_REMEMBER, row)
 
 
-def forget(db: sqlite3.Connection, tenant: str, upstream: str) -> None:
-    """Delete every visibility."""
-    db.execute(_FORGET, (tenant, upstream))
+def forget(db: sqlite3.Connection, tenant: str, upstream: str, visibility: str | None) -> None:
+    """Delete every visibility, or one."""
+    db.execute(_FORGET, (tenant, upstream, visibility))
+
+
+def forget_all_of(db: sqlite3.Connection, key: tuple[str, str, str]) -> None:
+    """Delete all that only one principal may see."""
+    db.execute(_FORGET_ALL_OF, (key[0], visible_to(key)))

@@ -24,8 +24,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Work = Callable[Concatenate[sqlite3.Connection, P], T]
 
-Look = Callable[[sqlite3.Connection], object]
+Look = Callable[[sqlite3.Connection], int]
 Tell = Callable[[], object]
+News = Callable[[sqlite3.Connection, int], Tell]
+"""Given what was seen before: whom to tell, and of what."""
 
 _MEMORY: Final = ":memory:"
 _BUSY_SECONDS: Final = 10.0
@@ -40,7 +42,7 @@ class SqliteFile:
         self._name = Path(path).name
         self._thread = thread
         self._db: sqlite3.Connection | None = db
-        self._watched: tuple[Look, Tell] | None = None
+        self._watched: tuple[tuple[Look, News], ...] = ()
 
     @classmethod
     def open(cls, path: str) -> "SqliteFile":
@@ -72,18 +74,22 @@ class SqliteFile:
         watched, loop = self._watched, asyncio.get_running_loop()
 
         def whole(db: sqlite3.Connection) -> T:
-            before = None if watched is None else watched[0](db)
+            before = [look(db) for look, _ in watched]
             with _transaction(db):
                 result = work(db, *args, **kwargs)
-            if watched is not None and watched[0](db) != before:
-                loop.call_soon_threadsafe(watched[1])
+            for (look, news), seen in zip(watched, before, strict=True):
+                if look(db) != seen:
+                    loop.call_soon_threadsafe(news(db, seen))
             return result
 
         return await self.read(whole)
 
-    def watch(self, look: Look, tell: Tell) -> None:
-        """Call `tell` whenever a write has changed what `look` sees, before whoever wrote goes on."""
-        self._watched = look, tell
+    def watch(self, look: Look, news: News) -> None:
+        """Whenever a write has changed what `look` sees, call what `news` gives, before whoever wrote goes on.
+
+        There is one for each `look`.
+        """
+        self._watched = (*(each for each in self._watched if each[0] is not look), (look, news))
 
     async def forget_what_was(self) -> None:
         """Take what is committed out of the log beside the file, which still holds pages as they were before.

@@ -7,6 +7,7 @@ import sqlite3
 from dataclasses import replace
 from typing import Final
 
+from mcp_hub.store import sqlite_catalogs, sqlite_connections, sqlite_pasted
 from mcp_hub.store.people import User
 from mcp_hub.store.sqlite_access import taken_away
 from mcp_hub.store.sqlite_words import pack, unpack
@@ -27,7 +28,7 @@ _UPDATE: Final = """
     WHERE id = ? AND tenant = ?
 """
 _SEE: Final = "UPDATE users SET seen_at = max(coalesce(seen_at, ?1), ?1) WHERE id = ?2"
-_REMOVE: Final = "DELETE FROM users WHERE id = ?"
+_REMOVE: Final = "DELETE FROM users WHERE id = ? RETURNING tenant, issuer, subject"
 _ONE: Final = _SELECT + "WHERE id = ?"
 _KNOWN_AS: Final = _SELECT + "WHERE tenant = ? AND issuer = ? AND subject = ?"
 _BY_EMAIL: Final = _SELECT + "WHERE tenant = ? AND email_key = ? AND issuer = ? AND email <> '' LIMIT 2"
@@ -62,7 +63,12 @@ def see(db: sqlite3.Connection, user: str, at: float) -> None:
 
 def remove(db: sqlite3.Connection, user: str) -> None:
     """Delete, with all that it owns."""
-    taken_away(db, db.execute(_REMOVE, (user,)).rowcount)
+    row = db.execute(_REMOVE, (user,)).fetchone()
+    if row is not None:
+        taken_away(db, 1)
+        sqlite_connections.drop_all_of(db, *row)
+        sqlite_pasted.drop_all_of(db, *row)
+        sqlite_catalogs.forget_all_of(db, row)
 
 
 def one(db: sqlite3.Connection, user: str) -> User | None:

@@ -14,6 +14,7 @@ from mcp_hub.egress.errors import ConnectionLost, EgressError
 from mcp_hub.egress.response import Response
 from mcp_hub.errors import BrokeProtocol, Busy, RefusedCredential, TimedOut, Unreachable, UpstreamError
 from mcp_hub.upstream.channel import Limits, translated
+from mcp_hub.wire.challenges import MAX_CHARS
 from mcp_hub.wire.jsonrpc import Json, Malformed, Message, Reply, is_batch, parse, parse_batch, value
 from mcp_hub.wire.sse import Event, EventParser, EventTooLarge
 
@@ -179,7 +180,7 @@ async def _read_refusal(
     name: str, response: Response, number: int, wait: float, refused: Callable[[bytes], None] | None
 ) -> Reply:
     status = response.status
-    require_well(name, status)
+    require_well(name, response)
     is_json, tells = content_type(response) == _JSON, refused is not None and status == _BAD_REQUEST
     body = await response.read(_REFUSAL_LIMIT, wait) if is_json or tells else b""
     if refused is not None and tells:
@@ -194,21 +195,36 @@ async def _read_refusal(
     raise NotModern(name, f"{name} refused the request (HTTP {status}).")
 
 
-def require_well(name: str, status: int) -> None:
+def require_well(name: str, response: Response) -> None:
     """Whether a status says nothing of the upstream's trouble, or of ours with it.
 
     Raises:
-        RefusedCredential: 401 or 403.
+        RefusedCredential: 401 or 403, with what the answer asks for.
         Busy: 429 or 503.
         Unreachable: any other 5xx.
     """
+    status = response.status
     if status in (401, 403):
-        raise RefusedCredential(name, f"{name} rejected the credential (HTTP {status}). Ask whoever runs this hub.")
+        # Whoever's credential is their own is told by the access to it; what is left is for who set the shared one.
+        sentence = f"{name} rejected the credential (HTTP {status}). Ask whoever runs this hub."
+        raise RefusedCredential(name, sentence, status=status, challenges=_challenges(response))
     if status in (429, 503):
         raise Busy(name, f"{name} is too busy (HTTP {status}). Try again later.")
     if status >= 500:  # noqa: PLR2004
         effects = "The call may have had effects."
         raise Unreachable(name, f"{name} failed (HTTP {status}). Its operator has to act. {effects}")
+
+
+def _challenges(response: Response) -> tuple[str, ...]:
+    """What the answer asks for, as it came; whole values, as many as `wire.challenges` reads."""
+    kept: list[str] = []
+    room = MAX_CHARS
+    for each in response.values(b"www-authenticate"):
+        room -= len(each)
+        if room < 0:
+            break
+        kept.append(each.decode("latin-1"))
+    return tuple(kept)
 
 
 def _refusal_reply(body: bytes, number: int) -> Reply | None:

@@ -262,7 +262,7 @@ class Beside:
         self._earliest = now() + PAUSES[min(self._cuts, len(PAUSES)) - 1]
 
     async def _read(self, stream: Response) -> None:
-        require_well(self._channel.name, stream.status)
+        require_well(self._channel.name, stream)
         if stream.status != _OK or content_type(stream) != b"text/event-stream":
             # 409: there is still the one before, as far as the upstream knows.
             self._is_refused = stream.status != _CONFLICT

@@ -91,6 +91,10 @@ class Carrier(Protocol):
         """Close the owner's session, if there is one; trouble on the way is of no interest."""
         ...
 
+    async def end_all(self) -> None:
+        """Close every session there is now; others are opened as they are needed."""
+        ...
+
     async def end_idle(self, spared: Owner) -> None:
         """Close the sessions that nobody has used for long, except the one of `spared`."""
         ...

@@ -10,7 +10,7 @@ from typing import Final, TypeVar, final
 from mcp_hub.catalog.parts import Kind, Part
 from mcp_hub.egress.dial import Dialer
 from mcp_hub.egress.errors import DialError, DialStep, EgressError
-from mcp_hub.errors import HubError, RefusedCredential, TimedOut, UpstreamError
+from mcp_hub.errors import ConnectionNeeded, HubError, RefusedCredential, TimedOut
 from mcp_hub.upstream.fetch import Fetch
 from mcp_hub.upstream.probe import Opening, probe
 from mcp_hub.upstream.settings import Settings
@@ -66,7 +66,7 @@ async def check(settings: Settings, reach: "Reach", fetch: Fetch) -> Verdict:
         await reach(steps)
         opening = await steps.take("mcp", _opening(settings, fetch), _introduced)
         part = await steps.take("lists", fetch.part(opening), _counted)
-    except (UpstreamError, EgressError) as error:
+    except (HubError, EgressError) as error:
         return Verdict(settings.name, _status(error), steps.done)
     finally:
         await fetch.carrier.aclose()
@@ -98,7 +98,7 @@ def by_starting(start: Callable[[], Awaitable[None]], program: str) -> "Reach":
 async def _opening(settings: Settings, fetch: Fetch) -> Opening:
     try:
         async with asyncio.timeout(settings.introduction):
-            return await probe(settings.name, fetch.carrier, settings.credential, settings.info, pinned=settings.pinned)
+            return await probe(settings.name, fetch.carrier, settings.info, pinned=settings.pinned)
     except TimeoutError as error:
         raise TimedOut(
             settings.name, f"{settings.name} did not introduce itself within {settings.introduction:g} s."
@@ -116,7 +116,13 @@ def _counted(part: Part) -> str:
 
 
 def _status(error: Exception) -> Status:
-    return Status.UNAUTHORIZED if isinstance(error, RefusedCredential) else Status.FAILED
+    match error:
+        case ConnectionNeeded():
+            return Status.USER_NOT_AUTHENTICATED
+        case RefusedCredential():
+            return Status.UNAUTHORIZED
+        case _:
+            return Status.FAILED
 
 
 @final
@@ -131,7 +137,7 @@ class Steps:
         started = time.perf_counter()
         try:
             found = await work
-        except RefusedCredential as error:
+        except (RefusedCredential, ConnectionNeeded) as error:
             self._note("auth", started, error.public, ok=False)
             raise
         except (HubError, EgressError) as error:

@@ -148,7 +148,7 @@ class EventLine:
         try:
             if response.status == _GONE:
                 raise LinkOver(self.name, f"{self.name} does not know its own session any more (HTTP 404).")
-            require_well(self.name, response.status)
+            require_well(self.name, response)
             if response.status not in _OK:
                 raise BrokeProtocol(self.name, f"{self.name} refused a message (HTTP {response.status}).")
             with suppress(EgressError):  # read only so that the connection can be used again
@@ -239,7 +239,7 @@ async def open_line(channel: Channel, credential: Credential, *, beat: float = B
 
 def _require_stream(name: str, response: Response) -> None:
     status = response.status
-    require_well(name, status)
+    require_well(name, response)
     if status not in _OK or content_type(response) != b"text/event-stream":
         how = f"HTTP {status}" if status >= _FAILURES else "no stream of events"
         message = f"{name} speaks neither Streamable HTTP nor HTTP+SSE at this URL ({how}). Check its URL."

@@ -10,11 +10,10 @@ from msgspec import Raw
 
 from mcp_hub.catalog.parts import Kind, Part, reading
 from mcp_hub.catalog.steps import Steps
-from mcp_hub.credentials.credential import Credential
 from mcp_hub.errors import BrokeProtocol, TimedOut
 from mcp_hub.upstream.answer import decoded
 from mcp_hub.upstream.call import OWN_CAPABILITIES
-from mcp_hub.upstream.carrier import Carrier
+from mcp_hub.upstream.credentialed import Credentialed
 from mcp_hub.upstream.probe import Opening, own_call
 from mcp_hub.upstream.turns import in_turns
 from mcp_hub.wire.eras import LATEST_LEGACY, Client, Era
@@ -43,11 +42,10 @@ class _Listing:
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """How to list one upstream: with which credential, as which client, how long at most (seconds)."""
+    """How to list one upstream: on which way, as which client, how long at most (seconds)."""
 
     name: str
-    carrier: Carrier
-    credential: Credential
+    carrier: Credentialed
     info: Raw
     deadline: float
     most_pages: int = MOST_PAGES
@@ -96,7 +94,7 @@ class Fetch:
             client = Client(Era.MODERN, opening.revision, OWN_CAPABILITIES, self.info)
         else:
             client = Client(Era.LEGACY, LATEST_LEGACY, OWN_CAPABILITIES, self.info)
-        reply = await self.carrier.send(opening.era, own_call(client, kind.method, **params), self.credential)
+        reply = await self.carrier.send(opening.era, own_call(client, kind.method, **params))
         if reply.result is not None:
             return fields(reply.result)
         error = decoded(self.name, reply.error or b"{}")

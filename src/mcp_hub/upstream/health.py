@@ -1,8 +1,10 @@
 """Is this upstream worth trying now? Rule: every transition of the circuit stands in the table below.
 
-    state   success   failure                     when it may be tried
-    closed  closed    closed, open at the third   always
-    open    closed    open, waiting longer        when its time has come
+    state     success   failure                     refused   user needed   when it may be tried
+    closed    closed    closed, open at the third   refused   needed        always
+    open      closed    open, waiting longer        refused   needed        when its time has come
+    refused   closed    closed, open at the third   refused   needed        always; by itself after a minute
+    needed    closed    closed, open at the third   refused   needed        always; by itself never: a user has to act
 
 What fails while the circuit is open and waiting was sent before it opened: it says nothing new and lengthens nothing.
 
@@ -12,7 +14,8 @@ Time is a value that is passed in; nothing here waits.
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final
+from math import inf
+from typing import Final, Literal
 
 OPENS_AFTER: Final = 3
 """Failures in a row until calls are no longer sent."""
@@ -25,7 +28,8 @@ class Health:
     """What is known of an upstream's reachability. Replaced, never changed.
 
     `reason` is a public sentence, empty while all is well. `retry_at` is a time of the clock that `failed` was
-    given; it is meaningful only while there are failures.
+    given; it is meaningful only while all is not well. `needed` is the state of a connection that its user has to see
+    to, and `link` the page where that is done, if there is one.
     """
 
     failures: int = 0
@@ -33,6 +37,8 @@ class Health:
     reason: str = ""
     refused: bool = False
     tried: bool = False
+    needed: Literal["", "not_connected", "reconnect_needed"] = ""
+    link: str | None = None
 
     @property
     def is_open(self) -> bool:
@@ -42,7 +48,7 @@ class Health:
     @property
     def is_well(self) -> bool:
         """Whether nothing is known against it."""
-        return not self.failures and not self.refused
+        return not (self.failures or self.refused or self.needed)
 
     def allows(self, now: float) -> bool:
         """Whether a call may be sent at `now`."""
@@ -64,6 +70,10 @@ class Health:
         """It was reached and rejected the credential: no reason to stop sending, nothing to gain by hurrying."""
         waiting = self.refused and self.retry_at > now
         return Health(0, self.retry_at if waiting else now + LONGEST_WAIT, reason, refused=True, tried=True)
+
+    def needs(self, state: Literal["not_connected", "reconnect_needed"], reason: str, link: str | None) -> "Health":
+        """Its user has to act first; nothing is gained by trying before."""
+        return Health(0, inf, reason, tried=True, needed=state, link=link)
 
     def soon(self, now: float) -> "Health":
         """Somebody asked for another try: it may happen now."""

@@ -18,7 +18,7 @@ from msgspec import Raw
 from mcp_hub.credentials.credential import Credential
 from mcp_hub.egress.request import HeaderLines, header_lines
 from mcp_hub.egress.response import Response
-from mcp_hub.errors import BrokeProtocol, UpstreamError
+from mcp_hub.errors import BrokeProtocol, RefusedCredential, UpstreamError
 from mcp_hub.single_flight import SingleFlight
 from mcp_hub.upstream.answer import OnMessage, SessionGone, read_answer
 from mcp_hub.upstream.beside import Beside, Room
@@ -32,6 +32,7 @@ from mcp_hub.upstream.call import (
     is_progress_of,
     task_seconds,
 )
+from mcp_hub.upstream.carrier import Lost
 from mcp_hub.upstream.channel import NO_LINES, Channel
 from mcp_hub.upstream.dialect import (
     CANNOT_ASK,
@@ -188,7 +189,9 @@ class LegacyWire:
             # Whatever became of the answer, the call had begun; its caller must not take it for one that had not.
             name = self._channel.name
             sentence = f"{name} could not be given the answer to its question. The call may have had effects."
-            raise type(error)(name, sentence) from error
+            # A refusal would say that nothing has been done there, and have the call sent once more.
+            kind = Lost if isinstance(error, RefusedCredential) else type(error)
+            raise kind(name, sentence) from error
 
     async def end(self, owner: Owner) -> None:
         """Close the owner's session, telling the upstream; trouble on the way is of no interest."""
@@ -197,6 +200,10 @@ class LegacyWire:
             if session.beside is not None:
                 await session.beside.end()
             await self._delete(session)
+
+    async def end_all(self) -> None:
+        """Close the sessions there are."""
+        await asyncio.gather(*(self.end(owner) for owner in list(self._sessions)))
 
     async def end_idle(self, spared: Owner) -> None:
         """Close the sessions that nobody used for `IDLE` seconds, except the one of `spared`."""
@@ -208,7 +215,7 @@ class LegacyWire:
         """Close every session."""
         await self._opening.aclose()
         await asyncio.gather(*self._farewells)
-        await asyncio.gather(*(self.end(owner) for owner in list(self._sessions)))
+        await self.end_all()
 
     async def _open(self, owner: Owner, client: Client, credential: Credential) -> Session:
         number = next(self._numbers)

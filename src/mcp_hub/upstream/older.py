@@ -127,6 +127,10 @@ class Streams:
             session.close()
             await session.link.end()
 
+    async def end_all(self) -> None:
+        """See `Carrier.end_all`."""
+        await asyncio.gather(*(self.end(owner) for owner in list(self._sessions)))
+
     async def end_idle(self, spared: Owner) -> None:
         """See `Carrier.end_idle`."""
         oldest = self._clock() - IDLE

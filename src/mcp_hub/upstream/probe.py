@@ -16,11 +16,11 @@ from typing import Any, Final, cast
 
 from msgspec import Raw
 
-from mcp_hub.credentials.credential import Credential
 from mcp_hub.errors import BrokeProtocol, Unreachable
 from mcp_hub.upstream.answer import NotModern, SessionGone, decoded
 from mcp_hub.upstream.call import OWN_CAPABILITIES, Call, nowhere
-from mcp_hub.upstream.carrier import CATALOG_OWNER, Carrier
+from mcp_hub.upstream.carrier import CATALOG_OWNER
+from mcp_hub.upstream.credentialed import Credentialed
 from mcp_hub.upstream.modern import own_client, own_meta
 from mcp_hub.wire.eras import LATEST_MODERN, META_SERVER_INFO, Client, Era
 from mcp_hub.wire.jsonrpc import (
@@ -48,25 +48,25 @@ class Opening:
     instructions: str
 
 
-async def probe(name: str, carrier: Carrier, credential: Credential, info: Raw, *, pinned: Era | None) -> Opening:
+async def probe(name: str, carrier: Credentialed, info: Raw, *, pinned: Era | None) -> Opening:
     """Find out the era and the upstream's description of itself; a legacy one opens the catalog's session with it.
 
     Raises:
-        UpstreamError: nothing was found out.
+        UpstreamError, ConnectionNeeded, HubFault: nothing was found out.
     """
     if pinned is not Era.LEGACY:
-        opening = await _try_modern(name, carrier, credential, info)
+        opening = await _try_modern(name, carrier, info)
         if opening is not None:
             return opening
         if pinned is Era.MODERN:
             raise BrokeProtocol(name, f"{name} does not speak {LATEST_MODERN}, which its configuration pins.")
-    return await _open_legacy(name, carrier, credential, info)
+    return await _open_legacy(name, carrier, info)
 
 
-async def _try_modern(name: str, carrier: Carrier, credential: Credential, info: Raw) -> Opening | None:
+async def _try_modern(name: str, carrier: Credentialed, info: Raw) -> Opening | None:
     client = own_client(info)
     try:
-        reply = await carrier.send(Era.MODERN, own_call(client, DISCOVER), credential)
+        reply = await carrier.send(Era.MODERN, own_call(client, DISCOVER))
     except (NotModern, SessionGone):
         return None
     if reply.result is None:
@@ -79,10 +79,10 @@ async def _try_modern(name: str, carrier: Carrier, credential: Credential, info:
     return _opening(Era.MODERN, LATEST_MODERN, _object(meta.get(META_SERVER_INFO)), found)
 
 
-async def _open_legacy(name: str, carrier: Carrier, credential: Credential, info: Raw) -> Opening:
+async def _open_legacy(name: str, carrier: Credentialed, info: Raw) -> Opening:
     client = Client(Era.LEGACY, "2025-11-25", OWN_CAPABILITIES, info)
     try:
-        opened = await carrier.opened(CATALOG_OWNER, client, credential)
+        opened = await carrier.opened(CATALOG_OWNER, client)
     except (NotModern, SessionGone) as error:
         raise Unreachable(name, f"{name} does not speak Streamable HTTP at this URL. Check its URL.") from error
     return _opening(Era.LEGACY, str(opened["protocolVersion"]), _object(opened.get("serverInfo")), opened)

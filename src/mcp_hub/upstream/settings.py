@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from msgspec import Raw
 
-from mcp_hub.credentials.credential import Credential
 from mcp_hub.wire.eras import Era
 
 
@@ -20,7 +19,6 @@ class Settings:
     pinned: Era | None
     ttl: float
     listing: float
-    credential: Credential
     info: Raw
     start: float = 0.0
 

@@ -206,6 +206,10 @@ class Processes:
         if served is not None:
             await self._end(served)
 
+    async def end_all(self) -> None:
+        """See `Carrier.end_all`."""
+        await asyncio.gather(*(self.end(owner) for owner in list(self._served)))
+
     async def end_idle(self, spared: Owner) -> None:
         """See `Carrier.end_idle`."""
         oldest = self._clock() - IDLE

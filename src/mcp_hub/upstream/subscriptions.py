@@ -15,10 +15,10 @@ from typing import Any, cast, final
 
 from msgspec import Raw
 
-from mcp_hub.credentials.credential import Credential
-from mcp_hub.errors import UpstreamError
+from mcp_hub.errors import HubError
 from mcp_hub.upstream.call import ACKNOWLEDGED, OWN_CAPABILITIES, UPDATED
-from mcp_hub.upstream.carrier import Carrier, NoStream
+from mcp_hub.upstream.carrier import NoStream
+from mcp_hub.upstream.credentialed import Credentialed
 from mcp_hub.upstream.modern import own_client
 from mcp_hub.upstream.probe import Opening, own_call
 from mcp_hub.upstream.watch import WAITS, says
@@ -38,8 +38,7 @@ class Subscriptions:
     def __init__(
         self,
         name: str,
-        carrier: Carrier,
-        credential: Credential,
+        carrier: Credentialed,
         info: Raw,
         *,
         updated: Callable[[Raw], None],
@@ -48,7 +47,6 @@ class Subscriptions:
     ) -> None:
         self._name = name
         self._carrier = carrier
-        self._credential = credential
         self._info = info
         self._updated = updated
         self._deadline = deadline
@@ -162,10 +160,8 @@ class Subscriptions:
     async def _granted(self, method: str, uri: str) -> bool:
         client = Client(Era.LEGACY, LATEST_LEGACY, OWN_CAPABILITIES, self._info)
         try:
-            reply = await self._carrier.send(
-                Era.LEGACY, own_call(client, method, uri=Raw(encode(uri))), self._credential
-            )
-        except UpstreamError as error:
+            reply = await self._carrier.send(Era.LEGACY, own_call(client, method, uri=Raw(encode(uri))))
+        except HubError as error:
             log.debug("%s: %s failed: %s", self._name, method, error.public)
             return False
         return reply.result is not None
@@ -224,7 +220,7 @@ class Subscriptions:
     async def _follow(self, uris: frozenset[str], acknowledged: asyncio.Future[frozenset[str]]) -> None:
         wanted: Json = {"resourceSubscriptions": sorted(uris)}
         try:
-            async with self._carrier.listen(wanted, own_client(self._info), self._credential) as told:
+            async with self._carrier.listen(wanted, own_client(self._info)) as told:
                 async for several in told:
                     for message in several:
                         if message.method == UPDATED and acknowledged.done():
@@ -233,7 +229,7 @@ class Subscriptions:
                             acknowledged.set_result(_acknowledged(message.params))
         except NoStream:
             return
-        except UpstreamError as error:
+        except HubError as error:
             log.debug("%s: the subscription ended: %s", self._name, error.public)
 
 

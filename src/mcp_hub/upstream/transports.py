@@ -92,6 +92,11 @@ class Transports:
         await self._wires.end(owner)
         await self._streams.end(owner)
 
+    async def end_all(self) -> None:
+        """See `Carrier.end_all`."""
+        await self._wires.end_all()
+        await self._streams.end_all()
+
     async def end_idle(self, spared: Owner) -> None:
         """See `Carrier.end_idle`."""
         await self._wires.end_idle(spared)

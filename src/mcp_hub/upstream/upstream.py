@@ -9,26 +9,36 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
-from dataclasses import dataclass, replace
-from typing import Final, Protocol, final
+from dataclasses import replace
+from typing import Final, final
 
 from msgspec import Raw
 
 from mcp_hub.catalog.parts import Part, kept
-from mcp_hub.credentials.credential import Credential
+from mcp_hub.credentials.access import Access
 from mcp_hub.credentials.state import State
-from mcp_hub.errors import BrokeProtocol, Busy, RefusedCredential, TimedOut, Unreachable, UpstreamError
+from mcp_hub.errors import (
+    BrokeProtocol,
+    Busy,
+    ConnectionNeeded,
+    HubError,
+    RefusedCredential,
+    TimedOut,
+    Unreachable,
+    UpstreamError,
+)
 from mcp_hub.upstream.answer import NotModern, SessionGone
 from mcp_hub.upstream.call import CHANGES, Call, Owner
 from mcp_hub.upstream.carrier import CATALOG_OWNER, Lost, Told, Way
-from mcp_hub.upstream.fetch import Fetch
-from mcp_hub.upstream.health import OPENS_AFTER, UNTRIED, Health
+from mcp_hub.upstream.contact import Contact
+from mcp_hub.upstream.credentialed import Credentialed
+from mcp_hub.upstream.health import OPENS_AFTER, Health
+from mcp_hub.upstream.known import Known, Listener, Notices
 from mcp_hub.upstream.pace import Pace
-from mcp_hub.upstream.probe import Opening, probe
+from mcp_hub.upstream.probe import Opening
 from mcp_hub.upstream.settings import Settings
-from mcp_hub.upstream.subscriptions import Subscriptions
 from mcp_hub.upstream.turns import in_turns
-from mcp_hub.upstream.watch import PAUSE, Watch
+from mcp_hub.upstream.watch import PAUSE
 from mcp_hub.wire.eras import Client, Era
 from mcp_hub.wire.jsonrpc import Json, Message, Reply
 
@@ -42,45 +52,15 @@ SWEEP: Final = 30.0
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What is known of an upstream. Replaced, never changed. `fetched` is a time of the monotonic clock."""
-
-    health: Health = UNTRIED
-    opening: Opening | None = None
-    era: Era | None = None
-    part: Part | None = None
-    fetched: float | None = None
-    milliseconds: float | None = None
-
-
-class Listener(Protocol):
-    """Told when what is known of an upstream has changed."""
-
-    def changed(self, name: str, known: Known, *, new_part: bool) -> None:
-        """Called in the event loop; must not block."""
-        ...
-
-
-class Notices(Protocol):
-    """Told what an upstream itself says of changes. Called in the event loop; must not block."""
-
-    def announced(self, name: str, kinds: frozenset[str]) -> None:
-        """It has said that its lists of these kinds changed, and they have been fetched since."""
-        ...
-
-    def updated(self, name: str, params: Raw) -> None:
-        """It has said that a resource changed: the params of `notifications/resources/updated`, as they came."""
-        ...
-
-
 @final
 class Upstream:
-    """The way to one MCP server. `run()` supervises it; everything else may be called with or without that."""
+    """The way to one MCP server, for whoever `access` is of. `run()` supervises it; everything else may be called with
+    or without that."""
 
     def __init__(
         self,
         settings: Settings,
+        access: Access,
         way: Way,
         listeners: Sequence[Listener],
         *,
@@ -101,29 +81,16 @@ class Upstream:
         self._notices = notices
         self._prepare = prepare
         self._announced: set[str] = set()
-        self._carrier = way(self)
-        self._fetch = Fetch(self.name, self._carrier, settings.credential, settings.info, settings.listing)
-        self._subscriptions = Subscriptions(
-            self.name,
-            self._carrier,
-            settings.credential,
-            settings.info,
-            updated=self._updated,
-            deadline=settings.listing,
-        )
-        self._watch = Watch(
-            self.name,
-            self._carrier,
-            settings.credential,
-            settings.info,
-            changed=self.refresh_soon,
-            heard=self._heard,
-            listening_in=self._subscriptions.listening_in,
+        self._access = access
+        self._carrier = Credentialed(way(self), access)
+        self._contact = Contact(
+            settings, self._carrier, changed=self.refresh_soon, heard=self._heard, updated=self._updated
         )
         self._following = Pace(self.refresh_soon, PAUSE)
         self._doubting = Pace(self.refresh_soon, DOUBT)
         self._poke = asyncio.Event()
         self._asked = False
+        self._is_another = False
         self._settled = asyncio.Event()
         self._refreshed = asyncio.Event()
 
@@ -133,6 +100,8 @@ class Upstream:
     def state(self) -> State:
         """How it stands, in one of the five words."""
         health = self.known.health
+        if health.needed:
+            return State(health.needed)
         if health.refused:
             return State.RECONNECT_NEEDED
         return State.READY if health.tried and not health.failures else State.UNREACHABLE
@@ -145,12 +114,26 @@ class Upstream:
         return self.known.health.reason or f"The first contact with {self.name} is still under way."
 
     @property
+    def needed(self) -> ConnectionNeeded | None:
+        """What its user has to do before it is of use; `None` while nothing."""
+        health = self.known.health
+        if not health.needed:
+            return None
+        return ConnectionNeeded(self.name, health.reason, url=health.link, state=health.needed)
+
+    @property
     def is_stale(self) -> bool:
         """Whether there is a list, but from before the trouble or the restart."""
         return self.known.part is not None and (self.state is not State.READY or self.known.fetched is None)
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether there is a list, or the first contact is over, whatever came of it; the first one with an account,
+        where that has changed."""
+        return self.known.part is not None or self._settled.is_set()
+
     async def settled(self) -> None:
-        """Wait for the end of the first contact, whatever came of it; at once if there is a list already."""
+        """Wait until it is settled."""
         if self.known.part is None:
             await self._settled.wait()
 
@@ -158,15 +141,16 @@ class Upstream:
         """The era it speaks, found out now if that is still under way.
 
         Raises:
-            UpstreamError: it cannot be found out.
+            UpstreamError, ConnectionNeeded: it cannot be found out.
         """
         return self.known.era or await self._found_era()
 
-    async def send(self, call: Call, credential: Credential) -> Reply:
-        """Send one request in the era this upstream speaks. Nothing is ever sent twice, two proven cases excepted.
+    async def send(self, call: Call) -> Reply:
+        """Send one request in the era this upstream speaks. Nothing is ever sent twice, three proven cases excepted.
 
         Raises:
-            UpstreamError: what came of it, in a public sentence.
+            ConnectionNeeded: the user has to act first.
+            UpstreamError, HubFault: what came of it, in a public sentence.
         """
         if self.known.health.failures:
             self._require_open()
@@ -174,20 +158,20 @@ class Upstream:
         if era is None:
             era = await self._found_era()
         try:
-            reply = await self._carrier.send(era, call, credential)
+            reply = await self._carrier.send(era, call)
         except BrokeProtocol:
             raise  # one answer that makes no sense says nothing about the next
-        except UpstreamError as error:
+        except (UpstreamError, ConnectionNeeded) as error:
             self._note(error)
             raise
         health = self.known.health
-        if health.failures or health.refused:
+        if health.failures or health.refused or health.needed:
             self._learn(replace(self.known, health=health.succeeded()))
         return reply
 
-    def listen(self, wanted: Json, client: Client, credential: Credential) -> AbstractAsyncContextManager[Told]:
-        """A stream of a modern client's own; see `Carrier.listen`."""
-        return self._carrier.listen(wanted, client, credential)
+    def listen(self, wanted: Json, client: Client) -> AbstractAsyncContextManager[Told]:
+        """A stream of a modern client's own; see `Credentialed.listen`."""
+        return self._carrier.listen(wanted, client)
 
     async def end_sessions(self, owner: Owner) -> None:
         """The owner is gone: close the legacy session kept for it."""
@@ -201,12 +185,13 @@ class Upstream:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._settings.listing):
                 await self._settled.wait()
-        deaf = self.known.era is Era.LEGACY and not self._watch.is_on
-        return frozenset() if self.known.health.failures or deaf else await self._subscriptions.subscribe(uris)
+        health, contact = self.known.health, self._contact
+        deaf = self.known.era is Era.LEGACY and not contact.watch.is_on
+        return frozenset() if health.failures or deaf else await contact.subscriptions.subscribe(uris)
 
     def unsubscribe(self, uris: Iterable[str]) -> None:
         """One listener less for each of these resources, which `subscribe` had granted."""
-        self._subscriptions.unsubscribe(uris)
+        self._contact.subscriptions.unsubscribe(uris)
 
     def refresh_soon(self) -> None:
         """Ask for the list to be fetched again; returns at once, and many askings make one fetch."""
@@ -230,54 +215,43 @@ class Upstream:
 
     async def run(self) -> None:
         """Keep this upstream: first contact, then a fetch whenever one is asked for or a failure's wait is over."""
+        end_watch = self._access.watch(self._access_changed)
         try:
             while True:
                 await self._refresh()
                 await self._next_reason_to_refresh()
         finally:
-            self._watch.stop()
-            self._subscriptions.stop()
+            end_watch()
+            self._contact.stop()
             self._following.stop()
             self._doubting.stop()
 
     async def aclose(self) -> None:
         """Close every session at the upstream. Whoever runs `run` ends that first."""
-        await self._watch.aclose()
-        await self._subscriptions.aclose()
+        await self._contact.aclose()
         await self._carrier.aclose()
 
     async def _refresh(self) -> None:
         self._asked = False
+        is_another, self._is_another = self._is_another, False
         started, announced = self._clock(), frozenset(self._announced)
         try:
-            opening, part = await self._contact()
+            anew = not self.known.health.is_well
+            opening, part = await self._contact.make(anew=anew, as_another=is_another)
+        except ConnectionNeeded as error:
+            self._need(error)
         except RefusedCredential as error:
             self._note(error)
-        except UpstreamError as error:
+        except HubError as error:
             self._fail(error)  # whatever it is: without its lists it is of no use, and hurrying would not help
         else:
             self._welcome(opening, await self._readied(part), started)
             self._pass_on(announced)
         finally:
-            self._settled.set()
+            if not self._is_another:
+                self._settled.set()
             if not self._asked:  # else somebody waits for a fetch that has not begun yet
                 self._refreshed.set()
-
-    async def _contact(self) -> tuple[Opening, Part]:
-        if not self.known.health.is_well:
-            # It may not be the process it was. While all is well the session stays: some servers announce a change
-            # in every new one, and would have their lists fetched without end.
-            self._watch.stop()
-            await self._carrier.end(CATALOG_OWNER)
-        try:
-            async with asyncio.timeout(self._settings.introduction):
-                opening = await self._probe()
-        except TimeoutError as error:
-            seconds = f"{self._settings.introduction:g} s"
-            raise TimedOut(self.name, f"{self.name} did not introduce itself within {seconds}.") from error
-        self._watch.start(opening)  # before the lists, so that no change falls between them and the listening
-        self._subscriptions.start(opening)
-        return opening, await self._fetch.part(opening)
 
     async def _readied(self, part: Part) -> Part:
         # Both may take long, if the lists are long; nobody is held up by them, and only then is the new list the list.
@@ -286,10 +260,6 @@ class Upstream:
         if part is not before and self._prepare is not None:
             await self._prepare(self.name, part)
         return part
-
-    async def _probe(self) -> Opening:
-        settings = self._settings
-        return await probe(self.name, self._carrier, settings.credential, settings.info, pinned=settings.pinned)
 
     async def _next_reason_to_refresh(self) -> None:
         while not self._asked:
@@ -361,11 +331,21 @@ class Upstream:
             async with asyncio.timeout(self._settings.introduction + self._settings.listing):
                 await self._settled.wait()
         if self.known.era is None:
-            raise Unreachable(self.name, self.reason)
+            raise self.needed or Unreachable(self.name, self.reason)
         return self.known.era
 
-    def _note(self, error: UpstreamError) -> None:
+    def _access_changed(self) -> None:
+        """Its user has connected, or has ended that: perhaps as somebody else there."""
+        self._is_another = True
+        self._settled.clear()
+        self.refresh_soon()
+
+    def _note(self, error: UpstreamError | ConnectionNeeded) -> None:
         match error:
+            case ConnectionNeeded() if self._access.ready() is not None:
+                self._doubting.ask()  # perhaps it is this one call for which there is not enough
+            case ConnectionNeeded():
+                self._need(error)
             case RefusedCredential():
                 self._plan(self.known.health.rejected(error.public, self._clock()))
             case NotModern() | SessionGone():
@@ -376,7 +356,15 @@ class Upstream:
             case _:
                 self._fail(error)
 
-    def _fail(self, error: UpstreamError) -> None:
+    def _need(self, error: ConnectionNeeded) -> None:
+        self._contact.stop()
+        health, known = self.known.health.needs(error.state, error.public, error.url), self.known
+        if error.state != "not_connected" or known.part is None:
+            self._learn(replace(known, health=health))
+        else:  # what another account was offered is nobody's any more
+            self._learn(Known(health, era=known.era), new_part=True)
+
+    def _fail(self, error: HubError) -> None:
         before = self.known.health
         health = before.failed(error.public, self._clock())
         if health is not before and health.failures in (1, OPENS_AFTER):

@@ -13,10 +13,10 @@ from typing import Final, cast, final
 
 from msgspec import Raw
 
-from mcp_hub.credentials.credential import Credential
-from mcp_hub.errors import UpstreamError
+from mcp_hub.errors import ConnectionNeeded, HubError, RefusedCredential
 from mcp_hub.upstream.call import NOTICES, OWN_CAPABILITIES, UPDATED
-from mcp_hub.upstream.carrier import CATALOG_OWNER, Carrier, NoStream, Told
+from mcp_hub.upstream.carrier import CATALOG_OWNER, NoStream, Told
+from mcp_hub.upstream.credentialed import Credentialed
 from mcp_hub.upstream.modern import own_client
 from mcp_hub.upstream.probe import Opening
 from mcp_hub.wire.eras import LATEST_LEGACY, Client, Era
@@ -48,8 +48,7 @@ class Watch:
     def __init__(
         self,
         name: str,
-        carrier: Carrier,
-        credential: Credential,
+        carrier: Credentialed,
         info: Raw,
         *,
         changed: Callable[[], None],
@@ -60,7 +59,6 @@ class Watch:
     ) -> None:
         self._name = name
         self._carrier = carrier
-        self._credential = credential
         self._info = info
         self._changed = changed
         self._heard = heard
@@ -108,10 +106,10 @@ class Watch:
                         self._changed()
                     was_cut = True
                     await self._read(told)
-            except NoStream:
+            except (NoStream, RefusedCredential, ConnectionNeeded):
                 await self._give_up(was_cut=was_cut)
                 return
-            except UpstreamError as error:
+            except HubError as error:
                 log.debug("%s: stopped listening for changes: %s", self._name, error.public)
             await asyncio.sleep(self._wait(asyncio.get_running_loop().time() - started))
 
@@ -130,11 +128,11 @@ class Watch:
     @asynccontextmanager
     async def _stream(self, opening: Opening) -> AsyncGenerator[Told]:
         if opening.era is Era.MODERN:
-            async with self._carrier.listen(_wanted(opening), own_client(self._info), self._credential) as told:
+            async with self._carrier.listen(_wanted(opening), own_client(self._info)) as told:
                 yield told
             return
         client = Client(Era.LEGACY, LATEST_LEGACY, OWN_CAPABILITIES, self._info)
-        async with self._carrier.overhear(client, self._credential) as overheard:
+        async with self._carrier.overhear(client) as overheard:
             self._listens_in(overheard.session)
             try:
                 yield overheard.told

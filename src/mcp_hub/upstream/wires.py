@@ -14,8 +14,7 @@ from msgspec import Raw
 
 from mcp_hub.credentials.credential import Credential
 from mcp_hub.egress.response import Response
-from mcp_hub.errors import Unreachable
-from mcp_hub.upstream.answer import content_type
+from mcp_hub.upstream.answer import content_type, require_well
 from mcp_hub.upstream.call import Call, Owner
 from mcp_hub.upstream.carrier import CATALOG_OWNER, Ear, NoStream, Overheard, Told, Way
 from mcp_hub.upstream.channel import Channel
@@ -29,6 +28,7 @@ LISTEN: Final = "subscriptions/listen"
 QUIET: Final = 300.0
 """Seconds without a byte after which a stream is taken for dead."""
 _OK: Final = 200
+_UNAUTHORIZED: Final = 401
 _FAILED: Final = 500
 
 
@@ -85,6 +85,10 @@ class Wires:
         """See `Carrier.end`."""
         await self.legacy.end(owner)
 
+    async def end_all(self) -> None:
+        """See `Carrier.end_all`."""
+        await self.legacy.end_all()
+
     async def end_idle(self, spared: Owner) -> None:
         """See `Carrier.end_idle`."""
         await self.legacy.end_idle(spared)
@@ -97,8 +101,8 @@ class Wires:
     async def _reading(self, response: Response) -> AsyncGenerator[AsyncIterator[list[Message]]]:
         name = self.channel.name
         try:
-            if response.status >= _FAILED:
-                raise Unreachable(name, f"{name} failed (HTTP {response.status}).")
+            if response.status == _UNAUTHORIZED or response.status >= _FAILED:
+                require_well(name, response)
             if response.status != _OK or content_type(response) != b"text/event-stream":
                 raise NoStream
             async with aclosing(messages(name, response, self.channel.limits.event, QUIET)) as told:

@@ -48,6 +48,14 @@ async def test_a_form_is_posted_once_with_its_headers(serve, fetching):
     assert heard.headers[b"content-type"] == b"application/x-www-form-urlencoded"
 
 
+async def test_a_question_in_json_is_posted_as_it_is(serve, fetching):
+    server = await serve()
+    await fetching().post_json(url(server), b'{"a":1}', headers={"accept": "text/event-stream"})
+    (heard,) = server.heard
+    assert (heard.body, heard.headers[b"content-type"]) == (b'{"a":1}', b"application/json")
+    assert heard.headers[b"accept"] == b"text/event-stream"
+
+
 @pytest.mark.parametrize("method", ["get", "post"])
 @pytest.mark.promise("T2", "T3")
 async def test_a_private_address_is_not_connected_to(serve, fetching, method):

@@ -343,6 +343,16 @@ async def test_repeated_headers_are_joined_and_cookies_left_out(setup):
     fields = b"A: 1\r\nSet-Cookie: a=b\r\na: 2\r\nset-cookie: c=d\r\n"
     response = await setup.asked(b"HTTP/1.1 200 OK\r\n%bContent-Length: 0\r\n\r\n" % fields)
     assert response.headers == {b"a": b"1, 2", b"content-length": b"0"}
+    assert response.values(b"a") == [b"1", b"2"]
+    assert response.values(b"content-length") == [b"0"]
+    assert response.values(b"b") == response.values(b"set-cookie") == []
+
+
+async def test_what_was_repeated_in_one_response_is_not_in_the_next(setup):
+    twice = b"HTTP/1.1 200 OK\r\nA: 1\r\nA: 2\r\nA: 3\r\nContent-Length: 0\r\n\r\n"
+    once = b"HTTP/1.1 103 Early\r\nA: 0\r\nA: 0\r\n\r\nHTTP/1.1 200 OK\r\nA: 4\r\nContent-Length: 0\r\n\r\n"
+    for raw, values in ((once, [b"4"]), (twice, [b"1", b"2", b"3"]), (once, [b"4"])):
+        assert (await setup.asked(raw)).values(b"a") == values
 
 
 async def test_a_body_that_ends_with_the_connection_is_complete(setup):

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from mcp_hub.catalog.parts import Exposure
-from mcp_hub.credentials.resolve import Credentials
 from mcp_hub.gateway.asking import Asking
 from mcp_hub.gateway.keys import KEY_BYTES
 from mcp_hub.gateway.listing import Listing
@@ -104,15 +103,13 @@ async def hub_over(
         listing = Listing(upstreams, exposures, views, deadline=deadline, page_size=page_size, cursor_key=b"k" * 32)
         namespaces = {name: each.namespace for name, each in exposures.items()}
         ids = TaskIds(bytes(range(TASK_KEY_BYTES)))
-        followed = TaskNotices(ids, upstreams, namespaces, listing.view, Credentials(held), deadline=deadline)
+        followed = TaskNotices(ids, upstreams, namespaces, listing.view, deadline=deadline)
         notices.watch(upstreams, namespaces, listing.resource, followed.follow)
         parking = Parking() if parking is None else parking  # an empty one is false
         stack.push_async_callback(parking.aclose)
         asking = Asking(Seal(bytes(KEY_BYTES), wall), parking)
         tasks = Tasks(ids)
-        road = Road(
-            upstreams, listing, Credentials(held), asking=asking, tasks=tasks, calls=calls, server_info=SERVER_INFO
-        )
+        road = Road(upstreams, listing, asking=asking, tasks=tasks, calls=calls, server_info=SERVER_INFO)
         if run:
             await stack.enter_async_context(running(*upstreams.values()))
         if settled and run:

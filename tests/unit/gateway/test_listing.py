@@ -8,7 +8,7 @@ import pytest
 from mcp_hub.catalog.parts import Exposure, Kind, Part
 from mcp_hub.credentials.state import State
 from mcp_hub.errors import BadRequest, UnknownName
-from mcp_hub.upstream.upstream import Known
+from mcp_hub.upstream.known import Known
 from rig.fake_upstream import Answer, FakeUpstream, Request, tool
 from rig.parts import LEGACY_CLIENT, ask, exposed
 

@@ -10,7 +10,7 @@ from mcp_hub.errors import StoreFailed
 from mcp_hub.gateway.memory import SHARED, Memory
 from mcp_hub.store.base import Remembered
 from mcp_hub.store.sqlite import SqliteStore
-from mcp_hub.upstream.upstream import Known
+from mcp_hub.upstream.known import Known
 from mcp_hub.wire.eras import Era
 from rig.fake_upstream import tool
 

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.promise("D34")
 
 PEOPLE_TABLES = (
     "users", "access", "browser_sessions", "personal_tokens", "clients", "codes", "families", "access_tokens",
-    "refresh_tokens", "pending", "used_once", "events",
+    "refresh_tokens", "pending", "used_once", "events", "grants", "registrations", "pasted_keys", "connection_changes",
 )  # fmt: skip
 
 WRITER = Path(__file__).with_name("writer.py")

@@ -172,6 +172,37 @@ LIES = {
 }
 
 
+async def refusal(raw: bytes) -> RefusedCredential:
+    async def refuse(request: Request) -> Answer:
+        return Answer(raw=raw, hangs_up=True)
+
+    async with FakeUpstream() as fake, wires_to(fake) as wires, asyncio.timeout(5):
+        fake.before = refuse
+        with pytest.raises(RefusedCredential) as caught:
+            await wires.modern.send(tool_call(), NOTHING)
+    return caught.value
+
+
+@pytest.mark.promise("B19")
+async def test_a_refusal_hands_on_what_it_asks_for_and_shows_nothing_of_it():
+    head = (
+        b'HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nWWW-Authenticate: Basic realm="a, b\r\n'
+        b'www-authenticate: Bearer error="insufficient_scope", scope="s\xe9cret"\r\n\r\n'
+    )
+    refused = await refusal(head)
+    assert refused.status == 403
+    assert refused.challenges == ('Basic realm="a, b', 'Bearer error="insufficient_scope", scope="s\xe9cret"')
+    assert "scope" not in refused.public
+
+
+@pytest.mark.promise("T1")
+async def test_a_refusal_keeps_no_more_of_a_stranger_than_is_read():
+    long = b"WWW-Authenticate: Bearer scope=%b\r\n" % (b"a" * 9_000)
+    refused = await refusal(b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n%b\r\n" % (long * 3))
+    assert len(refused.challenges) == 1
+    assert refused.challenges[0].endswith("a")
+
+
 async def told(fake: FakeUpstream, answer) -> tuple[type[Exception], str, int]:
     """What a call comes to, and how often the upstream was asked; afterwards the next call has to work."""
     asked = 0

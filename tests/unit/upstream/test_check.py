@@ -8,15 +8,16 @@ from mcp_hub.catalog.parts import Kind
 from mcp_hub.egress.dial import Dialer
 from mcp_hub.upstream.check import Status, by_dialing, check, url_not_set
 from rig.fake_upstream import Answer, FakeUpstream, Request, tool
-from rig.parts import LOOPBACK, bearer, fetch_from, settings_for, wires_to
+from rig.parts import LOOPBACK, NOTHING, bearer, fetch_from, settings_for, wires_to
 
 pytestmark = pytest.mark.promise("D26")
 
 
 async def verdict(fake: FakeUpstream, dialer: Dialer | None = None, **more):
+    credential = more.pop("credential", NOTHING)
     settings = settings_for(fake, **more)
     async with wires_to(fake) as wires, asyncio.timeout(5):
-        fetch = fetch_from(wires, credential=settings.credential, deadline=settings.listing)
+        fetch = fetch_from(wires, credential=credential, deadline=settings.listing)
         reach = by_dialing(settings.url, dialer or Dialer(allow_private=LOOPBACK))
         return await check(settings, reach, fetch)
 

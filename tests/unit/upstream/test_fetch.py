@@ -10,7 +10,7 @@ from mcp_hub.errors import BrokeProtocol, TimedOut, Unreachable, UpstreamError
 from mcp_hub.upstream.answer import NotModern, SessionGone
 from mcp_hub.upstream.probe import probe
 from rig.fake_upstream import Answer, FakeUpstream, Request, error, result, tool
-from rig.parts import INFO, LIMITS, NOTHING, bearer, fetch_from, wires_to
+from rig.parts import INFO, LIMITS, bearer, bearing, fetch_from, wires_to
 
 pytestmark = pytest.mark.promise("A1", "A7", "A8")
 ERAS = pytest.mark.parametrize("eras", ["modern", "legacy"])
@@ -18,7 +18,7 @@ ERAS = pytest.mark.parametrize("eras", ["modern", "legacy"])
 
 async def part_of(fake: FakeUpstream, **more):
     async with wires_to(fake) as wires, asyncio.timeout(5):
-        opening = await probe("up", wires, NOTHING, INFO, pinned=None)
+        opening = await probe("up", bearing(wires), INFO, pinned=None)
         return await fetch_from(wires, **more).part(opening)
 
 
@@ -115,7 +115,7 @@ async def test_a_list_of_more_than_32_mebibytes_is_cut():
     async with FakeUpstream() as fake, wires_to(fake, replace(LIMITS, result=10 * 2**20)) as wires:
         fake.handlers["tools/list"] = swollen
         async with asyncio.timeout(20):
-            opening = await probe("up", wires, NOTHING, INFO, pinned=None)
+            opening = await probe("up", bearing(wires), INFO, pinned=None)
             part = await fetch_from(wires, deadline=20.0).part(opening)
         assert len(fake.asked("tools/list")) == 4
     assert len(part.of(Kind.TOOL)) == 40
@@ -287,7 +287,7 @@ async def test_a_list_may_be_sent_twice_and_carries_the_credential():
 
     async with full() as fake, wires_to(fake) as wires, asyncio.timeout(5):
         fake.capabilities = {"tools": {}}
-        opening = await probe("up", wires, NOTHING, INFO, pinned=None)
+        opening = await probe("up", bearing(wires), INFO, pinned=None)
         fake.before = dying
         part = await fetch_from(wires, credential=bearer("listing")).part(opening)
     assert len(names(part)) == 7

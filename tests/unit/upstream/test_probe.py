@@ -11,14 +11,14 @@ from mcp_hub.upstream.carrier import CATALOG_OWNER
 from mcp_hub.upstream.probe import probe
 from mcp_hub.wire.eras import Era
 from rig.fake_upstream import LEGACY, MODERN, Answer, FakeUpstream, Request, error, result
-from rig.parts import INFO, LIMITS, NOTHING, wires_to
+from rig.parts import INFO, LIMITS, bearing, wires_to
 
 pytestmark = pytest.mark.promise("A3", "A5")
 
 
 async def found(fake: FakeUpstream, pinned=None, limits=LIMITS):
     async with wires_to(fake, limits) as wires, asyncio.timeout(5):
-        return await probe("up", wires, NOTHING, INFO, pinned=pinned)
+        return await probe("up", bearing(wires), INFO, pinned=pinned)
 
 
 def discover(answer):
@@ -189,8 +189,8 @@ async def test_what_a_server_says_of_itself_in_the_wrong_shape_is_not_heard():
 
 async def test_a_session_that_is_open_is_not_opened_again():
     async with FakeUpstream(eras="legacy") as fake, wires_to(fake) as wires, asyncio.timeout(5):
-        first = await probe("up", wires, NOTHING, INFO, pinned=None)
-        assert await probe("up", wires, NOTHING, INFO, pinned=None) == first
+        first = await probe("up", bearing(wires), INFO, pinned=None)
+        assert await probe("up", bearing(wires), INFO, pinned=None) == first
         assert len(fake.asked("initialize")) == 1
         assert CATALOG_OWNER in wires.legacy._sessions
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 from msgspec import Raw
 
+from mcp_hub.credentials.access import Fixed
 from mcp_hub.credentials.state import State
 from mcp_hub.errors import TimedOut, Unreachable
 from mcp_hub.upstream.carrier import CATALOG_OWNER, Ear
@@ -30,6 +31,7 @@ from rig.parts import (
     NOTHING,
     Journal,
     Stream,
+    bearing,
     fields_of,
     modern_meta,
     running,
@@ -67,8 +69,8 @@ async def told(processes: Processes, tool: str, era: Era = Era.LEGACY, owner: st
 @pytest.mark.parametrize("era", ERAS)
 async def test_a_command_is_probed_and_listed_in_its_era(era):
     async with processes_of(era.value) as processes, asyncio.timeout(10):
-        opening = await probe("up", processes, NOTHING, INFO, pinned=None)
-        part = await Fetch("up", processes, NOTHING, INFO, 5.0).part(opening)
+        opening = await probe("up", bearing(processes), INFO, pinned=None)
+        part = await Fetch("up", bearing(processes), INFO, 5.0).part(opening)
         assert opening.era is era
         assert any(item["name"] == "echo" for items in part.items.values() for item in items)
 
@@ -76,7 +78,7 @@ async def test_a_command_is_probed_and_listed_in_its_era(era):
 @pytest.mark.parametrize("way", ["mute", "brittle", "greets"])
 async def test_an_old_server_is_found_out_whatever_it_does_with_what_it_does_not_know(way):
     async with processes_of("legacy", way, discovery=0.5) as processes, asyncio.timeout(10):
-        opening = await probe("up", processes, NOTHING, INFO, pinned=None)
+        opening = await probe("up", bearing(processes), INFO, pinned=None)
         assert opening.era is Era.LEGACY
         assert len(processes) == 1
 
@@ -282,7 +284,7 @@ class Made:
         self.journal = Journal()
         self.updates: asyncio.Queue[object] = asyncio.Queue()
         settings = settings_for(FakeUpstream(name="up"), url="stdio:up")
-        self.upstream = Upstream(settings, self._way(era, *ways), (self.journal,), notices=self)
+        self.upstream = Upstream(settings, Fixed(), self._way(era, *ways), (self.journal,), notices=self)
 
     def _way(self, era: Era, *ways: str):
         def way(ear: Ear) -> Processes:
@@ -318,7 +320,7 @@ async def test_an_upstream_hears_of_changes_and_recovers_from_a_crash_by_itself(
         async with asyncio.timeout(10):
             assert await made.updates.get() == "x:1"
         await made.journal.until(lambda: not made.lists("new"))
-        assert said(await made.upstream.send(a_call("echo", era), NOTHING)) == "{}"
+        assert said(await made.upstream.send(a_call("echo", era))) == "{}"
 
 
 @pytest.mark.promise("A8")
@@ -329,9 +331,9 @@ async def test_whoever_keeps_crashing_his_own_process_does_not_make_the_upstream
         await made.journal.until(lambda: made.upstream.known.part is not None)
         for why in (*["exit code 3"] * 4, *["ended 4 times"] * 4):
             with pytest.raises(Unreachable, match=why):
-                await made.upstream.send(a_call("crash", era), NOTHING)
+                await made.upstream.send(a_call("crash", era))
         assert made.upstream.state is State.READY
-        assert said(await made.upstream.send(a_call("echo", era, "bob"), NOTHING)) == "{}"
+        assert said(await made.upstream.send(a_call("echo", era, "bob"))) == "{}"
 
 
 async def test_a_process_that_tells_of_no_changes_is_used_all_the_same():
@@ -340,7 +342,7 @@ async def test_a_process_that_tells_of_no_changes_is_used_all_the_same():
         await made.journal.until(lambda: made.upstream.known.part is not None)
         async with asyncio.timeout(5):
             assert await made.upstream.subscribe(["x:1"]) == frozenset()
-            assert said(await made.upstream.send(a_call("echo", Era.MODERN), NOTHING)) == "{}"
+            assert said(await made.upstream.send(a_call("echo", Era.MODERN))) == "{}"
 
 
 async def test_a_change_that_a_callers_own_process_announces_has_the_lists_fetched_again():
@@ -348,7 +350,7 @@ async def test_a_change_that_a_callers_own_process_announces_has_the_lists_fetch
     async with running(made.upstream):
         await made.journal.until(lambda: made.upstream.known.fetched is not None)
         first = made.upstream.known.fetched
-        await made.upstream.send(a_call("change", Era.LEGACY), NOTHING)
+        await made.upstream.send(a_call("change", Era.LEGACY))
         await made.journal.until(lambda: made.upstream.known.fetched != first)
 
 

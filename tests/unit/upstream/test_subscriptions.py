@@ -11,7 +11,7 @@ from mcp_hub.upstream.subscriptions import Subscriptions
 from mcp_hub.upstream.watch import Watch
 from mcp_hub.upstream.wires import Wires
 from rig.fake_upstream import Answer, FakeUpstream, Request, sse
-from rig.parts import INFO, NOTHING, channel_to
+from rig.parts import INFO, bearing, channel_to
 
 pytestmark = pytest.mark.promise("A5")
 ERAS = pytest.mark.parametrize("eras", ["modern", "legacy"])
@@ -43,11 +43,10 @@ async def subscribing(fake: FakeUpstream, *, deadline: float = 4.0):
     updates = Updates()
     async with channel_to(fake) as channel:
         wires = Wires.over(channel)
-        subscriptions = Subscriptions("up", wires, NOTHING, INFO, updated=updates, deadline=deadline, waits=(0.001,))
+        subscriptions = Subscriptions("up", bearing(wires), INFO, updated=updates, deadline=deadline, waits=(0.001,))
         watch = Watch(
             "up",
-            wires,
-            NOTHING,
+            bearing(wires),
             INFO,
             changed=lambda: None,
             heard=lambda message: updates(message.params),
@@ -55,7 +54,7 @@ async def subscribing(fake: FakeUpstream, *, deadline: float = 4.0):
             waits=(0.001,),
         )
         async with asyncio.timeout(5):
-            opening = await probe("up", wires, NOTHING, INFO, pinned=None)
+            opening = await probe("up", bearing(wires), INFO, pinned=None)
         watch.start(opening)
         subscriptions.start(opening)
         try:

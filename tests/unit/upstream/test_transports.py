@@ -15,7 +15,7 @@ from mcp_hub.upstream.transports import Transports
 from mcp_hub.wire.eras import Era
 from rig.fake_upstream import Answer, FakeUpstream
 from rig.old_server import OldServer
-from rig.parts import INFO, LEGACY_CLIENT, LIMITS, MODERN_CLIENT, bearer, channel_to, tool_call
+from rig.parts import INFO, LEGACY_CLIENT, LIMITS, MODERN_CLIENT, bearer, bearing, channel_to, tool_call
 
 pytestmark = pytest.mark.promise("A3")
 
@@ -39,7 +39,7 @@ def call(client=LEGACY_CLIENT):
 
 
 async def opened(way, pinned=None):
-    return await probe("up", way, KEY, INFO, pinned=pinned)
+    return await probe("up", bearing(way, KEY), INFO, pinned=pinned)
 
 
 @pytest.mark.promise("A3", "A5")

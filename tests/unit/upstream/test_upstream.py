@@ -9,10 +9,10 @@ from mcp_hub.catalog.parts import Kind, Part
 from mcp_hub.credentials.state import State
 from mcp_hub.errors import Busy, RefusedCredential, TimedOut, Unreachable
 from mcp_hub.upstream.answer import NotModern
-from mcp_hub.upstream.upstream import Known
+from mcp_hub.upstream.known import Known
 from mcp_hub.wire.eras import Era
 from rig.fake_upstream import Answer, FakeUpstream, Request, tool
-from rig.parts import LIMITS, NOTHING, Journal, bearer, door, running, tool_call, upstream_to
+from rig.parts import LIMITS, Journal, bearer, door, running, tool_call, upstream_to
 
 pytestmark = pytest.mark.promise("A8", "D33", "A7")
 ERAS = pytest.mark.parametrize("eras", ["modern", "legacy"])
@@ -95,7 +95,7 @@ async def test_a_call_before_the_first_contact_waits_for_it_and_no_longer_than_i
     async with FakeUpstream() as fake:
         upstream = upstream_to(fake, http)
         async with asyncio.timeout(5):
-            early = asyncio.ensure_future(upstream.send(tool_call(), NOTHING))
+            early = asyncio.ensure_future(upstream.send(tool_call()))
             async with running(upstream):
                 assert (await early).result is not None
     fake = FakeUpstream()
@@ -104,7 +104,7 @@ async def test_a_call_before_the_first_contact_waits_for_it_and_no_longer_than_i
     upstream = upstream_to(fake, http)
     async with running(upstream), asyncio.timeout(5):
         with pytest.raises(Unreachable, match="fake could not be reached"):
-            await upstream.send(tool_call(), NOTHING)
+            await upstream.send(tool_call())
 
 
 @pytest.mark.promise("T24")
@@ -112,7 +112,7 @@ async def test_a_call_does_not_wait_for_ever_for_a_first_contact(http):
     async with FakeUpstream() as fake, asyncio.timeout(5):
         upstream = upstream_to(fake, http, listing=0.02)
         with pytest.raises(Unreachable, match="The first contact with fake is still under way"):
-            await upstream.send(tool_call(), NOTHING)
+            await upstream.send(tool_call())
     assert not fake.seen
 
 
@@ -160,7 +160,7 @@ async def test_a_stored_list_is_there_at_once_and_says_that_it_is_stale(http):
 async def test_a_remembered_era_is_used_before_anything_is_found_out(http):
     async with FakeUpstream() as fake, asyncio.timeout(5):
         upstream = upstream_to(fake, http, known=STORED)
-        assert (await upstream.send(tool_call(), NOTHING)).result is not None
+        assert (await upstream.send(tool_call())).result is not None
     assert [each.method for each in fake.seen] == ["tools/call"]
 
 
@@ -170,12 +170,12 @@ async def test_a_wrong_memory_of_the_era_costs_one_call_which_is_not_repeated(ht
     async with FakeUpstream(eras="legacy") as fake, asyncio.timeout(5):
         upstream = upstream_to(fake, http, [journal], known=STORED)
         with pytest.raises(NotModern):
-            await upstream.send(tool_call(), NOTHING)
+            await upstream.send(tool_call())
         assert len(fake.asked("tools/call")) == 1
         async with running(upstream):
             await ready(upstream, journal)
             assert upstream.known.era is Era.LEGACY
-            assert (await upstream.send(tool_call(), NOTHING)).result is not None
+            assert (await upstream.send(tool_call())).result is not None
     assert len(fake.asked("tools/call")) == 2
 
 
@@ -188,9 +188,9 @@ async def test_an_upstream_that_changes_its_era_while_it_runs_is_found_out_again
             await ready(upstream, journal)
             fake.eras = "legacy"
             with pytest.raises(NotModern):
-                await upstream.send(tool_call(), NOTHING)
+                await upstream.send(tool_call())
             await journal.until(lambda: upstream.known.era is Era.LEGACY)
-            assert (await upstream.send(tool_call(), NOTHING)).result is not None
+            assert (await upstream.send(tool_call())).result is not None
     assert len(fake.asked("tools/call")) == 2
 
 
@@ -216,14 +216,14 @@ async def test_after_three_failures_calls_fail_at_once_and_say_when_it_is_tried_
         fake.handlers["tools/call"] = answering(500)
         for _ in range(3):
             with pytest.raises(Unreachable, match=r"fake failed \(HTTP 500\)"):
-                await upstream.send(tool_call(), NOTHING)
+                await upstream.send(tool_call())
         with pytest.raises(Unreachable, match=r"HTTP 500.* The hub tries again in [234] s\.$"):
-            await upstream.send(tool_call(), NOTHING)
+            await upstream.send(tool_call())
         assert len(fake.asked("tools/call")) == 3
         assert upstream.state is State.UNREACHABLE
         del fake.handlers["tools/call"]
         clock.now += 5
-        assert (await upstream.send(tool_call(), NOTHING)).result is not None
+        assert (await upstream.send(tool_call())).result is not None
         assert (upstream.state, upstream.reason) == (State.READY, "")
 
 
@@ -232,7 +232,7 @@ async def test_many_calls_that_fail_together_do_not_shut_the_upstream_out_for_a_
     async with FakeUpstream() as fake, asyncio.timeout(5):
         upstream = upstream_to(fake, http, known=STORED, clock=clock)
         fake.handlers["tools/call"] = answering(500)
-        calls = [upstream.send(tool_call(), NOTHING) for _ in range(20)]
+        calls = [upstream.send(tool_call()) for _ in range(20)]
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
     assert {type(each) for each in outcomes} == {Unreachable}
     assert upstream.known.health.retry_at <= clock.now + 4
@@ -245,9 +245,9 @@ async def test_a_success_between_failures_begins_the_count_anew(http):
             fake.handlers["tools/call"] = answering(500)
             for _ in range(2):
                 with pytest.raises(Unreachable):
-                    await upstream.send(tool_call(), NOTHING)
+                    await upstream.send(tool_call())
             del fake.handlers["tools/call"]
-            await upstream.send(tool_call(), NOTHING)
+            await upstream.send(tool_call())
     assert upstream.known.health.is_well
 
 
@@ -260,10 +260,10 @@ async def test_slow_tools_and_busy_servers_are_not_unreachable(handler, http):
             fake.handlers["tools/call"] = handler
             for _ in range(5):
                 with pytest.raises((TimedOut, Busy)):
-                    await upstream.send(tool_call(), NOTHING)
+                    await upstream.send(tool_call())
             assert upstream.state is State.READY
             del fake.handlers["tools/call"]
-            assert (await upstream.send(tool_call(), NOTHING)).result is not None
+            assert (await upstream.send(tool_call())).result is not None
 
 
 async def test_slow_calls_do_not_add_to_other_failures(http):
@@ -271,11 +271,11 @@ async def test_slow_calls_do_not_add_to_other_failures(http):
         upstream = upstream_to(fake, http, known=STORED, limits=replace(LIMITS, first_byte=0.2))
         fake.handlers["tools/call"] = answering(500)
         with pytest.raises(Unreachable):
-            await upstream.send(tool_call(), NOTHING)
+            await upstream.send(tool_call())
         fake.handlers["tools/call"] = never
         for _ in range(3):
             with pytest.raises(TimedOut):
-                await upstream.send(tool_call(), NOTHING)
+                await upstream.send(tool_call())
     assert not upstream.known.health.is_open
 
 
@@ -287,7 +287,7 @@ async def test_a_lost_upstream_keeps_its_list_is_named_and_comes_back_by_itself(
             await ready(upstream, journal)
             await fake.stop()
             with pytest.raises(Unreachable):
-                await upstream.send(tool_call(), NOTHING)
+                await upstream.send(tool_call())
             assert (upstream.state, upstream.is_stale, tools(upstream)) == (State.UNREACHABLE, True, ["echo"])
             fake.tools = [tool("after")]
             async with fake:
@@ -299,7 +299,7 @@ async def test_only_the_first_and_the_opening_failure_are_logged(http, caplog):
     async with FakeUpstream() as fake, asyncio.timeout(5):
         upstream = upstream_to(fake, http, known=STORED)
         fake.handlers["tools/call"] = answering(500)
-        calls = [upstream.send(tool_call(), NOTHING) for _ in range(9)]
+        calls = [upstream.send(tool_call()) for _ in range(9)]
         await asyncio.gather(*calls, return_exceptions=True)
     assert [record.getMessage()[:17] for record in caplog.records] == ["fake failed (HTTP"] * 2
 
@@ -317,9 +317,9 @@ async def test_a_refused_credential_needs_a_reconnect_and_is_no_reason_to_stop_s
             assert upstream.reason == "fake rejected the credential (HTTP 401). Ask whoever runs this hub."
             upstream.known = replace(upstream.known, era=Era.MODERN)
             with pytest.raises(RefusedCredential):
-                await upstream.send(tool_call(), NOTHING)
+                await upstream.send(tool_call())
             fake.before = None
-            assert (await upstream.send(tool_call(), NOTHING)).result is not None
+            assert (await upstream.send(tool_call())).result is not None
             assert upstream.state is State.READY
 
 
@@ -331,7 +331,7 @@ async def test_a_credential_that_a_call_finds_refused_is_tried_again_by_the_supe
             await ready(upstream, journal)
             fake.handlers["tools/call"] = answering(403)
             with pytest.raises(RefusedCredential):
-                await upstream.send(tool_call(), NOTHING)
+                await upstream.send(tool_call())
             assert upstream.state is State.RECONNECT_NEEDED
             clock.now += 61
             await ready(upstream, journal)

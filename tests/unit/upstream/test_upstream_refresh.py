@@ -10,7 +10,7 @@ from mcp_hub.catalog.parts import Kind
 from mcp_hub.credentials.state import State
 from mcp_hub.errors import BrokeProtocol, UpstreamError
 from rig.fake_upstream import Answer, FakeUpstream, Request, error, tool
-from rig.parts import LIMITS, NOTHING, Journal, door, running, tool_call, upstream_to
+from rig.parts import LIMITS, Journal, door, running, tool_call, upstream_to
 
 pytestmark = pytest.mark.promise("A8", "D33", "A7")
 ERAS = pytest.mark.parametrize("eras", ["modern", "legacy"])
@@ -278,7 +278,7 @@ async def test_sessions_nobody_uses_are_closed_while_it_runs(http):
         upstream = upstream_to(fake, http, [journal], clock=clock, sweep=0.01)
         async with running(upstream):
             await ready(upstream, journal)
-            await upstream.send(tool_call(), NOTHING)
+            await upstream.send(tool_call())
             clock.now += 301
             await fake.until("DELETE")
             assert [each.headers["mcp-session-id"] for each in fake.seen if each.verb == "DELETE"] == ["session-1"]
@@ -289,7 +289,7 @@ async def test_the_session_of_an_owner_who_is_gone_is_ended(http):
         upstream = upstream_to(fake, http)
         async with running(upstream):
             await upstream.settled()
-            await upstream.send(tool_call(owner=("session", "x")), NOTHING)
+            await upstream.send(tool_call(owner=("session", "x")))
             await upstream.end_sessions(("session", "x"))
             assert set(fake.sessions) == {"session-0"}
 
@@ -302,7 +302,7 @@ async def test_closing_ends_every_session_and_every_task(eras, http):
         upstream = upstream_to(fake, http)
         async with running(upstream):
             await upstream.settled()
-            await upstream.send(tool_call(), NOTHING)
+            await upstream.send(tool_call())
             await fake.until_listening()
         assert not fake.sessions
         mine = {task for task in asyncio.all_tasks() - before if "FakeUpstream" not in repr(task)}
@@ -329,9 +329,9 @@ async def test_what_a_tool_answers_in_the_wrong_form_is_its_own_trouble(http):
 
             fake.handlers["tools/call"] = huge
             with pytest.raises(BrokeProtocol):
-                await upstream.send(tool_call(), NOTHING)
+                await upstream.send(tool_call())
             del fake.handlers["tools/call"]
-            said = json.loads(bytes((await upstream.send(tool_call(), NOTHING)).result or b""))
+            said = json.loads(bytes((await upstream.send(tool_call())).result or b""))
             assert json.loads(said["content"][0]["text"])["tool"] == "echo"
 
 
@@ -345,7 +345,7 @@ async def test_calls_that_are_refused_do_not_have_the_lists_fetched_each_time(er
             fake.handlers["tools/call"] = answering(status)
             for _ in range(20):
                 with pytest.raises(UpstreamError):
-                    await upstream.send(tool_call(), NOTHING)
+                    await upstream.send(tool_call())
                 await upstream.refreshed()
             assert len(fake.asked("tools/call")) == 20
             assert len(fake.asked("tools/list")) == 2, "at the first contact, and at the first doubt"

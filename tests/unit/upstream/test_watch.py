@@ -11,7 +11,7 @@ from mcp_hub.upstream.probe import probe
 from mcp_hub.upstream.watch import Watch
 from mcp_hub.upstream.wires import Wires
 from rig.fake_upstream import LEGACY, Answer, FakeUpstream, Request, sse
-from rig.parts import INFO, LIMITS, NOTHING, bearer, channel_to
+from rig.parts import INFO, LIMITS, NOTHING, bearer, bearing, channel_to
 
 pytestmark = pytest.mark.promise("A7")
 ERAS = pytest.mark.parametrize("eras", ["modern", "legacy"])
@@ -58,8 +58,8 @@ async def watching(fake: FakeUpstream, *, waits=(0.001,), pause=0.001, limits=LI
     async with channel_to(fake, limits) as channel:
         wires = Wires.over(channel)
         async with asyncio.timeout(5):
-            opening = await probe("up", wires, credential, INFO, pinned=None)
-        watch = Watch("up", wires, credential, INFO, changed=changes, waits=waits, pause=pause)
+            opening = await probe("up", bearing(wires, credential), INFO, pinned=None)
+        watch = Watch("up", bearing(wires, credential), INFO, changed=changes, waits=waits, pause=pause)
         try:
             yield watch, opening, changes
         finally:
@@ -194,7 +194,7 @@ async def test_a_legacy_upstream_that_forgot_the_session_is_left_to_the_next_fet
         async with asyncio.timeout(5):
             await asyncio.wait([watch._task])
         assert changes.count == 1
-        assert not watch._carrier.legacy._sessions, "the next fetch opens a new session"
+        assert not watch._carrier._carrier.legacy._sessions, "the next fetch opens a new session"
 
 
 @ERAS

@@ -1,0 +1,89 @@
+"""A carrier, and whose credential goes on what it carries.
+
+Rule: a request that was refused for its credential has not run, so it is sent once more with another one, if there is
+one; nothing else is ever sent twice, and the second refusal counts. Whoever is cancelled meanwhile sends nothing more.
+"""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import TypeVar, final
+
+from mcp_hub.credentials.access import Access
+from mcp_hub.credentials.credential import Credential
+from mcp_hub.errors import RefusedCredential
+from mcp_hub.upstream.call import Call, Owner
+from mcp_hub.upstream.carrier import Carrier, Overheard, Told
+from mcp_hub.wire.eras import Client, Era
+from mcp_hub.wire.jsonrpc import Json, Reply
+
+T = TypeVar("T")
+
+
+@final
+class Credentialed:
+    """One caller's way to one upstream, or that of all callers. What it does is what `Carrier` says.
+
+    Each method raises what its `Access` raises, too: ConnectionNeeded, HubFault.
+    """
+
+    __slots__ = ("_access", "_carrier")
+
+    def __init__(self, carrier: Carrier, access: Access) -> None:
+        self._carrier = carrier
+        self._access = access
+
+    async def send(self, era: Era, call: Call) -> Reply:
+        """See `Carrier.send`."""
+        credential = self._access.ready() or await self._access.credential()
+        try:
+            return await self._carrier.send(era, call, credential)
+        except RefusedCredential as refusal:
+            credential = await self._access.refused(credential, refusal)
+        return await self._carrier.send(era, call, credential)
+
+    async def opened(self, owner: Owner, client: Client) -> Json:
+        """See `Carrier.opened`."""
+        credential = self._access.ready() or await self._access.credential()
+        try:
+            return await self._carrier.opened(owner, client, credential)
+        except RefusedCredential as refusal:
+            credential = await self._access.refused(credential, refusal)
+        return await self._carrier.opened(owner, client, credential)
+
+    @asynccontextmanager
+    async def listen(self, wanted: Json, client: Client) -> AsyncGenerator[Told]:
+        """See `Carrier.listen`. A stream that breaks off later is not opened again."""
+        async with AsyncExitStack() as stack:
+            yield await self._entered(stack, lambda credential: self._carrier.listen(wanted, client, credential))
+
+    @asynccontextmanager
+    async def overhear(self, client: Client) -> AsyncGenerator[Overheard]:
+        """See `Carrier.overhear`."""
+        async with AsyncExitStack() as stack:
+            yield await self._entered(stack, lambda credential: self._carrier.overhear(client, credential))
+
+    async def end(self, owner: Owner) -> None:
+        """See `Carrier.end`."""
+        await self._carrier.end(owner)
+
+    async def end_all(self) -> None:
+        """See `Carrier.end_all`."""
+        await self._carrier.end_all()
+
+    async def end_idle(self, spared: Owner) -> None:
+        """See `Carrier.end_idle`."""
+        await self._carrier.end_idle(spared)
+
+    async def aclose(self) -> None:
+        """See `Carrier.aclose`."""
+        await self._carrier.aclose()
+
+    async def _entered(
+        self, stack: AsyncExitStack, stream: Callable[[Credential], AbstractAsyncContextManager[T]]
+    ) -> T:
+        credential = self._access.ready() or await self._access.credential()
+        try:
+            return await stack.enter_async_context(stream(credential))
+        except RefusedCredential as refusal:
+            credential = await self._access.refused(credential, refusal)
+        return await stack.enter_async_context(stream(credential))
