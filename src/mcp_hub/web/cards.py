@@ -28,7 +28,7 @@ HOW: Final[Mapping[str, str]] = {
     BROUGHT: "A credential that your client sends",
     CLAIM: "Who you are, as this hub knows you",
     PASTED: "A key of yours",
-    OAUTH: "OAuth, with your own account",
+    OAUTH: "OAuth, your own account",
 }
 STATES: Final[Mapping[State, str]] = {
     State.READY: "Ready",
@@ -156,7 +156,7 @@ def offered(contact: Contact | None) -> str:
     part = None if contact is None else contact.known.part
     if part is None:
         return ""
-    counts = {noun: len(part.items.get(kind, {})) for kind, noun in _NOUNS.items()}
+    counts = {noun: len(part.of(kind)) for kind, noun in _NOUNS.items()}
     told = [f"{count} {noun}{'' if count == 1 else 's'}" for noun, count in counts.items() if count]
     return ", ".join(told) or "nothing"
 

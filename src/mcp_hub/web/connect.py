@@ -79,8 +79,8 @@ Check = Callable[[Principal, str], Awaitable[Verdict]]
 
 @final
 class ConnectPages:
-    """The pages, their forms, and where authorization servers send people back to. `origin` is the hub's own: people
-    who use it under another name would come back in what is another browser for them."""
+    """The pages, their forms, and where authorization servers send people back to, which is below `base_url`: whoever
+    uses the hub under another name would come back as somebody whom nobody knows."""
 
     def __init__(
         self,

@@ -1,16 +1,13 @@
 """Everybody's connections, with servers that are honest and others that are not."""
 
 import asyncio
-from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from mcp_hub.credentials.decide import SignIn
 from mcp_hub.credentials.state import State
 from mcp_hub.oauth.connection import ConnectFailed, Ending
-from mcp_hub.secret import Secret
-from rig.connecting import ADA, BOB, BROWSER, OTHER, connecting, visit, with_said
-from rig.misbehaving_as import UNTOLD, MisbehavingAS, refusing
+from rig.connecting import ADA, BOB, connecting
+from rig.misbehaving_as import UNTOLD, MisbehavingAS
 
 pytestmark = pytest.mark.promise("B15")
 
