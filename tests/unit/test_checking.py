@@ -238,7 +238,7 @@ async def test_each_caller_is_checked_with_their_own_credential(auth):
         ada, bob = await verdict(declared, ADA, owners), await verdict(declared, BOB, owners)
     assert (ada.status, bob.status) == (Status.OK, Status.UNAUTHORIZED)
     assert steps(ada) == [("auth", True), ("dns", True), ("tcp", True), ("auth", True), ("mcp", True), ("lists", True)]
-    assert ada.steps[3].detail == "The credential of ada@example.com is at hand."
+    assert ada.steps[3].detail == "The caller's own credential is at hand."
     assert {request.headers["authorization"] for request in fake.seen} == {"Bearer right", "Bearer wrong"}
 
 
