@@ -20,6 +20,8 @@ from harness.process import Failed, Process, started
 
 KEY = {"X-Api-Key": "k"}
 """The credential every proxy that can do so puts on each request."""
+SHARED: Mapping[str, object] = {"headers": KEY}
+"""What a hub is told of an upstream that gets it."""
 OWNER = "bench@example.com"
 """Whose token it is, where the hub asks for one."""
 
@@ -101,9 +103,13 @@ class Lab:
             yield Running(name, to, tool, process, upstreams, adds_key=True)
 
     @contextmanager
-    def signed_in_hub(self, upstreams: Upstream) -> Iterator[Running]:
-        """The same hub, which asks for a token, and a caller who has one; whoever has none is refused."""
-        config = self._configured(upstreams, {"login": {"type": "local"}})
+    def signed_in_hub(self, upstreams: Upstream, *, own_key: bool = False) -> Iterator[Running]:
+        """The same hub, which asks for a token, and a caller who has one; whoever has none is refused.
+
+        With `own_key` the caller's own credential goes to the upstream, in place of the one that all share.
+        """
+        credential = {"auth": {"type": "header", "name": "X-Api-Key", "claim": "email"}} if own_key else SHARED
+        config = self._configured(upstreams, {"login": {"type": "local"}}, credential)
         self._command(config, "user", "add", OWNER, "--password-stdin", text=f"{secrets.token_urlsafe()}\n")
         token = self._command(config, "token", "create", "--user", OWNER).strip()
         with self._served(config) as (process, url):
@@ -111,7 +117,8 @@ class Lab:
             to, tool = replace(nobody, token=token), f"u{len(upstreams.ports) - 1}__echo"
             wait_for_call(to, tool, process)
             require_refusal(nobody, tool)
-            yield Running("mcp_hub, signed in", to, tool, process, upstreams, adds_key=True)
+            name = "mcp_hub, signed in, a key of one's own" if own_key else "mcp_hub, signed in"
+            yield Running(name, to, tool, process, upstreams, adds_key=True)
 
     @contextmanager
     def bare_hub(self, upstreams: Upstream, *, watched: bool = False) -> Iterator[tuple[Process, str]]:
@@ -119,10 +126,12 @@ class Lab:
         with self._served(self._configured(upstreams), watched=watched) as served:
             yield served
 
-    def _configured(self, upstreams: Upstream, more: Mapping[str, object] | None = None) -> Path:
+    def _configured(
+        self, upstreams: Upstream, more: Mapping[str, object] | None = None, credential: Mapping[str, object] = SHARED
+    ) -> Path:
         """A configuration in a directory of its own, where the hub keeps its data too."""
         config = Path(tempfile.mkdtemp(prefix="hub-", dir=self.home)) / "hub.yaml"
-        config.write_text(json.dumps(_hub_config(upstreams.urls) | dict(more or {})))  # JSON is YAML
+        config.write_text(json.dumps(_hub_config(upstreams.urls, credential) | dict(more or {})))  # JSON is YAML
         return config
 
     @contextmanager
@@ -175,8 +184,8 @@ class Lab:
             yield Running(f"mcp-proxy (Node), {era}", to, process=process)
 
 
-def _hub_config(urls: Sequence[str]) -> dict[str, object]:
-    upstreams = {f"u{n}": {"url": url, "headers": KEY} for n, url in enumerate(urls)}
+def _hub_config(urls: Sequence[str], credential: Mapping[str, object]) -> dict[str, object]:
+    upstreams = {f"u{n}": {"url": url, **credential} for n, url in enumerate(urls)}
     return {"network": {"allow_private": ["127.0.0.0/8"]}, "upstreams": upstreams}
 
 

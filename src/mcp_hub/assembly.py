@@ -48,6 +48,7 @@ from mcp_hub.gateway.view import Views
 from mcp_hub.inbound.records import Records
 from mcp_hub.inbound.sessions import Limits as SessionLimits
 from mcp_hub.inbound.sessions import MemorySessions
+from mcp_hub.oauth.sealed import SealedConnections
 from mcp_hub.principal import LOCAL
 from mcp_hub.store.base import CallRecord, Store
 from mcp_hub.store.sqlite import SqliteStore
@@ -154,7 +155,7 @@ async def unlocked(config: model.Config, stack: AsyncExitStack) -> tuple[SqliteS
 
 def sealed_in(store: Store, vault: Vault) -> list[Resealable]:
     """Everything in a store that is sealed."""
-    return [SealedSettings(store, vault)]
+    return [SealedSettings(store, vault), SealedConnections(store)]
 
 
 async def _fleet(config: model.Config, store: Store, stack: AsyncExitStack) -> _Fleet:

@@ -72,7 +72,10 @@ def _is_ours(name: str) -> bool:
 
 def run(results: Path) -> list[str]:
     """What is not as it should be; prints a table for each revision."""
-    return [complaint for each in asked() for complaint in _revision(each, results / f"client-{each.revision}")]
+    revisions = asked()
+    known = {name for each in revisions for name in (*each.required, *each.others)}
+    unknown = [f"{name}: no revision has such a scenario" for name in (*REFUSED, *LEFT_OUT) if name not in known]
+    return [*unknown, *(told for each in revisions for told in _revision(each, results / f"client-{each.revision}"))]
 
 
 def _revision(asked: Asked, results: Path) -> Iterator[str]:
@@ -81,7 +84,7 @@ def _revision(asked: Asked, results: Path) -> Iterator[str]:
     found = {f"auth/{path.name.rsplit('-', 6)[0]}": suite.read(path) for path in (results / "auth").iterdir()}
     print(f"\nclient {asked.revision:<41}{'suite':<22}{'links':<7}how it ended")
     for name in (*asked.required, *asked.others):
-        row = _Row(name, found.get(name, CRASHED), visits.get(name, Visit(End.REFUSED, "it was not started", 0)))
+        row = Row(name, found.get(name, CRASHED), visits.get(name, Visit(End.REFUSED, "it was not started", 0)))
         print(row.line())
         yield from (f"{asked.revision}: {complaint}" for complaint in row.complaints())
 
@@ -143,7 +146,7 @@ async def _visited(told: Told) -> Visit:
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class Row:
     """One scenario of the table."""
 
     name: str

@@ -26,7 +26,7 @@ class Scenario:
 
     @property
     def passed(self) -> bool:
-        return all(set(count) == {"SUCCESS"} for count in self.outcomes.values())
+        return bool(self.outcomes) and all(set(count) == {"SUCCESS"} for count in self.outcomes.values())
 
     @property
     def summary(self) -> str:

@@ -16,7 +16,7 @@ from mcp import Client, MCPError
 from mcp_types import ElicitRequestParams, ElicitRequestURLParams, ElicitResult
 
 from rig import hub_here
-from rig.browser import Browser, Page
+from rig.browser import ADA, Browser, Stuck, connect
 
 OLDEST, MODERN = "2025-03-26", "2026-07-28"
 TOOL = "suite__test-tool"
@@ -25,7 +25,6 @@ MOST = 6
 """How often the person follows a link before they lose patience; the suite allows three."""
 LINK = re.compile(r"http://127\.0\.0\.1:\d+/connect/suite\b[^\s,)]*[^\s,).]")
 URL_WANTED = -32042
-LEADS_ON = ("Connect", "Reconnect", "Allow", "Continue")
 
 
 class End(StrEnum):
@@ -142,17 +141,12 @@ class _Person:
         return ElicitResult(action="accept" if done else "cancel")
 
     async def opens(self, link: str) -> bool:
-        """Open the page and press its button, as far as that leads. Whether it led to an end that is no failure."""
+        """Open the page and go where its button leads. Whether that ended well."""
         self.links += 1
-        page = await self.browser.open(link)
-        for _ in range(MOST):
-            assert isinstance(page, Page)
-            label = next((each for each in LEADS_ON if page.form_with(each)), None)
-            if page.status >= 400 or label is None:
-                break
-            page = await self.browser.press(page, label)
-            if not page.url.startswith(link):
-                break
-        assert isinstance(page, Page)
+        try:
+            page = await connect(self.browser, link, ADA)
+        except Stuck as stuck:
+            self.heard = str(stuck)
+            return False
         self.heard = str(page)
         return page.status < 400

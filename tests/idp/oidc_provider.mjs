@@ -4,6 +4,8 @@
 //   POST /side-door/accounts  {email, disabled}                           signs in no longer, or again
 //   POST /side-door/keys                                                  signs with a new key; the old one is gone
 //   POST /side-door/claims    {in_id_token}                               or only at the userinfo endpoint, its default
+//   POST /side-door/lifetime  {seconds}                                   of access tokens from now on
+//   POST /side-door/seen                                                  what it was sent, and its tokens
 
 import { generateKeyPair, randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
@@ -27,7 +29,9 @@ const accounts = new Map(JSON.parse(process.argv[2]).map((account) => [account.e
 const bySubject = (sub) => [...accounts.values()].find((account) => account.sub === sub);
 const cookieKey = randomBytes(32).toString('hex');
 const clients = [];
+const seen = [];
 let inIdToken = true;
+let lifetime = 600;
 let serve;
 
 // What the provider remembers; it outlives the provider itself, which is built anew with every new key.
@@ -82,14 +86,24 @@ function provider(issuer, jwks) {
     scopes: ['openid', SCOPE],
     extraTokenClaims: (_context, { accountId }) => ({ groups: bySubject(accountId)?.groups }),
     issueRefreshToken: (_context, client) => client.grantTypeAllowed('refresh_token'),
+    rotateRefreshToken: true,  // each is good once; one that comes again ends all that came of its grant
     features: {
       devInteractions: { enabled: false },
       registration: { enabled: true },
       resourceIndicators: { enabled: true, getResourceServerInfo, useGrantedResource: () => true },
+      revocation: { enabled: true },
       rpInitiatedLogout: { enabled: false },
     },
     interactions: { url: (_context, { uid }) => `/sign-in/${uid}` },
-    ttl: { AccessToken: 600, AuthorizationCode: 60, IdToken: 600, Interaction: 600, Session: 600, Grant: 600 },
+    ttl: { AccessToken: lifetime, AuthorizationCode: 60, IdToken: 600, Interaction: 600, Session: 600, Grant: 600 },
+  });
+  made.use(async (context, next) => {
+    await next();
+    const { oidc, body: given } = context;
+    const route = oidc?.route;
+    const entry = { route, client: oidc?.client?.clientId, sent: { ...oidc?.params } };
+    if (route === 'token') seen.push({ ...entry, given });
+    if (route === 'authorization') seen.push({ ...entry, given: null });
   });
   made.on('server_error', (_context, error) => console.error(error));
   return made;
@@ -133,13 +147,15 @@ const doors = {
   accounts: ({ email, disabled }) => Object.assign(accounts.get(email), { disabled }),
   keys: async () => { keys = await newKeys(); },
   claims: ({ in_id_token: chosen }) => { inIdToken = chosen; },
+  lifetime: ({ seconds }) => { lifetime = seconds; },
+  seen: () => seen,
 };
 
 async function sideDoor(name, request, response) {
-  await doors[name](JSON.parse((await body(request)) || '{}'));
+  const found = await doors[name](JSON.parse((await body(request)) || '{}'));
   current = provider(issuer, keys);
   serve = current.callback();
-  show(response, 200, 'application/json', '{}');
+  show(response, 200, 'application/json', JSON.stringify(found ?? {}));
 }
 
 let keys = await newKeys();

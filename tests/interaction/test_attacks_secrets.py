@@ -1,7 +1,6 @@
 """Attacks on what must not be known: secrets of the operator, an upstream's own bodies, and who called with what."""
 
 import asyncio
-import base64
 import json
 import os
 import sqlite3
@@ -9,28 +8,17 @@ import stat
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 
 from interaction.whole_hub import Client, Said, command, message, said, serving
 from processes import free_port
 from rig.fake_upstream import Answer, FakeUpstream, Request, error, result
+from rig.planted import found
 
 SHARED, KEY, QUERY, PATH = "planted-shared-1a", "planted-key-2b", "planted-query-3c", "planted-path-4d"
 TOKEN, ARGUMENT, RESULT = "planted-client-5e", "planted-argument-6f", "planted-result-7g"
 OPERATORS = (SHARED, KEY, QUERY, PATH)
-
-
-def _spellings(secret: str) -> list[bytes]:
-    """The secret as it is, and as programs like to write it."""
-    encoded = base64.b64encode(secret.encode()).rstrip(b"=")
-    return [secret.encode(), encoded, secret.encode().hex().encode(), quote(secret).encode(), secret[::-1].encode()]
-
-
-def _found(text: str | bytes, secrets: tuple[str, ...]) -> list[str]:
-    raw = text if isinstance(text, bytes) else text.encode()
-    return [secret for secret in secrets if any(spelled in raw for spelled in _spellings(secret))]
 
 
 async def _reflecting(request: Request) -> Answer:
@@ -105,10 +93,10 @@ async def test_secrets_of_the_operator_show_up_nowhere(options: tuple[str, ...],
             files = {each.name: each.read_bytes() for each in (tmp_path / "data").iterdir()}
         files |= {each.name: each.read_bytes() for each in (tmp_path / "data").iterdir()}
     assert fake.asked("tools/call")[0].headers["authorization"] == f"Bearer {KEY}", "it was sent all the time"
-    assert _found(json.dumps(told), OPERATORS) == []
-    assert [each for each in printed if _found(each.out + each.err, OPERATORS)] == []
-    assert [line for line in hub.lines if _found(line, (*OPERATORS, TOKEN, ARGUMENT, RESULT))] == []
-    assert [name for name, content in files.items() if _found(content, (*OPERATORS, TOKEN, ARGUMENT, RESULT))] == []
+    assert found(json.dumps(told), OPERATORS) == []
+    assert [each for each in printed if found(each.out + each.err, OPERATORS)] == []
+    assert [line for line in hub.lines if found(line, (*OPERATORS, TOKEN, ARGUMENT, RESULT))] == []
+    assert [name for name, content in files.items() if found(content, (*OPERATORS, TOKEN, ARGUMENT, RESULT))] == []
     assert b"good" in b"".join(files.values()), "these are the right files"
     assert "Traceback" in hub.log, "causes are shown at this level, so there was something to look through"
 
@@ -128,7 +116,7 @@ upstreams:
         told = await command(*arguments, cwd=tmp_path, env={"MCP_HUB_DATA": str(tmp_path / "data")})
         assert told.code == 2
         assert "problem" in told.out + told.err
-        assert _found(told.out + told.err, (KEY, QUERY, PATH)) == [], arguments
+        assert found(told.out + told.err, (KEY, QUERY, PATH)) == [], arguments
 
 
 # The body of an upstream

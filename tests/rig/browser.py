@@ -21,6 +21,8 @@ HOPS = 20
 STEPS = 12
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 NAMES = ("email", "username", "login")
+LEADS_AWAY = ("Connect", "Reconnect", "Allow")
+"""What stands on the button that leads to an upstream's own sign-in."""
 
 
 class Stuck(AssertionError):
@@ -262,6 +264,26 @@ async def sign_in(browser: Browser, url: str, person: Person) -> Page:
             raise Stuck(f"there is no way in for this person: {screen}")
         screen = after
     raise Stuck(f"it asks again and again: {screen}")
+
+
+async def connect(browser: Browser, link: str, person: Person) -> Page:
+    """Open the page of a hub that leads to an upstream's sign-in, go there, and sign in. Gives the page of the hub on
+    which that ends, which is the first one where nothing leads on.
+
+    Raises: Stuck where a page of the other side offers no way on, or the first one is refused.
+    """
+    page = await sign_in(browser, link, person)
+    label = next((each for each in LEADS_AWAY if page.form_with(each)), None)
+    if label is None:
+        return page
+    screen = await browser.press(page, label)
+    while isinstance(screen, Page) and origin_of(screen.url) != origin_of(link):
+        onward = await _sign_in_step(browser, screen, person, None)
+        if onward is None:
+            raise Stuck(f"there is no way on: {screen}")
+        screen = onward
+    assert isinstance(screen, Page)
+    return screen
 
 
 async def _sign_in_step(browser: Browser, page: Page, person: Person, until: str | None) -> Page | Arrival | None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx2
 
@@ -39,10 +40,11 @@ class IdentityProvider:
     issuer: str
     process: processes.Running
 
-    def admit(self, client: Client, redirect_uri: str) -> None:
+    def admit(self, client: Client, redirect_uri: str, *, refreshes: bool = False) -> None:
         """Know a confidential client from now on, at this redirect address; whatever was known of it is forgotten."""
         told = {"client_id": client.id, "client_secret": client.secret, "redirect_uris": [redirect_uri]}
-        self._turn("clients", told)
+        more = {"grant_types": ["authorization_code", "refresh_token"]} if refreshes else {}
+        self._turn("clients", {**told, **more})
 
     def disable(self, person: Person, *, disabled: bool = True) -> None:
         """The account signs in no longer; or again."""
@@ -56,10 +58,17 @@ class IdentityProvider:
         """Whether the ID token tells more than the subject, or only the userinfo endpoint does."""
         self._turn("claims", {"in_id_token": in_id_token})
 
-    def _turn(self, door: str, told: dict[str, object]) -> None:
-        httpx2.post(
-            f"{origin_of(self.issuer)}/side-door/{door}", json=told, trust_env=False, verify=False
-        ).raise_for_status()
+    def shorten(self, seconds: int) -> None:
+        """How long access tokens last from now on. `oidc-provider` only."""
+        self._turn("lifetime", {"seconds": seconds})
+
+    def seen(self) -> list[dict[str, Any]]:
+        """What which client sent to `authorization` and to `token`, and what the latter gave. `oidc-provider` only."""
+        return self._turn("seen", {})
+
+    def _turn(self, door: str, told: dict[str, object]) -> Any:
+        address = f"{origin_of(self.issuer)}/side-door/{door}"
+        return httpx2.post(address, json=told, trust_env=False, verify=False).raise_for_status().json()
 
 
 def through_oidc_provider() -> Sequence[str | Path]:

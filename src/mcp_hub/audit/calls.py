@@ -16,8 +16,9 @@ from mcp_hub.audit.clean import one_line
 from mcp_hub.errors import HubError
 from mcp_hub.principal import Principal
 
-Outcome = Literal["ok", "tool_error", "error", "refused", "unreachable", "timeout", "cancelled"]
-"""How a call ended. `tool_error`: the tool said so itself; `error`: anything else that went wrong on the way."""
+Outcome = Literal["ok", "tool_error", "error", "refused", "not_connected", "unreachable", "timeout", "cancelled"]
+"""How a call ended. `tool_error`: the tool said so itself; `not_connected`: its user has to connect first, or anew;
+`error`: anything else that went wrong on the way."""
 
 _LONGEST: Final = 256
 """Characters kept of a name that somebody else chose: a made-up one may be as long as a request body."""

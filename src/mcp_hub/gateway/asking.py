@@ -39,7 +39,8 @@ REFERENCE_LIFETIME: Final = 30 * 86400.0
 """Seconds in which whoever comes back to a parked call is told what became of it; that call itself is gone earlier."""
 _RELAYED: Final = b"R"
 _PARKED: Final = b"P"
-_OF_ROUNDS: Final = frozenset({"inputResponses", "requestState"})
+OF_ROUNDS: Final = frozenset({"inputResponses", "requestState"})
+"""The params by which a request goes on that was answered by a question."""
 _NOTHING: Final = Raw(b"{}")
 
 
@@ -48,7 +49,7 @@ class Asking:
     """Sends calls, and carries what the upstream asks on the way to the client and back."""
 
     def __init__(self, seal: Seal, parking: Parking) -> None:
-        self._seal = seal
+        self.seal = seal
         self._parking = parking
 
     async def send(self, ask: Ask, upstream: Upstream, call: Call) -> Reply:
@@ -83,7 +84,7 @@ class Asking:
         """What the client brought back, by its first byte of one kind or the other; nothing if it brought nothing."""
         if "requestState" not in call.params:
             return b""
-        return self._seal.open(text(call.params["requestState"]) or "", _binding(ask, upstream, call))
+        return self.seal.open(text(call.params["requestState"]) or "", _binding(ask, upstream, call))
 
     async def _continue(self, ask: Ask, upstream: Upstream, call: Call, reference: str) -> Reply:
         given = fields(call.params.get("inputResponses", _NOTHING))
@@ -93,7 +94,7 @@ class Asking:
         return self._shown(ask, upstream, call, await self._parking.resume(ask.caller.key, reference, given, emit))
 
     async def _begin(self, ask: Ask, upstream: Upstream, call: Call) -> Reply:
-        if not _OF_ROUNDS.isdisjoint(call.params):
+        if not OF_ROUNDS.isdisjoint(call.params):
             # Answers to a modern upstream that has become a legacy one since: it asked, so nothing has run yet.
             call = replace(call, params=_without_rounds(call.params))
         if not answerable(ask.client):
@@ -116,7 +117,7 @@ class Asking:
             # Only legacy calls are parked, whatever their upstream has become since.
             return came if upstream.known.era is Era.LEGACY else to_client(came, call.method, Era.MODERN, Era.LEGACY)
         binding = _binding(ask, upstream, call)
-        state = self._seal.close(_PARKED + came.reference.encode("ascii"), binding, lifetime=REFERENCE_LIFETIME)
+        state = self.seal.close(_PARKED + came.reference.encode("ascii"), binding, lifetime=REFERENCE_LIFETIME)
         result = {"resultType": "input_required", "inputRequests": came.requests, "requestState": state}
         return Asked(result=encode(result))
 
@@ -127,7 +128,7 @@ class Asking:
             return reply
         if len(state) > LONGEST_STATE:
             raise BrokeProtocol(upstream.name, f"{upstream.name} keeps more in its requestState than the hub carries.")
-        sealed = self._seal.close(_RELAYED + state.encode(), _binding(ask, upstream, call), lifetime=STATE_LIFETIME)
+        sealed = self.seal.close(_RELAYED + state.encode(), _binding(ask, upstream, call), lifetime=STATE_LIFETIME)
         return Reply(result=encode({**asking, "requestState": sealed}))
 
     # Legacy clients
@@ -166,7 +167,7 @@ async def _once(upstream: Upstream, call: Call) -> Reply:
 
 
 def _without_rounds(params: Fields) -> Fields:
-    return {key: raw for key, raw in params.items() if key not in _OF_ROUNDS}
+    return {key: raw for key, raw in params.items() if key not in OF_ROUNDS}
 
 
 def _retold(call: Call) -> Emit:

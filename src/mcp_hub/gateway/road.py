@@ -5,6 +5,7 @@ Rule: this is the one screen on which the way of a call can be read. Everything 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from time import perf_counter
 from typing import Any, Final, cast, final
@@ -13,11 +14,12 @@ from msgspec import Raw
 
 from mcp_hub.audit.calls import CallLog, Outcome
 from mcp_hub.catalog.parts import Kind
-from mcp_hub.catalog.rewrite import inward_ref, outward_result
+from mcp_hub.catalog.rewrite import inward_ref, outward_result, without_own_words
 from mcp_hub.catalog.routes import Route
 from mcp_hub.errors import (
     BadRequest,
     BrokeProtocol,
+    ConnectionNeeded,
     HeaderMismatch,
     RefusedCredential,
     TimedOut,
@@ -27,6 +29,7 @@ from mcp_hub.errors import (
 from mcp_hub.gateway.ask import Ask, Description
 from mcp_hub.gateway.asking import Asking
 from mcp_hub.gateway.bridge import to_client
+from mcp_hub.gateway.inviting import Inviting
 from mcp_hub.gateway.listing import Listing
 from mcp_hub.gateway.task_list import listed
 from mcp_hub.gateway.tasks import LIST, LONGEST_RESULT, OF_TASKS, RESULT, Tasks, meta_of, require_known
@@ -53,6 +56,32 @@ _LONGEST_KEPT: Final = 1024
 
 
 @final
+class _Scene:
+    """The upstreams of a road, for calls that wait for their users; see `gateway.inviting.Scene`."""
+
+    def __init__(self, upstreams: Mapping[str, Upstream], longest: float) -> None:
+        self._upstreams = upstreams
+        self._longest = longest
+
+    def watch(self, upstream: str, changed: Callable[[], object]) -> Callable[[], None]:
+        """See `Scene`."""
+        found = self._upstreams.get(upstream)
+        return _nothing if found is None else found.watch(changed)
+
+    async def settled(self, upstream: str) -> None:
+        """See `Scene`."""
+        found = self._upstreams.get(upstream)
+        if found is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._longest):
+                    await found.settled()
+
+
+def _nothing() -> None:
+    pass
+
+
+@final
 class Road:
     """Serves every request that the inbound side hands over; see `gateway.ask.Gateway`."""
 
@@ -69,6 +98,8 @@ class Road:
         self._upstreams = upstreams
         self._listing = listing
         self._asking = asking
+        self._inviting = Inviting(asking.seal)
+        self._scene = _Scene(upstreams, listing.deadline)
         self._tasks = tasks
         self._calls = calls
         self._server_info = server_info
@@ -139,7 +170,19 @@ class Road:
         return Reply(result=await listed(ask, names, self._tasks, send, deadline=self._listing.deadline))
 
     async def _forward(self, ask: Ask, turn: "Callable[[Ask], Awaitable[_Turn]]") -> Reply:
-        route, params, mirrored = await turn(ask)
+        if "requestState" in ask.params and (invited := self._inviting.opened(ask)) is not None:
+            return await self._inviting.again(invited, lambda again: self._once(again, turn), self._scene)
+        try:
+            return await self._once(ask, turn)
+        except ConnectionNeeded as need:
+            return self._inviting.first(ask, need)
+
+    async def _once(self, ask: Ask, turn: "Callable[[Ask], Awaitable[_Turn]]") -> Reply:
+        try:
+            route, params, mirrored = await turn(ask)
+        except ConnectionNeeded as need:
+            self._record(ask, need.upstream, _asked_for(ask), "not_connected", perf_counter())
+            raise
         upstream = self._upstreams[route.upstream]
         call = self._call(ask, route, params, mirrored)
         started = perf_counter()
@@ -147,20 +190,23 @@ class Road:
         try:
             reply = self._homeward(ask, route, upstream, await self._asking.send(ask, upstream, call))
             outcome = _outcome(reply)
-        except (UpstreamError, asyncio.CancelledError) as error:
+        except (UpstreamError, ConnectionNeeded, asyncio.CancelledError) as error:
             outcome = _failure(error)
             raise
         finally:
-            self._calls.record(
-                ask.caller,
-                client=_client_name(ask.client.info),
-                upstream=upstream.name,
-                method=ask.method,
-                name=_recorded(ask, route),
-                outcome=outcome,
-                milliseconds=(perf_counter() - started) * 1000,
-            )
+            self._record(ask, upstream.name, _recorded(ask, route), outcome, started)
         return reply
+
+    def _record(self, ask: Ask, upstream: str, name: str, outcome: Outcome, started: float) -> None:
+        self._calls.record(
+            ask.caller,
+            client=_client_name(ask.client.info),
+            upstream=upstream,
+            method=ask.method,
+            name=name,
+            outcome=outcome,
+            milliseconds=(perf_counter() - started) * 1000,
+        )
 
     def _call(self, ask: Ask, route: Route, params: Fields, mirrored: Mapping[str, str] | None) -> Call:
         params.pop("_meta", None)
@@ -193,7 +239,8 @@ class Road:
                 return bridged
             if reply.traits.is_task:
                 require_known(ask, upstream.name)
-            result = outward_result(ask.method, bridged.result, self._listing.namespace(route.upstream))
+            own = bridged.result if not bridged.traits.failed else without_own_words(bridged.result)
+            result = outward_result(ask.method, own, self._listing.namespace(route.upstream))
             if ask.client.era is upstream.known.era:
                 result = self._tasks.outward(ask, route.upstream, result)
             return bridged if result is bridged.result else Reply(result=result)
@@ -243,6 +290,12 @@ def _recorded(ask: Ask, route: Route) -> str:
     return "" if ask.method in OF_TASKS else route.original
 
 
+def _asked_for(ask: Ask) -> str:
+    """What a request is for, in the caller's words: whoever is not connected knows no others."""
+    member = NAME_BEARING.get(ask.method)
+    return "" if member is None or ask.method in OF_TASKS else text(ask.params.get(member)) or ""
+
+
 def _outcome(reply: Reply) -> Outcome:
     if reply.result is None:
         return "error"
@@ -255,6 +308,8 @@ def _failure(error: BaseException) -> Outcome:
             return "cancelled"
         case RefusedCredential():
             return "refused"
+        case ConnectionNeeded():
+            return "not_connected"
         case TimedOut():
             return "timeout"
         case Unreachable():

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from mcp_hub.catalog.notes import META_UPSTREAMS, Absence, absences_meta
-from mcp_hub.errors import BadRequest, BrokeProtocol, TimedOut, UpstreamError
+from mcp_hub.errors import BadRequest, BrokeProtocol, ConnectionNeeded, TimedOut, UpstreamError
 from mcp_hub.gateway.ask import Ask
 from mcp_hub.gateway.tasks import LIST, Tasks
 from mcp_hub.wire.jsonrpc import Fields, Json, Malformed, Reply, encode, fields
@@ -52,6 +52,8 @@ async def _part(ask: Ask, name: str, tasks: Tasks, send: Send, deadline: float) 
         return Absence(name, "unreachable", TimedOut(name, f"{name} did not list its tasks in time.").public)
     except Malformed:
         return Absence(name, "unreachable", f"{name} listed tasks in a form that is not the protocol's.")
+    except ConnectionNeeded as need:
+        return Absence(name, need.state, need.public, need.url)
     except UpstreamError as error:
         return Absence(name, "unreachable", error.public)
 

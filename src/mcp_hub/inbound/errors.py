@@ -17,6 +17,7 @@ from mcp_hub.errors import (
     BadRequest,
     BrokeProtocol,
     Busy,
+    ConnectionNeeded,
     Forbidden,
     HeaderMismatch,
     HubError,
@@ -67,6 +68,7 @@ TABLE: Final[dict[type[HubError], Row]] = {
     UnknownMethod: Row(METHOD_NOT_FOUND),
     MissingCapability: Row(MISSING_CAPABILITY),
     UnknownName: Row(INVALID_PARAMS),
+    ConnectionNeeded: Row(INTERNAL_ERROR),
     UpstreamError: Row(INTERNAL_ERROR),
     HubError: Row(INTERNAL_ERROR),
 }
@@ -151,7 +153,9 @@ def _wire_form(error: Exception, method: str | None, era: Era) -> Outcome:
             status = 400 if error.code in (PARSE_ERROR, INVALID_REQUEST) else None
             return Failure(error.code, error.message, status=status)
         case UpstreamError() if method == "tools/call":
-            return Reply(result=_tool_error(error, era))
+            return Reply(result=_tool_error(error.upstream, _told(error), era))
+        case ConnectionNeeded() if method == "tools/call":
+            return Reply(result=_tool_error(error.upstream, _needed(error), era))
         case HubError():
             return _from_table(error, era)
         case _:
@@ -168,6 +172,9 @@ def _from_table(error: HubError, era: Era) -> Failure:
             return Failure(row.code, error.public, {"requiredCapabilities": {"extensions": {error.extension: {}}}})
         case UpstreamError():
             return Failure(row.code, error.public, {"upstream": error.upstream, "state": _state(error)})
+        case ConnectionNeeded():
+            where = {} if error.url is None else {"url": error.url}
+            return Failure(row.code, error.public, {"upstream": error.upstream, "state": error.state, **where})
         case Unauthenticated() | Forbidden():
             return Failure(row.code, error.public, status=row.status, headers=_challenge(error.challenge))
         case _:
@@ -179,13 +186,21 @@ def _challenge(challenge: str) -> HeaderLines:
     return ((b"www-authenticate", challenge.encode("ascii", "replace")),) if challenge else ()
 
 
-def _tool_error(error: UpstreamError, era: Era) -> bytes:
+def _told(error: UpstreamError) -> Json:
+    return {"state": _state(error), "message": error.public}
+
+
+def _needed(need: ConnectionNeeded) -> Json:
+    told: Json = {"state": need.state, "message": need.public}
+    return told if need.url is None else {**told, "link": need.url}
+
+
+def _tool_error(upstream: str, told: Json, era: Era) -> bytes:
     # The model reads the sentence; `_meta` lets a program tell it from an error of the tool's own.
-    told = {error.upstream: {"state": _state(error), "message": error.public}}
     result: Json = {
-        "content": [{"type": "text", "text": error.public}],
+        "content": [{"type": "text", "text": told["message"]}],
         "isError": True,
-        "_meta": {META_UPSTREAMS: told},
+        "_meta": {META_UPSTREAMS: {upstream: told}},
     }
     if era is Era.MODERN:
         result["resultType"] = "complete"

@@ -14,6 +14,8 @@ CALLBACK: Final = "/oauth/callback/"
 CLIENT: Final = "/oauth/client/"
 JWKS: Final = "/oauth/jwks.json"
 NAME: Final = "mcp_hub"
+SIGNED: Final = {"token_endpoint_auth_signing_alg": "ES256"}
+"""How the hub's own key signs."""
 
 _WITH_KEY: Final = ".json"
 _PUBLIC: Final = ".public.json"
@@ -67,6 +69,5 @@ def document(base_url: str, upstream: str, method: AuthMethod) -> Json:
         "token_endpoint_auth_method": method,
     }
     if method == "private_key_jwt":
-        said["jwks_uri"] = f"{base_url}{JWKS}"
-        said["token_endpoint_auth_signing_alg"] = "ES256"
+        said |= {"jwks_uri": f"{base_url}{JWKS}", **SIGNED}
     return said

@@ -13,7 +13,7 @@ from typing import Any, Final, cast, final
 
 from mcp_hub.egress.fetch import Document, FetchFailed, Posts
 from mcp_hub.oauth.client_proof import METHODS
-from mcp_hub.oauth.document import JWKS, described, is_public
+from mcp_hub.oauth.document import JWKS, SIGNED, described, is_public
 from mcp_hub.oauth.resources import texts
 from mcp_hub.oauth.server import Server
 from mcp_hub.secret import Secret
@@ -76,8 +76,7 @@ class Dynamic:
         method = registered_method(server.auth_methods)
         said = {**described(base_url, upstream), "token_endpoint_auth_method": method}
         if method == "private_key_jwt":
-            said["token_endpoint_auth_signing_alg"] = "ES256"
-            said |= {"jwks_uri": f"{base_url}{JWKS}"} if is_public(base_url) else {"jwks": self._jwks}
+            said |= SIGNED | ({"jwks_uri": f"{base_url}{JWKS}"} if is_public(base_url) else {"jwks": self._jwks})
         return said
 
     async def _asked(self, server: Server, wanted: Json) -> Registered:
@@ -119,13 +118,13 @@ _ADJUSTABLE: Final = frozenset({"invalid_redirect_uri", "invalid_client_metadata
 
 def _adjusted(wanted: Json, code: str) -> Json:
     """What is asked for the second time. It may be that only one type of application is taken there, or no keys."""
-    if wanted["token_endpoint_auth_method"] == "private_key_jwt" and code != "invalid_redirect_uri":
+    if "token_endpoint_auth_signing_alg" in wanted and code != "invalid_redirect_uri":
         keyless = {name: each for name, each in wanted.items() if name not in _OF_KEYS}
         return {**keyless, "token_endpoint_auth_method": "client_secret_basic"}
     return {**wanted, "application_type": "native" if wanted["application_type"] == "web" else "web"}
 
 
-_OF_KEYS: Final = frozenset({"jwks", "jwks_uri", "token_endpoint_auth_signing_alg"})
+_OF_KEYS: Final = frozenset({"jwks", "jwks_uri", *SIGNED})
 
 
 def registered_method(offered: Sequence[str] | None) -> str:

@@ -68,12 +68,12 @@ class RegistrationStore(Protocol):
 class SealedRegistrations(Protocol):
     """Keeps the secrets of registrations unreadable in the store. What is sealed for one opens for no other."""
 
-    def seal_secrets(
+    def with_secrets(
         self,
         registration: Registration,
         *,
         secret: Secret | None,
-        previous: Secret | None = None,
+        previous_secret: Secret | None = None,
         management: Secret | None = None,
     ) -> Registration:
         """The registration with these in the place of what it has."""
@@ -211,14 +211,14 @@ class Registering:
                     break
                 return await self._with_secret(each, wanted.secret)
         fresh = self._fresh(upstream, issuer, wanted)
-        kept = await self._store.add_registration(self._sealed.seal_secrets(fresh, secret=wanted.secret))
+        kept = await self._store.add_registration(self._sealed.with_secrets(fresh, secret=wanted.secret))
         return await self._sealed.client(kept)
 
     async def _with_secret(self, registration: Registration, secret: Secret | None) -> Client:
         client = await self._sealed.client(registration)
         if client.secret == secret or secret is None:
             return client
-        changed = self._sealed.seal_secrets(registration, secret=secret, previous=client.secret)
+        changed = self._sealed.with_secrets(registration, secret=secret, previous_secret=client.secret)
         await self._store.put_secret(
             registration.id, was=registration.secret, secret=changed.secret, previous=changed.previous_secret
         )
@@ -251,7 +251,7 @@ class Registering:
             raise RegistrationFailed("registration_failed", public) from error
         wanted = Wanted(Source.REGISTERED, given.client_id, given.auth_method, given.secret)
         fresh = self._fresh(upstream, server.issuer, wanted, given)
-        sealed = self._sealed.seal_secrets(fresh, secret=given.secret, management=given.management)
+        sealed = self._sealed.with_secrets(fresh, secret=given.secret, management=given.management)
         return await self._sealed.client(await self._store.add_registration(sealed))
 
     # Rows

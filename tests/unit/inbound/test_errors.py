@@ -25,9 +25,19 @@ def descendants(kind: type) -> set[type]:
     return {kind, *(each for each in children if each.__module__ == errors.__name__)}
 
 
+NEEDED = errors.ConnectionNeeded(
+    "github",
+    "GitHub is not connected for ada@example.com. Open https://hub.example/connect/github, then try again.",
+    url="https://hub.example/connect/github",
+    state="not_connected",
+)
+
+
 def example(kind: type[errors.HubError]) -> errors.HubError:
     if issubclass(kind, errors.UpstreamError):
         return kind("github", "Try again.")
+    if kind is errors.ConnectionNeeded:
+        return NEEDED
     if kind is errors.UnknownName:
         return errors.UnknownName("resource", "file:///x", "No such resource.")
     if kind is errors.MissingCapability:
@@ -120,6 +130,47 @@ async def test_elsewhere_a_failed_upstream_is_an_error_that_names_it(hub, kind, 
     hub.road.failure = kind("github", "Connect again.")
     response = await hub.modern("prompts/get", {"name": "p"})
     assert response.json["error"]["data"] == {"upstream": "github", "state": state}
+
+
+@pytest.mark.promise("B20")
+async def test_a_call_that_needs_a_connection_is_a_result_complete_in_itself(hub):
+    session = await hub.open()
+    hub.road.failure = NEEDED
+    modern = await hub.modern("tools/call", {"name": "t"})
+    legacy = await hub.legacy(session, "tools/call", {"name": "t"})
+    told = {"github": {"state": "not_connected", "message": NEEDED.public, "link": NEEDED.url}}
+    failed = {
+        "content": [{"type": "text", "text": NEEDED.public}],
+        "isError": True,
+        "_meta": {"io.mcp-hub/upstreams": told},
+    }
+    assert modern.json["result"] == failed | {"resultType": "complete"}
+    assert legacy.json["result"] == failed
+
+
+@pytest.mark.promise("B20")
+async def test_elsewhere_the_need_of_a_connection_is_an_error_with_the_link(hub):
+    session = await hub.open()
+    hub.road.failure = NEEDED
+    for response in (
+        await hub.modern("prompts/get", {"name": "p"}),
+        await hub.legacy(session, "prompts/get", {"name": "p"}),
+    ):
+        assert response.status == 200
+        assert response.json["error"] == {
+            "code": -32603,
+            "message": NEEDED.public,
+            "data": {"upstream": "github", "state": "not_connected", "url": NEEDED.url},
+        }
+
+
+@pytest.mark.promise("B20")
+async def test_where_no_page_would_help_there_is_no_link(hub):
+    hub.road.failure = errors.ConnectionNeeded("notes", "Send X-Key.", url=None, state="not_connected")
+    told = (await hub.modern("tools/call", {"name": "t"})).json["result"]["_meta"]["io.mcp-hub/upstreams"]
+    assert told == {"notes": {"state": "not_connected", "message": "Send X-Key."}}
+    data = (await hub.modern("prompts/get", {"name": "p"})).json["error"]["data"]
+    assert data == {"upstream": "notes", "state": "not_connected"}
 
 
 async def test_a_caller_nobody_knows_is_asked_to_sign_in():

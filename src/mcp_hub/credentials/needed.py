@@ -1,0 +1,35 @@
+"""What a user is told when only they can go on. Pure.
+
+Rule: each sentence is complete in itself: what is missing, for whom, and where they act. It repeats no value.
+"""
+
+from dataclasses import dataclass
+
+from mcp_hub.errors import ConnectionNeeded
+from mcp_hub.principal import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An upstream as people are told of it: its configured name, its title, and the page where they connect to it."""
+
+    upstream: str
+    title: str
+    page: str
+
+
+def name_of(caller: Principal) -> str:
+    """How a caller is told that they are meant."""
+    return caller.email or str(caller)
+
+
+def not_connected(place: Place, caller: Principal) -> ConnectionNeeded:
+    """They have not connected yet, or have ended it."""
+    public = f"{place.title} is not connected for {name_of(caller)}. Open {place.page}, then try again."
+    return ConnectionNeeded(place.upstream, public, url=place.page, state="not_connected")
+
+
+def reconnect_needed(place: Place, caller: Principal, reason: str) -> ConnectionNeeded:
+    """Their connection is of no use any more; `reason` is a whole public sentence."""
+    public = f"{reason} Open {place.page} to connect {place.title} again for {name_of(caller)}, then try again."
+    return ConnectionNeeded(place.upstream, public, url=place.page, state="reconnect_needed")
