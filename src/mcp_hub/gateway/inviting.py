@@ -18,6 +18,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol, final
 
 from msgspec import Raw
@@ -26,6 +27,7 @@ from msgspec.structs import replace
 from mcp_hub.errors import ConnectionNeeded
 from mcp_hub.gateway.ask import Ask
 from mcp_hub.gateway.asking import MAY_ASK, OF_ROUNDS, STATE_LIFETIME
+from mcp_hub.gateway.completing import Completing
 from mcp_hub.gateway.sealed import Binding, Seal, digest
 from mcp_hub.wire.eras import Client, Era
 from mcp_hub.wire.jsonrpc import (
@@ -89,6 +91,7 @@ class Inviting:
     def __init__(self, seal: Seal, *, patience: float = PATIENCE) -> None:
         self._seal = seal
         self._patience = patience
+        self._completing = Completing()
 
     def opened(self, ask: Ask) -> Invited | None:
         """What an earlier answer of this hub said, if the request brings that back; `None` where it brings another's.
@@ -107,7 +110,7 @@ class Inviting:
         again = replace(ask, params={key: each for key, each in ask.params.items() if key not in OF_ROUNDS})
         return Invited(again, upstream, wants, int(rounds), _accepted(ask.params))
 
-    def first(self, ask: Ask, need: ConnectionNeeded) -> Reply:
+    def first(self, ask: Ask, need: ConnectionNeeded, scene: Scene) -> Reply:
         """Ask the user of a call that nobody has been asked for yet.
 
         Raises:
@@ -116,7 +119,7 @@ class Inviting:
         """
         if "requestState" in ask.params:
             raise need
-        return self._asked(ask, need, 1)
+        return self._asked(ask, need, 1, scene)
 
     async def again(self, invited: Invited, once: Once, scene: Scene) -> Reply:
         """Try anew what was asked for, waiting for the user if they are still at it.
@@ -138,7 +141,7 @@ class Inviting:
                 return await once(invited.ask)
             except ConnectionNeeded as need:
                 if _wants(need) != invited.wants:
-                    return self._asked(invited.ask, need, invited.rounds + 1)
+                    return self._asked(invited.ask, need, invited.rounds + 1, scene)
                 if not invited.accepted:
                     raise
                 # That nothing is known of an upstream may have been so until a moment ago: asking once more costs
@@ -149,11 +152,11 @@ class Inviting:
             await scene.settled(invited.upstream)
         return await once(invited.ask)
 
-    def _asked(self, ask: Ask, need: ConnectionNeeded, rounds: int) -> Reply:
+    def _asked(self, ask: Ask, need: ConnectionNeeded, rounds: int, scene: Scene) -> Reply:
         if need.url is None or rounds > MOST_ROUNDS or not opens_addresses(ask.client):
             raise need
         if ask.client.era is Era.LEGACY:
-            return _url_required(need, need.url)
+            return self._url_required(ask, need, need.url, scene)
         if ask.method not in MAY_ASK:
             raise need
         sealed = self._seal.close(
@@ -163,6 +166,13 @@ class Inviting:
         state = f"{_MARK}{need.upstream}:{sealed}"
         result = {"resultType": "input_required", "inputRequests": {_KEY: question}, "requestState": state}
         return Reply(result=encode(result))
+
+    def _url_required(self, ask: Ask, need: ConnectionNeeded, url: str, scene: Scene) -> Reply:
+        asked = {**_question(need, url), "elicitationId": secrets.token_urlsafe(16)}
+        if ask.listener is not None:
+            self._completing.expect(asked["elicitationId"], ask.listener, partial(scene.watch, need.upstream))
+        data: Json = {"elicitations": [asked], "upstream": need.upstream, "state": need.state}
+        return Reply(error=Raw(encode(error_object(URL_ELICITATION_REQUIRED, need.public, data))))
 
 
 def opens_addresses(client: Client) -> bool:
@@ -180,12 +190,6 @@ async def _until(changed: asyncio.Event, late: float, need: ConnectionNeeded) ->
             await changed.wait()
     except TimeoutError:
         raise need from None
-
-
-def _url_required(need: ConnectionNeeded, url: str) -> Reply:
-    asked = {**_question(need, url), "elicitationId": secrets.token_urlsafe(16)}
-    data: Json = {"elicitations": [asked], "upstream": need.upstream, "state": need.state}
-    return Reply(error=Raw(encode(error_object(URL_ELICITATION_REQUIRED, need.public, data))))
 
 
 def _question(need: ConnectionNeeded, url: str) -> Json:

@@ -176,7 +176,7 @@ class Road:
         try:
             return await self._once(ask, turn)
         except ConnectionNeeded as need:
-            return self._inviting.first(ask, need)
+            return self._inviting.first(ask, need, self._scene)
 
     async def _once(self, ask: Ask, turn: "Callable[[Ask], Awaitable[_Turn]]") -> Reply:
         try:
