@@ -5,7 +5,6 @@ import asyncio
 import pytest
 
 from mcp_hub.egress.client import HttpClient, Request
-from mcp_hub.egress.dial import Dialer
 from mcp_hub.egress.errors import PoolFull
 
 pytestmark = pytest.mark.promise("T16", "B22")
