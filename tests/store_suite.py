@@ -8,6 +8,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from tests.store_connections_suite import ConnectionSuite
 from tests.store_events_suite import EventSuite
 from tests.store_grants_suite import GrantSuite
 from tests.store_people_suite import PeopleSuite
@@ -36,7 +37,7 @@ def call(at: int, tenant: str = "default") -> CallRecord:
     )
 
 
-class StoreSuite(PeopleSuite, GrantSuite, EventSuite):
+class StoreSuite(PeopleSuite, GrantSuite, ConnectionSuite, EventSuite):
     """The conformance suite."""
 
     async def test_a_new_store_knows_nothing(self, store: Store):

@@ -8,12 +8,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mcp_hub import __version__
-from mcp_hub.assembly import Running, check_upstream
+from mcp_hub.assembly import Running
 from mcp_hub.config import model
 from mcp_hub.credentials.decide import decide_declared
 from mcp_hub.gateway.keys import kept_key
 from mcp_hub.principal import Principal
-from mcp_hub.upstream.check import Verdict
 from mcp_hub.upstream.upstream import Upstream
 from mcp_hub.vault.settings import SealedSettings
 from mcp_hub.web.frame import Frame
@@ -70,9 +69,5 @@ def _own(config: model.Config, running: Running, absent: Mapping[str, str], urls
         del caller
         return running.upstreams
 
-    async def check(caller: Principal, name: str) -> Verdict:
-        del caller
-        return await check_upstream(config, name)
-
     sign_ins = {name: decide_declared(each).sign_in for name, each in config.upstreams.items()}
-    return Own(NoConnections(sign_ins), Upstreams(told, contacts), check, running.store)
+    return Own(NoConnections(sign_ins), Upstreams(told, contacts), running.checking.check_as, running.store)

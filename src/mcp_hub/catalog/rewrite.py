@@ -15,7 +15,9 @@ from mcp_hub.catalog.routes import Catalog, Route
 from mcp_hub.catalog.text import label
 from mcp_hub.errors import BadRequest, UnknownName
 from mcp_hub.wire.jsonrpc import Fields, Malformed, encode, fields, text
+from mcp_hub.wire.results import OWN_META
 
+_OWN: Final = OWN_META.decode("ascii")
 _SCANNED: Final = 32 * 1024
 """Bytes up to which three searches cost less than opening it."""
 
@@ -38,6 +40,19 @@ def outward_result(method: str, raw: bytes | Raw, namespace: str | None) -> byte
     if namespace is None or change is None or not _may_hold_uri(raw):
         return raw
     return change(raw if isinstance(raw, Raw) else Raw(raw), namespace)
+
+
+def without_own_words(raw: bytes | Raw) -> bytes | Raw:
+    """The result without what in its `_meta` only the hub says, such as who has to open which page.
+
+    Raises:
+        Malformed: not a JSON object.
+    """
+    members = fields(raw)
+    meta = members.get("_meta", Raw(b"{}"))
+    said = fields(meta) if starts(meta, b"{") else {}
+    kept = {key: each for key, each in said.items() if not key.startswith(_OWN)}
+    return raw if len(kept) == len(said) else encode({**members, "_meta": kept})
 
 
 def inward_ref(ref: Raw, catalog: Catalog) -> tuple[Route, Raw]:

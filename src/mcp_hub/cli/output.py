@@ -12,6 +12,7 @@ import click
 
 from mcp_hub.errors import (
     ConfigError,
+    ConnectionNeeded,
     Forbidden,
     HubError,
     HubFault,
@@ -38,6 +39,7 @@ class Exit(IntEnum):
 _CODES: Final[tuple[tuple[type[HubError], Exit], ...]] = (
     (Unauthenticated, Exit.SIGN_IN),
     (Forbidden, Exit.SIGN_IN),
+    (ConnectionNeeded, Exit.SIGN_IN),
     (RefusedCredential, Exit.SIGN_IN),
     (UpstreamError, Exit.UNREACHABLE),
     (VaultLocked, Exit.USAGE),
@@ -55,7 +57,15 @@ def fail(error: HubError) -> NoReturn:
     lines = report(error) if isinstance(error, ConfigError) else [error.public]
     for line in lines:
         click.echo(line, err=True)
+    if isinstance(error, ConnectionNeeded):
+        show_link(error.url)
     raise click.exceptions.Exit(exit_code(error))
+
+
+def show_link(link: str | None) -> None:
+    """Print to stderr where the user acts, on a line of its own, which terminals let them open; nothing for `None`."""
+    if link is not None:
+        click.echo(f"  ↳ open:  {link}", err=True)
 
 
 def report(error: ConfigError) -> Iterator[str]:

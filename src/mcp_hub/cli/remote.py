@@ -18,7 +18,15 @@ from mcp_hub.credentials.credential import NOTHING, Credential
 from mcp_hub.egress.client import HttpClient, Request
 from mcp_hub.egress.dial import Dialer
 from mcp_hub.egress.errors import DialError, DialStep, EgressError
-from mcp_hub.errors import BadRequest, BrokeProtocol, Forbidden, RefusedCredential, Unauthenticated, Unreachable
+from mcp_hub.errors import (
+    BadRequest,
+    BrokeProtocol,
+    ConnectionNeeded,
+    Forbidden,
+    RefusedCredential,
+    Unauthenticated,
+    Unreachable,
+)
 from mcp_hub.secret import Secret
 from mcp_hub.upstream.channel import Channel, Limits
 from mcp_hub.upstream.modern import ModernWire, own_client
@@ -53,7 +61,8 @@ class RemoteHub:
         Raises:
             UpstreamError: the hub cannot be reached.
             Unauthenticated: it wants to know who asks.
-            BadRequest: it answered with an error; the sentence is the hub's.
+            ConnectionNeeded: whoever calls has to connect to one of its upstreams first.
+            BadRequest: it answered with another error; the sentence is the hub's.
         """
         client = own_client(Raw(encode({"name": "mcp-hub", "version": __version__})))
         call = own_call(client, method, **{key: Raw(encode(each)) for key, each in params.items()})
@@ -153,7 +162,12 @@ def _result(reply: Reply) -> Json:
     if reply.result is not None:
         return msgspec.json.decode(reply.result)
     error = msgspec.json.decode(reply.error or b"{}")
-    raise BadRequest(str(error.get("message", "The hub answered with an error.")))
+    sentence = str(error.get("message", "The hub answered with an error."))
+    match error.get("data"):
+        case {"upstream": str(upstream), "state": "not_connected" | "reconnect_needed" as state, "url": str(url)}:
+            raise ConnectionNeeded(upstream, sentence, url=url, state=state)
+        case _:
+            raise BadRequest(sentence)
 
 
 def _document(base: str, status: int, body: bytes) -> Any:

@@ -1,18 +1,20 @@
 """The pooled HTTP/1.1 client of the forwarding path. Rule: a request that may have arrived is never sent again.
 
 One exception, which the caller has to ask for (`Request.repeatable`). No redirect is followed, no proxy is read from
-the environment, nothing is decompressed, no cookie is kept.
+the environment, nothing is decompressed, no cookie is kept. Connections of one partition are no other's.
 """
 
 import asyncio
+from typing import Final
 
 from mcp_hub.egress.dial import Dialer
-from mcp_hub.egress.errors import ConnectionLost
+from mcp_hub.egress.errors import ConnectionLost, PoolFull
 from mcp_hub.egress.lane import Lane, Load
 from mcp_hub.egress.pool import Limits
 from mcp_hub.egress.request import HeaderLines, Request, header_lines
 from mcp_hub.egress.response import Response
-from mcp_hub.wire.origin import Origin
+
+PARTITIONS: Final = 2_000
 
 __all__ = ["HeaderLines", "HttpClient", "Request", "Response", "header_lines"]
 
@@ -20,16 +22,26 @@ __all__ = ["HeaderLines", "HttpClient", "Request", "Response", "header_lines"]
 class HttpClient:
     """Sends requests over kept connections; belongs to one event loop. Whoever made it calls `aclose`.
 
-    `per_origin` connections at most to one origin, `waiting` requests queued for them, and connections are kept
-    `idle` seconds after their last use, or less where the server says so.
+    `per_origin` connections at most to one origin in one partition, `waiting` requests queued for them, and connections
+    are kept `idle` seconds after their last use, or less where the server says so. At most so many `partitions` have
+    connections, all origins together; one that uses none makes room.
     """
 
-    __slots__ = ("_closed", "_dialer", "_idle", "_lanes", "_limits", "_sweeper")
+    __slots__ = ("_closed", "_dialer", "_idle", "_lanes", "_limits", "_partitions", "_sweeper")
 
-    def __init__(self, dialer: Dialer, *, per_origin: int = 100, waiting: int = 1000, idle: float = 4.0) -> None:
+    def __init__(
+        self,
+        dialer: Dialer,
+        *,
+        per_origin: int = 100,
+        waiting: int = 1000,
+        idle: float = 4.0,
+        partitions: int = PARTITIONS,
+    ) -> None:
         self._dialer = dialer
         self._limits = Limits(per_origin, waiting)
         self._idle = idle
+        self._partitions = partitions
         self._lanes: dict[bytes, Lane] = {}
         self._sweeper: asyncio.TimerHandle | None = None
         self._closed = False
@@ -55,7 +67,10 @@ class HttpClient:
             ResponseTimedOut, NotHttp, TooLarge: written; the other side may have acted on it.
         """
         wire = request.encode()
-        lane = self._lanes.get(request.origin.key) or self._new_lane(request.origin)
+        key, partition = request.origin.key, request.partition
+        if partition:
+            key = b"%b %b" % (key, partition)  # which no origin's key contains
+        lane = self._lanes.get(key) or self._new_lane(key, request)
         link = lane.take() or await lane.acquire(request.first_byte)
         was_kept = link.used > 0
         try:
@@ -76,11 +91,23 @@ class HttpClient:
             lane.close()
         await asyncio.sleep(0)  # the transports' own closing is one turn of the loop away
 
-    def _new_lane(self, origin: Origin) -> Lane:
-        lane = self._lanes[origin.key] = Lane(origin, self._dialer, self._limits, self._idle, self._plan_sweep)
+    def _new_lane(self, key: bytes, request: Request) -> Lane:
+        if request.partition:
+            self._make_room()
+        lane = Lane(request.origin, self._dialer, self._limits, self._idle, self._plan_sweep)
+        self._lanes[key] = lane
         if self._closed:
             lane.close()
         return lane
+
+    def _make_room(self) -> None:
+        parted = [key for key in self._lanes if b" " in key]
+        if len(parted) < self._partitions:
+            return
+        unused = next((key for key in parted if not self._lanes[key].is_used), None)
+        if unused is None:
+            raise PoolFull("Too many people use this hub at once. Try again in a moment.")
+        self._lanes.pop(unused).close()
 
     def _plan_sweep(self) -> None:
         if self._sweeper is None and not self._closed:

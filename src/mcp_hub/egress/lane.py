@@ -85,6 +85,11 @@ class Lane:
         """What is going on here now."""
         return Load(self._busy, len(self._idle), len(self._queue))
 
+    @property
+    def is_used(self) -> bool:
+        """Whether a request is under way or waits."""
+        return self._busy > 0 or bool(self._queue)
+
     def take(self) -> Link | None:
         """The idle connection used last, if there is nothing to open, close or wait for; else `acquire` finds one."""
         idle = self._idle

@@ -61,8 +61,8 @@ class Scene(Protocol):
         """Call `changed` whenever the caller's connection with it has changed. Returns what ends the watch."""
         ...
 
-    async def refreshed(self, upstream: str) -> None:
-        """Return when what it offers the caller has been looked at anew, or that took too long."""
+    async def settled(self, upstream: str) -> None:
+        """Return when it is known what it offers the caller now, or that takes too long."""
         ...
 
 
@@ -146,7 +146,7 @@ class Inviting:
                     await _until(changed, late, need)
                 may_be_old = False
                 changed.clear()
-            await scene.refreshed(invited.upstream)
+            await scene.settled(invited.upstream)
 
     def _asked(self, ask: Ask, need: ConnectionNeeded, rounds: int) -> Reply:
         if need.url is None or rounds > MOST_ROUNDS or not opens_addresses(ask.client):

@@ -14,7 +14,7 @@ from msgspec import Raw
 
 from mcp_hub.audit.calls import CallLog, Outcome
 from mcp_hub.catalog.parts import Kind
-from mcp_hub.catalog.rewrite import inward_ref, outward_result
+from mcp_hub.catalog.rewrite import inward_ref, outward_result, without_own_words
 from mcp_hub.catalog.routes import Route
 from mcp_hub.errors import (
     BadRequest,
@@ -64,18 +64,17 @@ class _Scene:
         self._longest = longest
 
     def watch(self, upstream: str, changed: Callable[[], object]) -> Callable[[], None]:
-        """See `Scene`: nobody's connection changes so far."""
-        del upstream, changed
-        return _nothing
+        """See `Scene`."""
+        found = self._upstreams.get(upstream)
+        return _nothing if found is None else found.watch(changed)
 
-    async def refreshed(self, upstream: str) -> None:
+    async def settled(self, upstream: str) -> None:
         """See `Scene`."""
         found = self._upstreams.get(upstream)
         if found is not None:
-            found.refresh_soon()
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._longest):
-                    await found.refreshed()
+                    await found.settled()
 
 
 def _nothing() -> None:
@@ -240,7 +239,8 @@ class Road:
                 return bridged
             if reply.traits.is_task:
                 require_known(ask, upstream.name)
-            result = outward_result(ask.method, bridged.result, self._listing.namespace(route.upstream))
+            own = bridged.result if not bridged.traits.failed else without_own_words(bridged.result)
+            result = outward_result(ask.method, own, self._listing.namespace(route.upstream))
             if ask.client.era is upstream.known.era:
                 result = self._tasks.outward(ask, route.upstream, result)
             return bridged if result is bridged.result else Reply(result=result)

@@ -39,11 +39,13 @@ class Limits:
 class Channel:
     """Sends single HTTP requests to one upstream. Knows nothing of eras and sessions."""
 
-    def __init__(self, name: str, url: str, http: HttpClient, limits: Limits) -> None:
+    def __init__(self, name: str, url: str, http: HttpClient, limits: Limits, partition: bytes = b"") -> None:
+        """`partition` says whose connections it uses, where these are somebody's own; see `Request`."""
         self.name = name
         self.url = url
         self.limits = limits
         self._http = http
+        self._partition = partition
         self._origin = Origin.from_url(url)
         parts = urlsplit(url)
         query = f"?{quote(parts.query, safe=_PLAIN)}" if parts.query else ""
@@ -57,7 +59,7 @@ class Channel:
         """
         if Origin.from_url(url) != self._origin:
             raise ValueError("the address is at another origin")
-        return Channel(self.name, url, self._http, self.limits)
+        return Channel(self.name, url, self._http, self.limits, self._partition)
 
     def post(
         self,
@@ -103,6 +105,7 @@ class Channel:
             body=body,
             first_byte=self.limits.first_byte if wait is None else wait,
             repeatable=repeatable,
+            partition=self._partition,
         )
         try:
             return await self._http.send(request)

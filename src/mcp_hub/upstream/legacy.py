@@ -18,7 +18,7 @@ from msgspec import Raw
 from mcp_hub.credentials.credential import Credential
 from mcp_hub.egress.request import HeaderLines, header_lines
 from mcp_hub.egress.response import Response
-from mcp_hub.errors import BrokeProtocol, RefusedCredential, UpstreamError
+from mcp_hub.errors import BrokeProtocol, UpstreamError
 from mcp_hub.single_flight import SingleFlight
 from mcp_hub.upstream.answer import OnMessage, SessionGone, read_answer
 from mcp_hub.upstream.beside import Beside, Room
@@ -32,7 +32,6 @@ from mcp_hub.upstream.call import (
     is_progress_of,
     task_seconds,
 )
-from mcp_hub.upstream.carrier import Lost
 from mcp_hub.upstream.channel import NO_LINES, Channel
 from mcp_hub.upstream.dialect import (
     CANNOT_ASK,
@@ -189,9 +188,7 @@ class LegacyWire:
             # Whatever became of the answer, the call had begun; its caller must not take it for one that had not.
             name = self._channel.name
             sentence = f"{name} could not be given the answer to its question. The call may have had effects."
-            # A refusal would say that nothing has been done there, and have the call sent once more.
-            kind = Lost if isinstance(error, RefusedCredential) else type(error)
-            raise kind(name, sentence) from error
+            raise type(error)(name, sentence) from error
 
     async def end(self, owner: Owner) -> None:
         """Close the owner's session, telling the upstream; trouble on the way is of no interest."""

@@ -199,6 +199,10 @@ class Upstream:
         self._refreshed.clear()
         self._ask()
 
+    def watch(self, changed: Callable[[], object]) -> Callable[[], None]:
+        """Call `changed` whenever the connection by which it is used has changed; see `Access.watch`."""
+        return self._access.watch(changed)
+
     async def refreshed(self) -> None:
         """Wait until a fetch that began after the last `refresh_soon` is over, whatever came of it."""
         await self._refreshed.wait()

@@ -8,6 +8,8 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
+OWN_META: Final = b"io.mcp-hub"
+"""What the keys of `_meta` begin with that only the hub itself writes."""
 _ABSENT: Final = Raw()
 _COMPLETE: Final = b'"complete"'
 _TRUE: Final = b"true"
@@ -16,7 +18,8 @@ _TRUE: Final = b"true"
 class Traits(msgspec.Struct, frozen=True, gc=False):
     """`asks`: it asks for input, `is_task`: it is a task (`resultType`). `failed`: the tool said so itself (`isError`).
 
-    `links`: it is not known to be a tool's result without any URI or task id that the hub exposes as another one.
+    `links`: it is not known to be a tool's result without any URI or task id that the hub exposes as another one, and
+    without any words that are the hub's.
     """
 
     asks: bool = False
@@ -84,6 +87,7 @@ def _kind(told: _Result) -> str | None:
 
 
 def _may_refer(meta: Raw) -> bool:
-    # The keys of `_meta` that hold a URI or a task id; spelled with escapes, they would begin like this.
+    # The keys of `_meta` that hold a URI or a task id, or are the hub's own; spelled with escapes, they would begin
+    # like the last one.
     body = bytes(meta)
-    return b"esourceUri" in body or b"/related-task" in body or b"\\u00" in body
+    return b"esourceUri" in body or b"/related-task" in body or OWN_META in body or b"\\u00" in body

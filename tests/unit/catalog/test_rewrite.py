@@ -12,7 +12,7 @@ from mcp_hub.catalog import rewrite
 from mcp_hub.catalog.merge import merge
 from mcp_hub.catalog.names import exposed_uri, split_uri
 from mcp_hub.catalog.parts import Exposure, Kind, Part
-from mcp_hub.catalog.rewrite import inward_ref, outward_result, with_member, without_member
+from mcp_hub.catalog.rewrite import inward_ref, outward_result, with_member, without_member, without_own_words
 from mcp_hub.catalog.routes import Route
 from mcp_hub.errors import BadRequest, UnknownName
 from mcp_hub.wire.jsonrpc import Malformed
@@ -274,3 +274,17 @@ def test_an_upstream_cannot_contradict_what_the_hub_adds():
 def test_only_an_object_takes_a_member(raw):
     with pytest.raises(Malformed):
         with_member(raw or b"null", "k", b"1")
+
+
+@pytest.mark.promise("T27", "B20")
+@pytest.mark.parametrize(
+    "key", ['"io.mcp-hub/upstreams"', '"io.mcp\\u002dhub\\/upstreams"', '"io.mcp-hub/of the future"']
+)
+def test_what_only_the_hub_says_is_taken_out_of_an_upstreams_words(key):
+    raw = f'{{"content":[],"_meta":{{{key}:{{"up":{{"link":"https://evil"}}}},"their/own":1}},"isError":true}}'
+    assert json.loads(without_own_words(raw.encode())) == {"content": [], "_meta": {"their/own": 1}, "isError": True}
+
+
+@pytest.mark.parametrize("raw", [b'{"content":[]}', b'{"_meta":null}', b'{"_meta":{"io.mcp":1}}', b'{"_meta":7}'])
+def test_a_result_without_words_of_the_hubs_is_the_same_object(raw):
+    assert without_own_words(raw) is raw

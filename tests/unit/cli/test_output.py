@@ -11,6 +11,7 @@ from mcp_hub.errors import (
     BrokeProtocol,
     Busy,
     ConfigError,
+    ConnectionNeeded,
     Forbidden,
     Problem,
     RefusedCredential,
@@ -36,6 +37,7 @@ PROBLEM = Problem(7, 3, "server.prot", "unknown key", "did you mean 'port'?", " 
         (Unauthenticated("x"), Exit.SIGN_IN),
         (Forbidden("x"), Exit.SIGN_IN),
         (RefusedCredential("a", "x"), Exit.SIGN_IN),
+        (ConnectionNeeded("a", "x", url=None, state="not_connected"), Exit.SIGN_IN),
         (Unreachable("a", "x"), Exit.UNREACHABLE),
         (TimedOut("a", "x"), Exit.UNREACHABLE),
         (BrokeProtocol("a", "x"), Exit.UNREACHABLE),
@@ -52,6 +54,13 @@ def test_every_failure_has_its_exit_code(error, code):
 
 def test_the_exit_codes_are_those_scripts_know():
     assert [code.value for code in Exit] == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.promise("B20")
+def test_where_a_user_has_to_act_stands_on_a_line_of_its_own(capsys):
+    with pytest.raises(click.exceptions.Exit):
+        fail(ConnectionNeeded("a", "A is not connected.", url="https://hub/connect/a", state="not_connected"))
+    assert capsys.readouterr().err == "A is not connected.\n  ↳ open:  https://hub/connect/a\n"
 
 
 @pytest.mark.promise("E39")

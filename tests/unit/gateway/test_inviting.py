@@ -58,7 +58,7 @@ class Scene:
         self.now_watched.set()
         return lambda: self.watching.remove(changed)
 
-    async def refreshed(self, upstream):
+    async def settled(self, upstream):
         assert upstream == "github"
         self.looked += 1
 
@@ -134,7 +134,7 @@ def test_every_such_error_has_an_id_of_its_own(inviting):
     assert len(ids) == 20
 
 
-@pytest.mark.promise("T43")
+@pytest.mark.promise("T34")
 def test_what_the_user_opens_is_the_page_and_nothing_more(inviting):
     for client in (MODERN, LEGACY):
         text = json.dumps(shown(inviting.first(call(client), need())))
@@ -267,7 +267,7 @@ async def test_whoever_hangs_up_is_not_waited_for(scene):
 # Who it is for
 
 
-@pytest.mark.promise("T49", "B22")
+@pytest.mark.promise("T21", "B22")
 @pytest.mark.parametrize(
     "other",
     [
@@ -302,7 +302,7 @@ def test_a_state_is_good_for_an_hour():
         inviting.opened(call(**back))
 
 
-@pytest.mark.promise("T49")
+@pytest.mark.promise("T21")
 @given(st.data())
 def test_a_state_that_was_changed_is_refused(data):
     inviting = Inviting(Seal(bytes(KEY_BYTES)))

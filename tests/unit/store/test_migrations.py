@@ -12,7 +12,9 @@ def test_every_table_names_a_tenant():
     db = Database(memory=True)
     migrations.apply(db)
     tables = [table for table in db.table_names() if not table.startswith("_")]
-    assert {"calls", "remembered", "sessions", "settings", "keys", "users", "families", "events"} <= set(tables)
+    assert {"calls", "remembered", "sessions", "settings", "keys", "users", "families", "grants", "events"} <= set(
+        tables
+    )
     for table in tables:
         assert "tenant" in db[table].columns_dict
 

@@ -31,6 +31,7 @@ def test_a_result_of_text_holds_no_links():
         {"content": [{"type": "text", "text": ""}, {"type": "resource", "resource": {"uri": "file:///a"}}]},
         {"_meta": {"ui": {"resourceUri": "ui://a"}}},
         {"_meta": {"ui/resourceUri": "ui://a"}},
+        {"_meta": {"io.mcp-hub/upstreams": {}}},
     ],
 )
 def test_links_are_seen_wherever_the_hub_would_change_them(more):
@@ -44,6 +45,8 @@ def test_links_are_seen_wherever_the_hub_would_change_them(more):
         b'{"\\u0063ontent":[{"uri":"a"}]}',
         b'{"content":[],"_meta":{"ui\\u002fresourceUri":"ui://a"}}',
         b'{"content":[],"content":[{"uri":"a"}]}',
+        b'{"content":[],"_meta":{"io.mcp\\u002dhub/upstreams":{}}}',
+        b'{"content":[],"_meta":{"io.mcp-hub\\/upstreams":{}}}',
     ],
 )
 def test_no_spelling_hides_a_link(spelled):
