@@ -127,7 +127,7 @@ class FakeConnections:
         told = dict(query)
         begun = self.begun.pop(told.get("state", ""), None)
         if begun is None:
-            raise ConnectFailed("Unknown.", "unknown", reference="0badc0de")
+            raise ConnectFailed("Unknown.", "no_such_flow", reference="0badc0de")
         if caller is None or begun.key != caller.key:
             raise ConnectFailed("Another user.", "another_user", reference="0badc0de")
         if begun.browser != browser:

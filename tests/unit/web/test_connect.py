@@ -141,7 +141,7 @@ async def test_nobody_is_told_that_they_are_connected_who_is_not(ada):
 async def test_whoever_cancels_there_is_told_so_and_may_try_again(fake, ada):
     state = await on_the_way(ada)
     page = await ada.follow(await ada.look(f"{CALLBACK}?error=access_denied&state={state}"))
-    assert "You did not allow it at GitHub, or GitHub did not. Nothing was stored." in page.text
+    assert "You did not agree at GitHub, so GitHub was not connected." in page.text
     assert page.document.links["Try again"] == f"{URL}/connect/github"
     assert fake.kept == {}
 
@@ -151,7 +151,7 @@ async def test_what_one_began_another_cannot_end(fake, ada, bo):
     state = await on_the_way(ada)
     back = await bo.look(f"{CALLBACK}?code=c&state={state}")
     page = await bo.follow(back)
-    assert "begun by another user of this hub" in page.text
+    assert "begun by somebody else than who is signed in to the hub here" in page.text
     assert "0badc0de" in page.text
     assert fake.kept == {}
 
@@ -184,7 +184,7 @@ async def test_what_came_back_once_does_not_count_again(fake, ada):
     await ada.look(f"{CALLBACK}?code=c&state={state}")
     fake.kept.clear()
     page = await ada.follow(await ada.look(f"{CALLBACK}?code=c&state={state}"))
-    assert "Nobody here has begun this" in page.text
+    assert "This took too long, or was finished already" in page.text
     assert fake.kept == {}
 
 
@@ -204,12 +204,12 @@ async def test_nothing_that_comes_back_is_shown(ada, name):
 async def test_an_address_that_somebody_made_up_shows_nothing_of_theirs(ada):
     page = await ada.look(f"/connect/github/ended?code={MARKUP}&ref={MARKUP}")
     assert "alert(1)" not in page.answer.text
-    assert "GitHub was not connected. Nothing was stored." in page.text
+    assert "GitHub was not connected, and nothing was stored." in page.text
 
 
 @pytest.mark.parametrize("query", ["%ff", "a" * 5000, "&".join(f"a{at}=1" for at in range(200))])
 async def test_what_cannot_be_read_stores_nothing(fake, ada, query):
-    assert "code=unknown" in (await ada.look(f"{CALLBACK}?{query}")).location
+    assert "code=no_such_flow" in (await ada.look(f"{CALLBACK}?{query}")).location
     assert fake.kept == {}
 
 
@@ -246,6 +246,14 @@ async def test_a_server_that_does_not_answer_is_named_with_what_was_tried(fake, 
         for told in (FAILED.public, "no_answer 3fa9c01d", "Read its metadata", "no answer within 10 s"):
             assert told in answer.text
         assert answer.document.links["Try again"] == f"{URL}/connect/github"
+
+
+async def test_where_nobody_has_been_asked_to_sign_in_the_page_asks_whether_one_can(fake, ada):
+    fake.sign_ins["clock"] = "undecided"
+    assert "Connect Clock" in (await ada.look("/connect/clock")).buttons()
+    fake.failing = ConnectFailed("It has nobody sign in.", "not_offered")
+    page = await ada.look("/connect/clock")
+    assert "Clock has not asked anybody to sign in so far" in page.text
 
 
 @pytest.mark.parametrize(
@@ -338,4 +346,4 @@ async def test_a_failure_of_the_hub_itself_is_no_way_back(fake, ada):
     fake.failing = ConnectFailed("Some sentence.", "brand_new_code", reference="aa")
     back = await ada.look(f"{CALLBACK}?code=c&state=s")
     assert back.location == "/connect/github/ended?code=brand_new_code&ref=aa"
-    assert "GitHub was not connected. Nothing was stored." in (await ada.follow(back)).text
+    assert "GitHub was not connected, and nothing was stored." in (await ada.follow(back)).text

@@ -76,7 +76,8 @@ async def test_the_endpoint_is_there_with_what_to_paste(ada):
 async def test_a_tool_that_needs_more_shows_what_and_where_to_allow_it(fake, ada):
     fake.connect(ada.caller, "github", wanted=frozenset({"repo", "delete_repo"}))
     page = await ada.look("/")
-    assert "A tool needs more than you allowed: delete_repo." in page.text
+    assert "A tool needs more than you allowed." in page.text
+    assert "Also asked for delete_repo" in page.text
     assert page.document.links["Allow more at GitHub"] == f"{URL}/connect/github"
 
 
