@@ -5,6 +5,7 @@ for a call. A check remembers nothing, uses up nothing and leaves no session beh
 sign in is found out anew each time, and every step of that is shown.
 """
 
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Final, Protocol, final
 
@@ -68,12 +69,16 @@ class Owners(Protocol):
 class Checking:
     """Checks the upstreams of one configuration. Belongs to one event loop; `aclose` ends what is under way.
 
-    `owners` knows everybody's own connections; without it nobody has any.
+    `owners` knows everybody's own connections; without it nobody has any. `shared` is what goes to an upstream where
+    the hub acts as itself; without it, that is asked for anew.
     """
 
-    def __init__(self, config: model.Config, *, owners: Owners | None = None) -> None:
+    def __init__(
+        self, config: model.Config, *, owners: Owners | None = None, shared: Callable[[str], Access] | None = None
+    ) -> None:
         self._config = config
         self._owners = owners
+        self._shared = shared
         self._under_way: SingleFlight[tuple[object, ...], Verdict] = SingleFlight()
 
     async def check_as(self, caller: Principal | None, name: str) -> Verdict:
@@ -126,6 +131,8 @@ class Checking:
         stack: AsyncExitStack,
     ) -> Access:
         if decision.sign_in is SignIn.SERVICE:
+            if self._shared is not None and _is_served(declared):
+                return self._shared(declared.name)
             from mcp_hub.signing_in import service  # noqa: PLC0415 - as below
 
             return service(declared, dialer, stack)

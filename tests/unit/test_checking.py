@@ -9,6 +9,7 @@ import pytest
 
 from mcp_hub.checking import NOBODY, Checking
 from mcp_hub.config import model
+from mcp_hub.credentials.access import Fixed
 from mcp_hub.errors import ConnectionNeeded, StoreFailed
 from mcp_hub.principal import ADMIN, Principal
 from mcp_hub.secret import Secret
@@ -98,8 +99,9 @@ def with_oauth(fake, *tokens):
     return handler
 
 
-async def verdict(declared, caller=ADA, owners=None, *, network=LOOPBACK):
-    checking = Checking(model.Config(network=network, upstreams={declared.name: declared}), owners=owners)
+async def verdict(declared, caller=ADA, owners=None, *, network=LOOPBACK, shared=None):
+    declared_only = model.Config(network=network, upstreams={declared.name: declared})
+    checking = Checking(declared_only, owners=owners, shared=shared)
     try:
         async with asyncio.timeout(5):
             return await checking.check_as(caller, declared.name)
@@ -301,6 +303,15 @@ async def test_a_machine_is_checked_with_the_hubs_own_credential(is_known):
         assert {request.headers["x-tenant"] for request in fake.seen} == {"t1"}
     else:
         assert (found.status, found.steps[-1].step, fake.seen) == (Status.FAILED, "auth", [])
+
+
+@pytest.mark.promise("B21")
+async def test_a_running_hub_checks_with_the_token_that_it_has():
+    auth = model.ClientCredentials("https://id.example", "hub", KEY)
+    async with FakeUpstream(name="up") as fake:
+        fake.before = guarded("right")
+        found = await verdict(model.Upstream("up", fake.url, auth=auth), shared=lambda _: Fixed(bearer("right")))
+    assert found.status is Status.OK
 
 
 async def test_a_fault_of_the_hub_is_failed():
