@@ -22,11 +22,11 @@ from mcp_hub.inbound.head import read_head
 from mcp_hub.inbound.outcome import Refused
 from mcp_hub.inbound.sse import MESSAGES_PATH, STREAM_PATH, Sse
 from mcp_hub.inbound.stdio import Stdio, Write
+from mcp_hub.pages import pages_of
 from mcp_hub.principal import LOCAL, Principal
 from mcp_hub.web.api import Api
 from mcp_hub.web.check import Check
 from mcp_hub.web.frame import Frame
-from mcp_hub.web.index import Index
 from mcp_hub.web.probes import PROBES, Probes
 from mcp_hub.web.site import Site
 from mcp_hub.wire.jsonrpc import INVALID_REQUEST
@@ -174,8 +174,8 @@ class Hub:
         urls = {name: shown_url(self._config, name) for name in running.upstreams}
         api = Api(running.upstreams, absent, __version__, urls, door=door, resource=server.endpoint)
         check = Check(running.checking.check_as, self._config.upstreams, door=door, resource=server.endpoint)
-        pages = (Index(__version__, server.endpoint),) if entrance is None else entrance.parts
         frame = Frame(__version__) if entrance is None else entrance.frame
+        pages = pages_of(self._config, running, frame, absent=absent, urls=urls)
         self._site = _guarded(Site([Probes(), api, check, *pages], frame).app(), Guard(hosts, ()))
 
     def _door(self, running: Running) -> Door:
