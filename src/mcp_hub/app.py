@@ -13,6 +13,7 @@ from mcp_hub.config.show import shown_url
 from mcp_hub.declared import unserved
 from mcp_hub.errors import HubError, Unauthenticated
 from mcp_hub.inbound.asgi import Headers
+from mcp_hub.inbound.bringing import takeable, with_bringing
 from mcp_hub.inbound.cors import with_cors
 from mcp_hub.inbound.door import ByHeaders, Door, Open
 from mcp_hub.inbound.endpoint import Endpoint
@@ -21,11 +22,11 @@ from mcp_hub.inbound.head import read_head
 from mcp_hub.inbound.outcome import Refused
 from mcp_hub.inbound.sse import MESSAGES_PATH, STREAM_PATH, Sse
 from mcp_hub.inbound.stdio import Stdio, Write
+from mcp_hub.pages import pages_of
 from mcp_hub.principal import LOCAL, Principal
 from mcp_hub.web.api import Api
 from mcp_hub.web.check import Check
 from mcp_hub.web.frame import Frame
-from mcp_hub.web.index import Index
 from mcp_hub.web.probes import PROBES, Probes
 from mcp_hub.web.site import Site
 from mcp_hub.wire.jsonrpc import INVALID_REQUEST
@@ -145,23 +146,24 @@ class Hub:
         hosts = _hosts(server)
         road, sessions, notices = running.road, running.sessions, running.notices
         entrance, most, origins = running.entrance, server.max_request, server.allowed_origins
-        door = self._door(running)
+        door, brought = self._door(running), _brought(self._config)
+        bringing = with_bringing(door, brought)
         endpoint = Endpoint(
             road,
             sessions,
             notices,
-            door=door,
+            door=bringing,
             resource=server.endpoint,
             allowed_hosts=hosts,
             allowed_origins=origins,
             max_request=most,
         )
-        self._endpoint = with_cors(endpoint, origins, Guard(hosts, origins))
+        self._endpoint = with_cors(endpoint, origins, Guard(hosts, origins), brought)
         older = Sse(
             road,
             sessions,
             notices,
-            door=door,
+            door=bringing,
             resource=server.endpoint,
             allowed_hosts=hosts,
             max_request=most,
@@ -172,8 +174,8 @@ class Hub:
         urls = {name: shown_url(self._config, name) for name in running.upstreams}
         api = Api(running.upstreams, absent, __version__, urls, door=door, resource=server.endpoint)
         check = Check(running.checking.check_as, self._config.upstreams, door=door, resource=server.endpoint)
-        pages = (Index(__version__, server.endpoint),) if entrance is None else entrance.parts
         frame = Frame(__version__) if entrance is None else entrance.frame
+        pages = pages_of(self._config, running, frame, absent=absent, urls=urls)
         self._site = _guarded(Site([Probes(), api, check, *pages], frame).app(), Guard(hosts, ()))
 
     def _door(self, running: Running) -> Door:
@@ -221,6 +223,11 @@ def _nobody(headers: object) -> Principal:
     # A hub with a login that serves nobody over HTTP has no entrance; should it be asked over HTTP all the same, no.
     del headers
     raise Unauthenticated("This hub is not served over HTTP.")
+
+
+def _brought(config: model.Config) -> frozenset[str]:
+    auths = [each.auth for each in config.upstreams.values() if each.enabled]
+    return takeable(each.word for each in auths if isinstance(each, model.OwnHeader) and each.source == "brought")
 
 
 def _hosts(server: model.Server) -> set[str]:

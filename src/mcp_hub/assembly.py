@@ -68,6 +68,7 @@ _TASK_KEY: Final = "task-id-key"
 class Running:
     """The parts of a running hub that requests are handed to."""
 
+    store: Store
     vault: Vault
     upstreams: Mapping[str, Upstream]
     road: Road
@@ -121,7 +122,7 @@ async def assemble(config: model.Config, stack: AsyncExitStack, *, keeps_session
         **({} if entrance is None else entrance.runs),
     }
     _keep_running(stack, {**runs, **{name: each.run for name, each in fleet.upstreams.items()}})
-    return Running(vault, fleet.upstreams, road, fleet.notices, sessions, checking, entrance)
+    return Running(store, vault, fleet.upstreams, road, fleet.notices, sessions, checking, entrance)
 
 
 async def _entrance(config: model.Config, store: Store, vault: Vault, stack: AsyncExitStack) -> "Entrance":
