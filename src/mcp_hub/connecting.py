@@ -76,10 +76,10 @@ async def open_connections(
     """
     declared = [declared_of(each) for each in config.upstreams.values() if each.enabled and each.is_reachable]
     basis = await _basis(config, store, vault, stack, now)
-    grants, in_use = _grants(basis, stack)
     keys = PastedKeys(store, vault, basis.watchers, now)
     stack.push_async_callback(keys.flush)
     registering = _registering(config, basis, stack)
+    grants, in_use = _grants(basis, registering, stack)
     for each in declared:
         await registering.settle(each.name, each.said)
     parts = Parts(
@@ -126,12 +126,13 @@ async def _basis(
     return _Basis(store, vault, settings, seals, registered, fetch, key, calls, Watchers(store), now)
 
 
-def _grants(basis: _Basis, stack: AsyncExitStack) -> tuple[Grants, GrantsInUse]:
-    refreshing = Refreshing(basis.store, basis.registered, basis.calls)
-    renewing = Renewing(basis.store, basis.seals, refreshing, basis.calls, now=basis.now)
-    grants = Grants(basis.store, basis.seals, renewing, now=basis.now)
-    revoking = Revoking(basis.store, basis.seals, basis.registered, basis.calls)
-    in_use = GrantsInUse(basis.seals, grants, revoking, basis.watchers)
+def _grants(basis: _Basis, registering: Registering, stack: AsyncExitStack) -> tuple[Grants, GrantsInUse]:
+    store, vault, now = basis.store, basis.vault, basis.now
+    refreshing = Refreshing(store, basis.registered, basis.calls, forgotten=registering.forgotten)
+    renewing = Renewing(store, vault, refreshing, basis.calls, now=now)
+    grants = Grants(store, vault, renewing, basis.watchers, now=now)
+    revoking = Revoking(store, vault, basis.registered, basis.calls)
+    in_use = GrantsInUse(basis.seals, grants, revoking)
     for close in (grants.aclose, revoking.aclose, in_use.aclose):
         stack.push_async_callback(close)
     return grants, in_use

@@ -4,23 +4,18 @@ Rule: a secret is opened when it is needed, and kept by nobody here.
 """
 
 import asyncio
-from dataclasses import replace
 from typing import Protocol, final
-from weakref import WeakSet
 
-from mcp_hub.credentials.needed import Place, name_of
-from mcp_hub.credentials.watchers import Watchers
-from mcp_hub.oauth import needed
+from mcp_hub.credentials.needed import Place
 from mcp_hub.oauth.connection import Ending
 from mcp_hub.oauth.granted import Granted
 from mcp_hub.oauth.grants import Grants
-from mcp_hub.oauth.renewing import Column
 from mcp_hub.oauth.revoking import Revoking
-from mcp_hub.oauth.sealed import grant_binding, open_client, with_secrets, with_tokens
+from mcp_hub.oauth.sealed import open_client, with_secrets, with_tokens
 from mcp_hub.oauth.server import Client, Tokens
 from mcp_hub.principal import Principal
 from mcp_hub.secret import Secret
-from mcp_hub.store.connections import Grant, Registration, Sealed, Whose
+from mcp_hub.store.connections import Grant, Registration, Whose
 from mcp_hub.vault.vault import Vault
 
 
@@ -60,14 +55,6 @@ class Seals:
         """A new grant with these tokens in it."""
         return with_tokens(self._vault, grant, tokens)
 
-    def seal(self, token: Secret, grant: Grant, column: Column, version: int) -> bytes:
-        """See `GrantSeals`."""
-        return self._vault.seal(token.open(), grant_binding(replace(grant, version=version), Sealed(column)))
-
-    async def open(self, sealed: bytes, grant: Grant, column: Column) -> Secret:
-        """See `GrantSeals`."""
-        return Secret((await self._vault.open(sealed, grant_binding(grant, Sealed(column)))).decode())
-
 
 @final
 class Registered:
@@ -87,22 +74,15 @@ class Registered:
 class GrantsInUse:
     """The grants of everybody, as `Connections` asks for them. Belongs to one event loop."""
 
-    def __init__(self, seals: Seals, grants: Grants, revoking: Revoking, watchers: Watchers) -> None:
+    def __init__(self, seals: Seals, grants: Grants, revoking: Revoking) -> None:
         self._seals = seals
         self._grants = grants
         self._revoking = revoking
-        self._watchers = watchers
-        self._watched: WeakSet[Granted] = WeakSet()
         self._under_way: set[asyncio.Task[Ending]] = set()
 
     def access(self, caller: Principal, place: Place) -> Granted:
         """The same one for the same caller, while somebody holds it."""
-        whose = Whose(*caller.key, place.upstream)
-        found = self._grants.access(whose, needed.Place(place.upstream, place.title, place.page, name_of(caller)))
-        if found not in self._watched:
-            self._watched.add(found)
-            self._watchers.add_while_alive(whose, found.forget)
-        return found
+        return self._grants.access(caller, place)
 
     def sealed(self, grant: Grant, tokens: Tokens) -> Grant:
         """A new grant with these tokens in it."""
