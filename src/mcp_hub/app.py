@@ -13,6 +13,7 @@ from mcp_hub.config.show import shown_url
 from mcp_hub.declared import unserved
 from mcp_hub.errors import HubError, Unauthenticated
 from mcp_hub.inbound.asgi import Headers
+from mcp_hub.inbound.bringing import takeable, with_bringing
 from mcp_hub.inbound.cors import with_cors
 from mcp_hub.inbound.door import ByHeaders, Door, Open
 from mcp_hub.inbound.endpoint import Endpoint
@@ -145,23 +146,24 @@ class Hub:
         hosts = _hosts(server)
         road, sessions, notices = running.road, running.sessions, running.notices
         entrance, most, origins = running.entrance, server.max_request, server.allowed_origins
-        door = self._door(running)
+        door, brought = self._door(running), _brought(self._config)
+        bringing = with_bringing(door, brought)
         endpoint = Endpoint(
             road,
             sessions,
             notices,
-            door=door,
+            door=bringing,
             resource=server.endpoint,
             allowed_hosts=hosts,
             allowed_origins=origins,
             max_request=most,
         )
-        self._endpoint = with_cors(endpoint, origins, Guard(hosts, origins))
+        self._endpoint = with_cors(endpoint, origins, Guard(hosts, origins), brought)
         older = Sse(
             road,
             sessions,
             notices,
-            door=door,
+            door=bringing,
             resource=server.endpoint,
             allowed_hosts=hosts,
             max_request=most,
@@ -221,6 +223,11 @@ def _nobody(headers: object) -> Principal:
     # A hub with a login that serves nobody over HTTP has no entrance; should it be asked over HTTP all the same, no.
     del headers
     raise Unauthenticated("This hub is not served over HTTP.")
+
+
+def _brought(config: model.Config) -> frozenset[str]:
+    auths = [each.auth for each in config.upstreams.values() if each.enabled]
+    return takeable(each.word for each in auths if isinstance(each, model.OwnHeader) and each.source == "brought")
 
 
 def _hosts(server: model.Server) -> set[str]:

@@ -13,6 +13,7 @@ from mcp_hub.config import model
 from mcp_hub.credentials.access import Access, Fixed
 from mcp_hub.credentials.credential import Credential
 from mcp_hub.credentials.decide import Decision, Discovered, SignIn, decide_declared
+from mcp_hub.credentials.needed import Place, not_connected
 from mcp_hub.declared import (
     INFO,
     OLDER,
@@ -49,6 +50,10 @@ from mcp_hub.upstream.transports import Transports
 NOBODY: Final = (
     "Each user has a credential of their own here, and nobody is named. Check as one of them with --as, or on the"
     " connections page."
+)
+_UNPUBLISHED: Final = (
+    "It publishes nothing about a sign-in, so the places that were usual before 2025-06 would be tried. If it takes a"
+    " key instead, say so in 'auth' or 'headers'."
 )
 _UNAUTHORIZED: Final = 401
 _KNOWN: Final = {"oauth": Discovered.OAUTH, "none": Discovered.NOTHING}
@@ -108,13 +113,13 @@ class Checking:
         await self._under_way.aclose()
 
     def _decision(self, declared: model.Upstream) -> Decision:
-        known = "" if self._owners is None else self._owners.sign_in(declared.name)
+        known = "" if self._owners is None or not _is_served(declared) else self._owners.sign_in(declared.name)
         return decide_declared(declared, _KNOWN.get(known, Discovered.NOT_ASKED))
 
     async def _verdict(self, declared: model.Upstream, decision: Decision, caller: Principal | None) -> Verdict:
         dialer = Dialer(allow_private=self._config.network.allow_private)
         access = self._access(declared, decision, caller)
-        asked = _Asked(declared, decision, access, "" if caller is None else str(caller), dialer)
+        asked = _Asked(declared, decision, access, self._not_connected(declared, caller), dialer)
         if not declared.is_reachable:
             return url_not_set(declared.name, asked)
         http = HttpClient(dialer)
@@ -127,11 +132,17 @@ class Checking:
             await http.aclose()
 
     def _access(self, declared: model.Upstream, decision: Decision, caller: Principal | None) -> Access:
-        if decision.sign_in.is_own:
-            if caller is None or self._owners is None:
-                return Missing(declared.name, NOBODY if caller is None else _not_connected(declared, str(caller)))
-            return self._owners.access(caller, declared.name)
-        return Fixed(credential_of(declared)) if self._shared is None else self._shared(declared.name)
+        if not decision.sign_in.is_own:
+            return Fixed(credential_of(declared)) if self._shared is None else self._shared(declared.name)
+        if caller is None or self._owners is None or not _is_served(declared):
+            return Missing(self._not_connected(declared, caller))
+        return self._owners.access(caller, declared.name)
+
+    def _not_connected(self, declared: model.Upstream, caller: Principal | None) -> ConnectionNeeded:
+        if caller is None:
+            return ConnectionNeeded(declared.name, NOBODY, url=None, state="not_connected")
+        page = f"{self._config.server.base_url}/connect/{declared.name}"
+        return not_connected(Place(declared.name, declared.title or declared.name, page), caller)
 
     def _way(
         self, declared: model.Upstream, http: HttpClient, dialer: Dialer, *, tells_addresses: bool
@@ -150,9 +161,8 @@ class Checking:
 class Missing:
     """The access of somebody who has none."""
 
-    def __init__(self, upstream: str, public: str) -> None:
-        self._upstream = upstream
-        self._public = public
+    def __init__(self, needed: ConnectionNeeded) -> None:
+        self._needed = needed
 
     def ready(self) -> Credential | None:
         """See `Access`."""
@@ -160,7 +170,7 @@ class Missing:
 
     async def credential(self) -> Credential:
         """See `Access`."""
-        raise ConnectionNeeded(self._upstream, self._public, url=None, state="not_connected")
+        raise self._needed
 
     async def refused(self, credential: Credential, refusal: RefusedCredential) -> Credential:
         """See `Access`."""
@@ -178,12 +188,17 @@ class _Asked:
     """For whom one check is made. See `Asked`."""
 
     def __init__(
-        self, declared: model.Upstream, decision: Decision, access: Access, caller: str, dialer: Dialer
+        self,
+        declared: model.Upstream,
+        decision: Decision,
+        access: Access,
+        needed: ConnectionNeeded,
+        dialer: Dialer,
     ) -> None:
         self._declared = declared
         self._decision = decision
         self._access = access
-        self._caller = caller
+        self._needed = needed
         self._dialer = dialer
 
     def begun(self, steps: Steps) -> None:
@@ -194,8 +209,8 @@ class _Asked:
         """Ask for the credential, where it has to be asked for."""
         sign_in = self._decision.sign_in
         if sign_in.is_own or sign_in is SignIn.SERVICE:
-            of = f"of {self._caller}" if sign_in.is_own else "of the hub itself"
-            await steps.take("auth", self._access.credential(), lambda _: f"The credential {of} is at hand.")
+            whose = "The caller's own credential" if sign_in.is_own else "The credential of the hub itself"
+            await steps.take("auth", self._access.credential(), lambda _: f"{whose} is at hand.")
 
     async def ended(self, steps: Steps, error: HubError | None) -> Status:
         """Look for the sign-in where that explains how it ended."""
@@ -204,7 +219,7 @@ class _Asked:
             found = await self._found(steps, error.challenges)
             if isinstance(found, Found):
                 _note(steps, decide_declared(self._declared, Discovered.OAUTH))
-                steps.note("auth", _not_connected(self._declared, self._caller), ok=False)
+                steps.note("auth", self._needed.public, ok=False)
                 return Status.USER_NOT_AUTHENTICATED
         elif isinstance(error, ConnectionNeeded) and self._decision.sign_in is SignIn.OAUTH:
             await self._found(steps, None)
@@ -235,6 +250,8 @@ def _note(steps: Steps, decision: Decision) -> None:
 
 def _outcome(found: Outcome) -> str:
     match found:
+        case Found(server=server) if not server.has_metadata:
+            return _UNPUBLISHED
         case Found():
             return f"Users sign in at {found.server.issuer}."
         case DiscoveryFailed():
@@ -243,8 +260,5 @@ def _outcome(found: Outcome) -> str:
             return "It has nobody sign in, as far as can be found out."
 
 
-def _not_connected(declared: model.Upstream, caller: str) -> str:
-    title = declared.title or declared.name
-    if not caller:
-        return NOBODY
-    return f"{title} is not connected for {caller}, who has to sign in there on the connections page."
+def _is_served(declared: model.Upstream) -> bool:
+    return declared.enabled and declared.is_reachable

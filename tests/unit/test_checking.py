@@ -196,6 +196,19 @@ async def test_nothing_said_refused_and_no_sign_in_found_is_unauthorized():
 
 
 @pytest.mark.promise("B16")
+async def test_a_server_that_wants_a_token_and_publishes_nothing_may_just_want_a_key():
+    async def refusing(request):
+        found = request.path == "/mcp"
+        return Answer(b"", 401 if found else 404, headers={"www-authenticate": "Bearer"} if found else {})
+
+    async with FakeUpstream(name="up") as fake:
+        fake.before = refusing
+        found = await verdict(model.Upstream("up", fake.url))
+    assert (found.status, rows(found)[-1]) == (Status.USER_NOT_AUTHENTICATED, "OAuth found")
+    assert any("If it takes a key instead, say so" in each.detail for each in found.steps)
+
+
+@pytest.mark.promise("B16")
 async def test_a_refusal_that_no_sign_in_would_change_starts_no_search():
     async def forbidding(request):
         return Answer(b"", 403)
@@ -225,7 +238,7 @@ async def test_each_caller_is_checked_with_their_own_credential(auth):
         ada, bob = await verdict(declared, ADA, owners), await verdict(declared, BOB, owners)
     assert (ada.status, bob.status) == (Status.OK, Status.UNAUTHORIZED)
     assert steps(ada) == [("auth", True), ("dns", True), ("tcp", True), ("auth", True), ("mcp", True), ("lists", True)]
-    assert ada.steps[3].detail == "The credential of ada@example.com is at hand."
+    assert ada.steps[3].detail == "The caller's own credential is at hand."
     assert {request.headers["authorization"] for request in fake.seen} == {"Bearer right", "Bearer wrong"}
 
 

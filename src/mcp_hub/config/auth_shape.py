@@ -61,7 +61,7 @@ class _Fault(NamedTuple):
 class AuthShape(Part):
     """The credential for an upstream. `auth: none` is short for `auth: {type: none}`, and `auth: oauth` likewise.
 
-    Who gets which is one table, in `docs/credentials.md`.
+    Who gets which is one table, in [credentials](credentials.md#which-one-is-used).
     """
 
     type: Annotated[str, Choice(TYPES)] = Field(

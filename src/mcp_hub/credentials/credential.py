@@ -33,6 +33,11 @@ class Credential:
         return f"Credential({', '.join(self.names)})" if self.names else "Credential()"
 
 
+def same(one: Credential | None, other: Credential | None) -> bool:
+    """Whether both put the same on a request."""
+    return one is other or (one is not None and other is not None and one.open() == other.open())
+
+
 def _encoded(name: str, text: str) -> bytes:
     with suppress(UnicodeEncodeError):
         return text.encode("latin-1")

@@ -34,6 +34,7 @@ from mcp_hub.gateway.listing import Listing
 from mcp_hub.gateway.task_list import listed
 from mcp_hub.gateway.tasks import LIST, LONGEST_RESULT, OF_TASKS, RESULT, Tasks, meta_of, require_known
 from mcp_hub.gateway.unknown import led
+from mcp_hub.gateway.url_required import for_client
 from mcp_hub.principal import Principal
 from mcp_hub.upstream.call import Call, Owner
 from mcp_hub.upstream.upstream import Upstream
@@ -175,7 +176,7 @@ class Road:
         try:
             return await self._once(ask, turn)
         except ConnectionNeeded as need:
-            return self._inviting.first(ask, need)
+            return self._inviting.first(ask, need, self._scene)
 
     async def _once(self, ask: Ask, turn: "Callable[[Ask], Awaitable[_Turn]]") -> Reply:
         try:
@@ -234,7 +235,7 @@ class Road:
         try:
             bridged = to_client(reply, ask.method, ask.client.era, upstream.known.era)
             if bridged.result is None:
-                return bridged
+                return for_client(ask, bridged)
             if ask.method == "tools/call" and not bridged.traits.links and "task" not in ask.params:
                 return bridged
             if reply.traits.is_task:

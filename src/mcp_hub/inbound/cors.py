@@ -28,12 +28,14 @@ _SECONDS: Final = b"600"
 _MOST_NAMES: Final = 64
 
 
-def with_cors(app: App, origins: Iterable[str], guard: Guard) -> App:
+def with_cors(app: App, origins: Iterable[str], guard: Guard, brought: Iterable[str] = ()) -> App:
     """The app for pages of these origins too; the same app, at no cost, if there are none.
 
-    `guard` is the app's own: what it refuses is left to the app to refuse.
+    `guard` is the app's own: what it refuses is left to the app to refuse. `brought` are the further headers (lower
+    case) that callers may send.
     """
     allowed = frozenset(origin.lower().encode() for origin in origins)
+    sent = _SENT | {name.encode() for name in brought}
     if not allowed:
         return app
 
@@ -44,7 +46,7 @@ def with_cors(app: App, origins: Iterable[str], guard: Guard) -> App:
             return
         mine = ((b"access-control-allow-origin", origin), _VARY)
         if scope["method"] == "OPTIONS" and _only(scope, _ASKS) is not None and _passes(guard, scope):
-            headers = [*mine, *_allowance(_only(scope, _NAMES) or b"")]
+            headers = [*mine, *_allowance(_only(scope, _NAMES) or b"", sent)]
             await send({"type": "http.response.start", "status": 204, "headers": headers})
             await send({"type": "http.response.body", "body": b""})
             return
@@ -72,9 +74,9 @@ def _passes(guard: Guard, scope: Scope) -> bool:
     return True
 
 
-def _allowance(asked: bytes) -> list[tuple[bytes, bytes]]:
+def _allowance(asked: bytes, sent: frozenset[bytes]) -> list[tuple[bytes, bytes]]:
     names = [name.strip().lower() for name in asked.split(b",")[:_MOST_NAMES]]
-    taken = [name for name in names if name in _SENT or (name.startswith(PARAM) and name.replace(b"-", b"").isalnum())]
+    taken = [name for name in names if name in sent or (name.startswith(PARAM) and name.replace(b"-", b"").isalnum())]
     return [
         (b"access-control-allow-methods", b"GET, POST, DELETE"),
         (b"access-control-allow-headers", b", ".join(taken)),

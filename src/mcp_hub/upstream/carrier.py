@@ -91,8 +91,8 @@ class Carrier(Protocol):
         """Close the owner's session, if there is one; trouble on the way is of no interest."""
         ...
 
-    async def end_all(self) -> None:
-        """Close every session there is now; others are opened as they are needed."""
+    async def end_others(self, credential: Credential | None) -> None:
+        """Close every session there is now but those in which this very credential was used last."""
         ...
 
     async def end_idle(self, spared: Owner) -> None:

@@ -53,7 +53,7 @@ class Contact:
             UpstreamError, ConnectionNeeded, HubFault: no complete list could be had.
         """
         if as_another:
-            await self._end_all()
+            await self._end_others()
         if anew:
             # While all is well the session stays: some servers announce a change in every new one, and would have
             # their lists fetched without end.
@@ -83,8 +83,7 @@ class Contact:
             sentence = f"{settings.name} did not introduce itself within {settings.introduction:g} s."
             raise TimedOut(settings.name, sentence) from error
 
-    async def _end_all(self) -> None:
-        self.stop()
+    async def _end_others(self) -> None:
         with suppress(TimeoutError):  # whoever is slow to say goodbye is not waited for
             async with asyncio.timeout(self._settings.listing):
-                await self._carrier.end_all()
+                await self._carrier.end_others()

@@ -10,7 +10,7 @@ from typing import TypeVar, final
 
 from mcp_hub.credentials.access import Access
 from mcp_hub.credentials.credential import Credential
-from mcp_hub.errors import RefusedCredential
+from mcp_hub.errors import ConnectionNeeded, RefusedCredential, UpstreamError
 from mcp_hub.upstream.call import Call, Owner
 from mcp_hub.upstream.carrier import Carrier, Overheard, Told
 from mcp_hub.wire.eras import Client, Era
@@ -66,13 +66,22 @@ class Credentialed:
         """See `Carrier.end`."""
         await self._carrier.end(owner)
 
-    async def end_all(self) -> None:
-        """See `Carrier.end_all`."""
-        await self._carrier.end_all()
+    async def end_others(self) -> None:
+        """Close the sessions that are not those of the credential that is used from now on."""
+        try:
+            credential = self._access.ready() or await self._access.credential()
+        except ConnectionNeeded:
+            await self._carrier.end_others(None)
+            raise
+        await self._carrier.end_others(credential)
 
     async def end_idle(self, spared: Owner) -> None:
         """See `Carrier.end_idle`."""
         await self._carrier.end_idle(spared)
+
+    def retire(self, why: UpstreamError) -> None:
+        """From now on nothing is sent: whoever tries is told why."""
+        self._access = _Retired(why)
 
     async def aclose(self) -> None:
         """See `Carrier.aclose`."""
@@ -87,3 +96,25 @@ class Credentialed:
         except RefusedCredential as refusal:
             credential = await self._access.refused(credential, refusal)
         return await stack.enter_async_context(stream(credential))
+
+
+@final
+class _Retired:
+    """The access to what is used no more."""
+
+    def __init__(self, why: UpstreamError) -> None:
+        self._why = why
+
+    def ready(self) -> Credential | None:
+        return None
+
+    async def credential(self) -> Credential:
+        raise self._why
+
+    async def refused(self, credential: Credential, refusal: RefusedCredential) -> Credential:
+        del credential
+        raise refusal
+
+    def watch(self, changed: Callable[[], object]) -> Callable[[], None]:
+        del changed
+        return lambda: None

@@ -15,7 +15,7 @@ from typing import Final, final
 
 from msgspec import Raw
 
-from mcp_hub.credentials.credential import Credential
+from mcp_hub.credentials.credential import Credential, same
 from mcp_hub.egress.request import HeaderLines, header_lines
 from mcp_hub.egress.response import Response
 from mcp_hub.errors import BrokeProtocol, UpstreamError
@@ -198,9 +198,10 @@ class LegacyWire:
                 await session.beside.end()
             await self._delete(session)
 
-    async def end_all(self) -> None:
-        """Close the sessions there are."""
-        await asyncio.gather(*(self.end(owner) for owner in list(self._sessions)))
+    async def end_others(self, credential: Credential | None) -> None:
+        """Close every session but those in which this very credential was used last."""
+        others = [owner for owner, each in self._sessions.items() if not same(each.credential, credential)]
+        await asyncio.gather(*(self.end(owner) for owner in others))
 
     async def end_idle(self, spared: Owner) -> None:
         """Close the sessions that nobody used for `IDLE` seconds, except the one of `spared`."""
@@ -212,7 +213,7 @@ class LegacyWire:
         """Close every session."""
         await self._opening.aclose()
         await asyncio.gather(*self._farewells)
-        await self.end_all()
+        await self.end_others(None)
 
     async def _open(self, owner: Owner, client: Client, credential: Credential) -> Session:
         number = next(self._numbers)

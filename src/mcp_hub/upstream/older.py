@@ -15,7 +15,7 @@ from typing import Final, final
 
 from msgspec import Raw
 
-from mcp_hub.credentials.credential import Credential
+from mcp_hub.credentials.credential import Credential, same
 from mcp_hub.errors import Busy
 from mcp_hub.single_flight import SingleFlight
 from mcp_hub.upstream.call import CHANGES, Call, Owner, task_seconds
@@ -127,9 +127,10 @@ class Streams:
             session.close()
             await session.link.end()
 
-    async def end_all(self) -> None:
-        """See `Carrier.end_all`."""
-        await asyncio.gather(*(self.end(owner) for owner in list(self._sessions)))
+    async def end_others(self, credential: Credential | None) -> None:
+        """See `Carrier.end_others`."""
+        others = [owner for owner, each in self._sessions.items() if not same(each.line.credential, credential)]
+        await asyncio.gather(*(self.end(owner) for owner in others))
 
     async def end_idle(self, spared: Owner) -> None:
         """See `Carrier.end_idle`."""

@@ -206,9 +206,8 @@ class Processes:
         if served is not None:
             await self._end(served)
 
-    async def end_all(self) -> None:
-        """See `Carrier.end_all`."""
-        await asyncio.gather(*(self.end(owner) for owner in list(self._served)))
+    async def end_others(self, credential: Credential | None) -> None:
+        """See `Carrier.end_others`: a process was given none."""
 
     async def end_idle(self, spared: Owner) -> None:
         """See `Carrier.end_idle`."""

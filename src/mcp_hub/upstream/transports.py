@@ -92,10 +92,10 @@ class Transports:
         await self._wires.end(owner)
         await self._streams.end(owner)
 
-    async def end_all(self) -> None:
-        """See `Carrier.end_all`."""
-        await self._wires.end_all()
-        await self._streams.end_all()
+    async def end_others(self, credential: Credential | None) -> None:
+        """See `Carrier.end_others`."""
+        await self._wires.end_others(credential)
+        await self._streams.end_others(credential)
 
     async def end_idle(self, spared: Owner) -> None:
         """See `Carrier.end_idle`."""

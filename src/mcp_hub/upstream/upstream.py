@@ -7,12 +7,10 @@ good list stays, and calls to it fail fast while it is down.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Final, final
-
-from msgspec import Raw
 
 from mcp_hub.catalog.parts import Part, kept
 from mcp_hub.credentials.access import Access
@@ -27,8 +25,9 @@ from mcp_hub.errors import (
     Unreachable,
     UpstreamError,
 )
+from mcp_hub.upstream.announcements import Announcements
 from mcp_hub.upstream.answer import NotModern, SessionGone
-from mcp_hub.upstream.call import CHANGES, Call, Owner
+from mcp_hub.upstream.call import Call, Owner
 from mcp_hub.upstream.carrier import CATALOG_OWNER, Lost, Told, Way
 from mcp_hub.upstream.contact import Contact
 from mcp_hub.upstream.credentialed import Credentialed
@@ -38,7 +37,6 @@ from mcp_hub.upstream.pace import Pace
 from mcp_hub.upstream.probe import Opening
 from mcp_hub.upstream.settings import Settings
 from mcp_hub.upstream.turns import in_turns
-from mcp_hub.upstream.watch import PAUSE
 from mcp_hub.wire.eras import Client, Era
 from mcp_hub.wire.jsonrpc import Json, Message, Reply
 
@@ -78,21 +76,25 @@ class Upstream:
         self._listeners = listeners
         self._clock = clock
         self._sweep = sweep
-        self._notices = notices
         self._prepare = prepare
-        self._announced: set[str] = set()
+        self._announcements = Announcements(self.name, notices, self.refresh_soon)
         self._access = access
         self._carrier = Credentialed(way(self), access)
         self._contact = Contact(
-            settings, self._carrier, changed=self.refresh_soon, heard=self._heard, updated=self._updated
+            settings,
+            self._carrier,
+            changed=self.refresh_soon,
+            heard=self._announcements.heard,
+            updated=self._announcements.updated,
         )
-        self._following = Pace(self.refresh_soon, PAUSE)
         self._doubting = Pace(self.refresh_soon, DOUBT)
         self._poke = asyncio.Event()
         self._asked = False
         self._is_another = False
         self._settled = asyncio.Event()
+        self._usable = asyncio.Event()
         self._refreshed = asyncio.Event()
+        self.under_way = 0
 
     # What others ask
 
@@ -134,8 +136,8 @@ class Upstream:
 
     async def settled(self) -> None:
         """Wait until it is settled."""
-        if self.known.part is None:
-            await self._settled.wait()
+        if not self.is_settled:
+            await self._usable.wait()
 
     async def era(self) -> Era:
         """The era it speaks, found out now if that is still under way.
@@ -157,6 +159,7 @@ class Upstream:
         era = self.known.era
         if era is None:
             era = await self._found_era()
+        self.under_way += 1
         try:
             reply = await self._carrier.send(era, call)
         except BrokeProtocol:
@@ -164,14 +167,22 @@ class Upstream:
         except (UpstreamError, ConnectionNeeded) as error:
             self._note(error)
             raise
+        finally:
+            self.under_way -= 1
         health = self.known.health
         if health.failures or health.refused or health.needed:
             self._learn(replace(self.known, health=health.succeeded()))
         return reply
 
-    def listen(self, wanted: Json, client: Client) -> AbstractAsyncContextManager[Told]:
+    @asynccontextmanager
+    async def listen(self, wanted: Json, client: Client) -> AsyncGenerator[Told]:
         """A stream of a modern client's own; see `Credentialed.listen`."""
-        return self._carrier.listen(wanted, client)
+        self.under_way += 1
+        try:
+            async with self._carrier.listen(wanted, client) as told:
+                yield told
+        finally:
+            self.under_way -= 1
 
     async def end_sessions(self, owner: Owner) -> None:
         """The owner is gone: close the legacy session kept for it."""
@@ -217,6 +228,12 @@ class Upstream:
 
     # The supervisor
 
+    def recall(self, known: Known) -> None:
+        """Know this of before a restart, until the first contact; for an upstream that does not run yet."""
+        self._learn(known)
+        if known.part is not None:
+            self._usable.set()
+
     async def run(self) -> None:
         """Keep this upstream: first contact, then a fetch whenever one is asked for or a failure's wait is over."""
         end_watch = self._access.watch(self._access_changed)
@@ -227,8 +244,12 @@ class Upstream:
         finally:
             end_watch()
             self._contact.stop()
-            self._following.stop()
+            self._announcements.stop()
             self._doubting.stop()
+
+    def retire(self) -> None:
+        """It is used no more: what is sent by mistake is refused, and nothing of it reaches the upstream."""
+        self._carrier.retire(Unreachable(self.name, f"The way to {self.name} was just closed. Call again."))
 
     async def aclose(self) -> None:
         """Close every session at the upstream. Whoever runs `run` ends that first."""
@@ -238,7 +259,7 @@ class Upstream:
     async def _refresh(self) -> None:
         self._asked = False
         is_another, self._is_another = self._is_another, False
-        started, announced = self._clock(), frozenset(self._announced)
+        started, announced = self._clock(), self._announcements.waiting()
         try:
             anew = not self.known.health.is_well
             opening, part = await self._contact.make(anew=anew, as_another=is_another)
@@ -250,10 +271,11 @@ class Upstream:
             self._fail(error)  # whatever it is: without its lists it is of no use, and hurrying would not help
         else:
             self._welcome(opening, await self._readied(part), started)
-            self._pass_on(announced)
+            self._announcements.pass_on(announced)
         finally:
             if not self._is_another:
                 self._settled.set()
+                self._usable.set()
             if not self._asked:  # else somebody waits for a fetch that has not begun yet
                 self._refreshed.set()
 
@@ -294,33 +316,15 @@ class Upstream:
             new_part=part is not before,
         )
 
-    # What it says of changes
-
-    def _heard(self, message: Message) -> None:
-        kind = CHANGES.get(message.method or "")
-        if kind is not None:
-            self._announced.add(kind)
-        else:
-            self._updated(message.params)
+    # What it says by the way
 
     def overheard(self, message: Message) -> None:
-        """See `Ear.overheard`. Such announcements come without a pause: they are followed once a second at most."""
-        self._heard(message)
-        if message.method in CHANGES:
-            self._following.ask()
+        """See `Ear.overheard`."""
+        self._announcements.overheard(message)
 
     def lost(self, error: UpstreamError) -> None:
         """See `Ear.lost`."""
         self._fail(error)
-
-    def _updated(self, params: Raw) -> None:
-        if self._notices is not None:
-            self._notices.updated(self.name, params)
-
-    def _pass_on(self, announced: frozenset[str]) -> None:
-        self._announced -= announced
-        if announced and self._notices is not None:
-            self._notices.announced(self.name, announced)
 
     # What failures teach
 
@@ -342,6 +346,7 @@ class Upstream:
         """Its user has connected, or has ended that: perhaps as somebody else there."""
         self._is_another = True
         self._settled.clear()
+        self._usable.clear()
         self.refresh_soon()
 
     def _note(self, error: UpstreamError | ConnectionNeeded) -> None:

@@ -85,9 +85,9 @@ class Wires:
         """See `Carrier.end`."""
         await self.legacy.end(owner)
 
-    async def end_all(self) -> None:
-        """See `Carrier.end_all`."""
-        await self.legacy.end_all()
+    async def end_others(self, credential: Credential | None) -> None:
+        """See `Carrier.end_others`."""
+        await self.legacy.end_others(credential)
 
     async def end_idle(self, spared: Owner) -> None:
         """See `Carrier.end_idle`."""
