@@ -15,7 +15,7 @@ FILE: Final = "file:"
 
 _LARGEST_KEY: Final = 65_536
 _PEM: Final = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,40})-----\s[A-Za-z0-9+/=:,\s-]+-----END \1-----\s*")
-_SET_BY_OTHERS: Final = re.compile(r"origin|referer|sec-.*|via|x-real-ip|set-cookie", re.IGNORECASE)
+_SET_BY_OTHERS: Final = re.compile(r"origin|referer|sec-.*|accept-.*|via|x-real-ip|set-cookie", re.IGNORECASE)
 # RFC 3986 section 3.1, in the characters of section 2; RFC 8707 section 2: without a fragment.
 _URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!$-;=?-Z_a-z~\[\]]+")
 _PROTOCOL: Final = frozenset(
@@ -33,7 +33,7 @@ class OwnHeaderName(HeaderName):
     def read(self, raw: str) -> str:
         name = HeaderName.read(self, raw)
         if _SET_BY_OTHERS.fullmatch(name):
-            raise wrong("this header says where a request comes from, which no credential does")
+            raise wrong("this header belongs to browsers and proxies, and holds no credential")
         return name
 
 

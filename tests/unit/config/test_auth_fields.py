@@ -3,6 +3,8 @@
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
 from mcp_hub.config.auth_fields import (
@@ -15,10 +17,16 @@ from mcp_hub.config.auth_fields import (
     Resource,
     Scheme,
 )
+from mcp_hub.inbound.bringing import takeable
 from mcp_hub.secret import Secret
 
 pytestmark = pytest.mark.promise("E39")
 
+DENIED = [
+    *("authorization", "cookie", "set-cookie", "host", "origin", "referer", "forwarded", "via", "x-real-ip", "accept"),
+    *("connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "expect", "last-event-id"),
+]
+FAMILIES = r"(x-forwarded|proxy|mcp|sec|content|accept)-[a-z]{0,9}"
 READERS = [
     BroughtName(),
     Chosen(),
@@ -66,6 +74,27 @@ def test_a_header_of_the_connection_is_neither_taken_from_a_caller_nor_filled_by
 def test_what_the_caller_signs_in_with_is_never_passed_on(name):
     assert "never leaves it" in refusal(BroughtName(), name)
     assert OwnHeaderName().read(name) == name
+
+
+@pytest.mark.promise("B14", "T12", "T13")
+@given(
+    st.one_of(
+        st.sampled_from(DENIED), st.from_regex(r"(x-forwarded|proxy|mcp|sec|content|accept)-[a-z]{0,9}", fullmatch=True)
+    )
+)
+def test_what_is_never_taken_from_a_request_is_refused_where_it_is_configured(name):
+    assert takeable([name]) == frozenset()
+    assert refusal(BroughtName(), name.title())
+
+
+@pytest.mark.promise("B14")
+@given(st.from_regex(r"[a-z][a-z0-9-]{0,20}", fullmatch=True))
+def test_what_may_be_configured_is_taken_from_requests(name):
+    try:
+        configured = BroughtName()._read(name)
+    except PydanticCustomError:
+        return
+    assert takeable([configured]) == {configured}
 
 
 @pytest.mark.promise("B14")
