@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import parse_qsl, urlsplit
 
 from mcp_hub.config.addresses import Address, split_url
 from mcp_hub.config.fields import CONTROL, VARIABLE, Json, Reader, wrong
@@ -98,6 +99,20 @@ class Parameter(Reader):
 
     def schema(self) -> Json:
         return {"type": "string", "pattern": "^[A-Za-z0-9_.~-]{1,64}$"}
+
+
+@dataclass(frozen=True, slots=True)
+class SignInPage(Address):
+    """The address on which users sign in; its query stays, and says nothing that is the flow's to say."""
+
+    takes = "a URL such as https://id.example.com/authorize"
+
+    def read(self, raw: str) -> str | None:
+        read = Address.read(self, raw)
+        names = {name.lower() for name, _ in parse_qsl(urlsplit(raw).query, keep_blank_values=True)}
+        if names & _PROTOCOL:
+            raise wrong("holds a parameter that belongs to the protocol; the hub sets it itself", "remove it")
+        return read
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from mcp_hub.config.auth_fields import (
     PrivateKey,
     Resource,
     Scheme,
+    SignInPage,
 )
 from mcp_hub.inbound.bringing import takeable
 from mcp_hub.secret import Secret
@@ -36,6 +37,7 @@ READERS = [
     PrivateKey(),
     Resource(),
     Scheme(),
+    SignInPage(),
 ]
 _PKCS8 = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8)
 _KEY = ec.generate_private_key(ec.SECP256R1())
@@ -123,6 +125,15 @@ def test_what_is_not_chosen_is_left_out():
 )
 def test_a_parameter_of_the_protocol_is_the_hubs_to_send(name):
     assert "belongs to the protocol" in refusal(Parameter(), name)
+
+
+@pytest.mark.promise("B17")
+def test_so_it_is_in_the_address_on_which_users_sign_in():
+    good = "https://id.example.com/authorize?tenant=t1&prompt=login"
+    assert SignInPage().read(good) == good
+    for query in ("state=canary", "a=b&Redirect_URI=canary", "scope", "%73tate=canary"):
+        assert "belongs to the protocol" in refusal(SignInPage(), f"https://id.example.com/authorize?{query}")
+    assert refusal(SignInPage(), "id.example.com") == "must be a URL such as https://id.example.com/authorize"
 
 
 def test_a_further_parameter_is_taken():
