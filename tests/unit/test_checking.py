@@ -15,6 +15,9 @@ from mcp_hub.principal import ADMIN, Principal
 from mcp_hub.secret import Secret
 from mcp_hub.upstream.check import Status
 from rig.fake_upstream import Answer, FakeUpstream
+from rig.granted import ADA as GRANTED
+from rig.granted import connected, keeping
+from rig.misbehaving_as import MisbehavingAS
 from rig.parts import bearer
 from rig.places import Places
 
@@ -363,6 +366,52 @@ async def test_the_addresses_of_a_network_are_told_to_those_who_run_it_only():
     assert "127.0.0.1" in told[0]
     assert told[0] == told[1]
     assert told[2] == "its name is known"
+
+
+class OfGrants(Owners):
+    """Connections that are grants of an authorization server."""
+
+    def __init__(self, keeper):
+        super().__init__(sign_in="oauth")
+        self.keeper = keeper
+
+    def access(self, caller, upstream):
+        return self.keeper.access(caller)
+
+
+def letting_in(server):
+    """What lets in whoever brings a token that is good at this server."""
+
+    async def handler(request):
+        token = request.headers.get("authorization", "").removeprefix("Bearer ")
+        return None if server.is_live(token) or request.path != "/mcp" else Answer(b"", 401)
+
+    return handler
+
+
+@pytest.mark.promise("B15", "B19")
+async def test_a_token_that_has_ended_is_renewed_once_as_for_a_call_and_the_grant_survives():
+    async with FakeUpstream(name="github") as fake, MisbehavingAS() as server, keeping() as keeper:
+        given = await connected(keeper, server)
+        server.expire(given["access_token"])
+        fake.before = letting_in(server)
+        declared, owners = model.Upstream("github", fake.url, auth=model.OAuth()), OfGrants(keeper)
+        first, second = await verdict(declared, GRANTED, owners), await verdict(declared, GRANTED, owners)
+        assert (first.status, second.status) == (Status.OK, Status.OK)
+        assert server.count("/token", grant_type="refresh_token") == 1
+        assert server.reuses == 0
+
+
+@pytest.mark.promise("B15", "B19")
+async def test_a_grant_that_was_taken_back_has_its_user_connect_anew():
+    async with FakeUpstream(name="github") as fake, MisbehavingAS() as server, keeping() as keeper:
+        await connected(keeper, server)
+        server.end("ada")
+        fake.before = letting_in(server)
+        declared = model.Upstream("github", fake.url, auth=model.OAuth())
+        found = await verdict(declared, GRANTED, OfGrants(keeper))
+    assert found.status is Status.USER_NOT_AUTHENTICATED
+    assert any("https://hub.example/connect/github" in each.detail for each in found.steps if not each.ok)
 
 
 async def test_no_session_is_left_behind():
