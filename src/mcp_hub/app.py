@@ -73,7 +73,7 @@ class Hub:
         """
         if self._running is None:
             raise RuntimeError("the hub has not been started")
-        await Stdio(self._running.road, self._running.notices, LOCAL, write).serve(lines)
+        await Stdio(self._running.road, self._running.fleets.notices_of, LOCAL, write).serve(lines)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI 3: HTTP and lifespan."""
@@ -119,7 +119,7 @@ class Hub:
         For a server that waits for its connections before it ends the hub.
         """
         if self._running is not None:
-            self._running.notices.stop()
+            self._running.fleets.stop_listening()
 
     async def __aexit__(self, *failure: object) -> None:
         """End every upstream session, store what waits."""
@@ -143,14 +143,14 @@ class Hub:
     def _serve(self, running: Running) -> None:
         server = self._config.server
         hosts = _hosts(server)
-        road, sessions, notices = running.road, running.sessions, running.notices
+        road, sessions, notices_of = running.road, running.sessions, running.fleets.notices_of
         entrance, most, origins = running.entrance, server.max_request, server.allowed_origins
         door, brought = self._door(running), _brought(self._config)
         bringing = with_bringing(door, brought)
         endpoint = Endpoint(
             road,
             sessions,
-            notices,
+            notices_of,
             door=bringing,
             resource=server.endpoint,
             allowed_hosts=hosts,
@@ -161,7 +161,7 @@ class Hub:
         older = Sse(
             road,
             sessions,
-            notices,
+            notices_of,
             door=bringing,
             resource=server.endpoint,
             allowed_hosts=hosts,
@@ -169,9 +169,10 @@ class Hub:
             public_url=server.public_url,
         )
         self._older = {STREAM_PATH: older.stream, MESSAGES_PATH: older.messages}
-        absent = unserved(self._config.upstreams, running.upstreams)
-        urls = {name: shown_url(self._config, name) for name in running.upstreams}
-        api = Api(running.upstreams, absent, __version__, urls, door=door, resource=server.endpoint)
+        fleets = running.fleets
+        absent = unserved(self._config.upstreams, fleets.names)
+        urls = {name: shown_url(self._config, name) for name in fleets.names}
+        api = Api(lambda caller: fleets.of(caller).upstreams, absent, __version__, urls, door=door, resource=server.endpoint)
         pages = (Index(__version__, server.endpoint),) if entrance is None else entrance.parts
         frame = Frame(__version__) if entrance is None else entrance.frame
         self._site = _guarded(Site([Probes(), api, *pages], frame).app(), Guard(hosts, ()))

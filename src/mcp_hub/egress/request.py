@@ -63,8 +63,8 @@ class Request(msgspec.Struct, frozen=True):
     """One request. `Host`, `Content-Length` and `Accept-Encoding` are added; no other field is.
 
     `first_byte` are the seconds from writing it to the head of the response. `repeatable` says that it may be sent
-    twice, which happens only where a kept connection turns out to be dead before anything came back. `partition` is whose
-    connections it may go out on: those of another are never used for it.
+    twice, which happens only where a kept connection turns out to be dead before anything came back. `partition` is
+    whose connections it may go out on: those of another are never used for it.
     """
 
     method: bytes
