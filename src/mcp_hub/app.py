@@ -24,6 +24,7 @@ from mcp_hub.inbound.sse import MESSAGES_PATH, STREAM_PATH, Sse
 from mcp_hub.inbound.stdio import Stdio, Write
 from mcp_hub.principal import LOCAL, Principal
 from mcp_hub.web.api import Api
+from mcp_hub.web.check import Check
 from mcp_hub.web.frame import Frame
 from mcp_hub.web.index import Index
 from mcp_hub.web.probes import PROBES, Probes
@@ -169,13 +170,24 @@ class Hub:
             public_url=server.public_url,
         )
         self._older = {STREAM_PATH: older.stream, MESSAGES_PATH: older.messages}
-        fleets = running.fleets
-        absent = unserved(self._config.upstreams, fleets.names)
-        urls = {name: shown_url(self._config, name) for name in fleets.names}
-        api = Api(lambda caller: fleets.of(caller).upstreams, absent, __version__, urls, door=door, resource=server.endpoint)
+        api, check = self._commands(running, door)
         pages = (Index(__version__, server.endpoint),) if entrance is None else entrance.parts
         frame = Frame(__version__) if entrance is None else entrance.frame
-        self._site = _guarded(Site([Probes(), api, *pages], frame).app(), Guard(hosts, ()))
+        self._site = _guarded(Site([Probes(), api, check, *pages], frame).app(), Guard(hosts, ()))
+
+    def _commands(self, running: Running, door: Door) -> tuple[Api, Check]:
+        """What the command line asks."""
+        fleets, resource, declared = running.fleets, self._config.server.endpoint, self._config.upstreams
+        urls = {name: shown_url(self._config, name) for name in fleets.names}
+        api = Api(
+            lambda caller: fleets.of(caller).upstreams,
+            unserved(declared, fleets.names),
+            __version__,
+            urls,
+            door=door,
+            resource=resource,
+        )
+        return api, Check(running.checking.check_as, declared, door=door, resource=resource)
 
     def _door(self, running: Running) -> Door:
         if self._identify is not None:

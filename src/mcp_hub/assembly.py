@@ -11,20 +11,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from msgspec import Raw
-
-from mcp_hub import __version__
 from mcp_hub.audit.calls import CallLog
 from mcp_hub.catalog.parts import Exposure
+from mcp_hub.checking import Checking
 from mcp_hub.config import model
 from mcp_hub.config.places import store_path
 from mcp_hub.credentials.access import Fixed
 from mcp_hub.declared import (
-    OLDER,
-    command_of,
+    INFO,
+    SERVER_INFO,
     credential_of,
     exposure_of,
-    limits_of,
     masters_of,
     place_of,
     settings_of,
@@ -52,26 +49,16 @@ from mcp_hub.oauth.sealed import SealedConnections
 from mcp_hub.principal import LOCAL
 from mcp_hub.store.base import CallRecord, Store
 from mcp_hub.store.sqlite import SqliteStore
-from mcp_hub.upstream.carrier import Carrier
-from mcp_hub.upstream.channel import Channel
-from mcp_hub.upstream.check import Verdict, by_dialing, by_starting, check, url_not_set
-from mcp_hub.upstream.credentialed import Credentialed
-from mcp_hub.upstream.fetch import Fetch
 from mcp_hub.upstream.starts import Starts
-from mcp_hub.upstream.stdio import Processes
 from mcp_hub.upstream.supervise import supervise
-from mcp_hub.upstream.transports import Transports
 from mcp_hub.upstream.upstream import Upstream
 from mcp_hub.vault.resealing import Resealable, keep_up
 from mcp_hub.vault.settings import SealedSettings
 from mcp_hub.vault.vault import Vault
-from mcp_hub.wire.jsonrpc import Json, encode
 
 if TYPE_CHECKING:
     from mcp_hub.entrance import Entrance
 
-SERVER_INFO: Final[Json] = {"name": "mcp_hub", "title": "mcp_hub", "version": __version__}
-_INFO: Final = Raw(encode(SERVER_INFO))
 _CURSOR_KEY: Final = "cursor-key"
 _STATE_KEY: Final = "request-state-key"
 _TASK_KEY: Final = "task-id-key"
@@ -86,6 +73,7 @@ class Running:
     road: Road
     notices: Notices
     sessions: MemorySessions
+    checking: Checking
     entrance: "Entrance | None"
 
 
@@ -120,6 +108,8 @@ async def assemble(config: model.Config, stack: AsyncExitStack, *, keeps_session
     await sessions.recall()
     has_login = keeps_sessions and config.login.type != "none"
     entrance = await _entrance(config, store, vault, stack) if has_login else None
+    checking = Checking(config)
+    stack.push_async_callback(checking.aclose)
     stack.push_async_callback(sessions.flush)
     stack.push_async_callback(fleet.memory.flush)
     stack.push_async_callback(_close_all, list(fleet.upstreams.values()))
@@ -131,7 +121,7 @@ async def assemble(config: model.Config, stack: AsyncExitStack, *, keeps_session
         **({} if entrance is None else entrance.runs),
     }
     _keep_running(stack, {**runs, **{name: each.run for name, each in fleet.upstreams.items()}})
-    return Running(vault, fleet.upstreams, road, fleet.notices, sessions, entrance)
+    return Running(vault, fleet.upstreams, road, fleet.notices, sessions, checking, entrance)
 
 
 async def _entrance(config: model.Config, store: Store, vault: Vault, stack: AsyncExitStack) -> "Entrance":
@@ -171,7 +161,7 @@ async def _fleet(config: model.Config, store: Store, stack: AsyncExitStack) -> _
     starts = Starts()
     upstreams = {
         name: Upstream(
-            settings_of(each, defaults, _INFO),
+            settings_of(each, defaults, INFO),
             Fixed(credential_of(each)),
             way_to(each, defaults, http, starts),
             (views, memory, notices),
@@ -213,29 +203,6 @@ async def _road(
     fleet.notices.watch(upstreams, namespaces, listing.resource, task_notices.follow)
     tasks = Tasks(task_ids)
     return Road(upstreams, listing, asking=asking, tasks=tasks, calls=calls, server_info=SERVER_INFO)
-
-
-async def check_upstream(config: model.Config, name: str) -> Verdict:
-    """Check one declared upstream from this process; see `upstream.check`."""
-    declared = config.upstreams[name]
-    if not declared.is_reachable:
-        return url_not_set(name)
-    dialer = Dialer(allow_private=config.network.allow_private)
-    http = HttpClient(dialer)
-    settings = settings_of(declared, config.defaults, _INFO)
-    carrier: Carrier
-    if declared.command:
-        carrier = processes = Processes(name, command_of(declared), limits_of(declared, config.defaults))
-        reach = by_starting(processes.start, command_of(declared).program)
-    else:
-        channel = Channel(name, settings.url, http, limits_of(declared, config.defaults))
-        carrier = Transports.over(channel, is_older=OLDER[declared.transport])
-        reach = by_dialing(settings.url, dialer)
-    try:
-        way = Credentialed(carrier, Fixed(credential_of(declared)))
-        return await check(settings, reach, Fetch(name, way, _INFO, settings.listing))
-    finally:
-        await http.aclose()
 
 
 async def _close_all(upstreams: Sequence[Upstream]) -> None:

@@ -9,6 +9,7 @@ from typing import Final
 
 from msgspec import Raw
 
+from mcp_hub import __version__
 from mcp_hub.catalog.access import Filter
 from mcp_hub.catalog.parts import Exposure
 from mcp_hub.config import model
@@ -27,7 +28,12 @@ from mcp_hub.upstream.transports import found_way
 from mcp_hub.vault.master import FILE_NAME, Given, MasterKeys
 from mcp_hub.vault.written import from_text, generated
 from mcp_hub.wire.eras import Era
-from mcp_hub.wire.jsonrpc import encode
+from mcp_hub.wire.jsonrpc import Json, encode
+
+SERVER_INFO: Final[Json] = {"name": "mcp_hub", "title": "mcp_hub", "version": __version__}
+"""As what the hub introduces itself, on both sides."""
+INFO: Final = Raw(encode(SERVER_INFO))
+"""The same, encoded."""
 
 ERAS: Final[Mapping[model.ProtocolChoice, Era | None]] = {"auto": None, "legacy": Era.LEGACY, "2026-07-28": Era.MODERN}
 OLDER: Final[Mapping[model.Transport, bool | None]] = {

@@ -39,3 +39,9 @@ def test_what_is_left_out_says_why_and_counts_for_nothing():
         row = _row(name, End.BROKEN, FAILED)
         assert row.complaints() == []
         assert reason in row.line()
+
+
+@pytest.mark.parametrize(("name", "complaints"), [(CONNECTS, 1), ("http-standard-headers", 0)])
+def test_what_a_server_offers_too_little_to_be_checked_for_counts_where_that_can_be(name: str, complaints: int):
+    suite = scenario_from([{"id": "a", "status": "SUCCESS"}, {"id": "b", "status": "SKIPPED"}])
+    assert len(_row(name, End.ANSWERED, suite).complaints()) == complaints

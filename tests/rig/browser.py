@@ -293,8 +293,8 @@ async def _sign_in_step(browser: Browser, page: Page, person: Person, until: str
     if person.provider and any(said.startswith("Sign in with") for said in page.document.links):
         return await browser.follow(page, "Sign in with", until=until)
     for form in page.document.forms:
-        if form.named("password"):
-            name = next(each for each in NAMES if each in form.fields)
+        name = next((each for each in NAMES if each in form.fields), None)
+        if name is not None and form.named("password"):
             filled = {name: person.email, form.named("password")[0]: person.password}
             return await browser.press(page, form.buttons[0].label, filled, until=until)
     if page.form_with("Authorize") is not None:  # an identity provider that asks whether the hub may know

@@ -13,12 +13,10 @@ from starlette.routing import Mount
 
 from mcp_hub import create_app as public_create_app
 from mcp_hub.app import create_app
-from mcp_hub.assembly import check_upstream
 from mcp_hub.config import model
 from mcp_hub.errors import StoreFailed
 from mcp_hub.secret import Secret
 from mcp_hub.store.sqlite import SqliteStore
-from mcp_hub.upstream.check import Status
 from mcp_hub.vault.written import generated
 from rig.fake_upstream import MODERN, Answer, FakeUpstream, Request, sse, tool
 from rig.parts import LOOPBACK
@@ -404,32 +402,6 @@ async def test_the_names_of_the_configuration_are_the_hubs(config, monkeypatch):
         for base in ("https://hub.example", "http://inside:8080", "http://localhost:1"):
             async with browser(hub, base=base) as client:
                 assert (await client.get("/api/v1/status")).status_code == 200
-
-
-# Checking
-
-
-@pytest.mark.promise("D26")
-async def test_an_upstream_is_checked_from_here_as_it_is_declared(config):
-    async def guarded(request: Request) -> Answer | None:
-        return None if request.headers.get("authorization") == "Bearer right" else Answer(b"", 401)
-
-    async with FakeUpstream(name="up") as fake, asyncio.timeout(5):
-        fake.before = guarded
-        right = model.Upstream("up", fake.url, auth=model.ApiKey(Secret("right")))
-        wrong = model.Upstream("wrong", fake.url)
-        declared = config(upstreams=[right, wrong, model.Upstream("empty")])
-        verdicts = [(await check_upstream(declared, name)).status for name in ("up", "wrong", "empty")]
-    assert verdicts == [Status.OK, Status.UNAUTHORIZED, Status.SERVER_URL_NOT_SET]
-
-
-@pytest.mark.promise("D26", "D28", "T4")
-async def test_a_check_goes_through_the_same_door(config):
-    async with FakeUpstream(name="up") as fake, asyncio.timeout(5):
-        closed = model.Config(upstreams=config(fake).upstreams)
-        verdict = await check_upstream(closed, "up")
-    assert verdict.status is Status.FAILED
-    assert not fake.seen
 
 
 @pytest.mark.promise("D28", "T4")

@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
-from mcp_hub.assembly import check_upstream
+from mcp_hub.checking import Checking
 from mcp_hub.cli.options import file_option, json_option, named_or_found, url_option
 from mcp_hub.cli.output import Exit, print_json, print_table, style
 from mcp_hub.cli.remote import address, remote_hub
@@ -16,6 +15,7 @@ from mcp_hub.cli.status import ask_status, show
 from mcp_hub.config.model import Config
 from mcp_hub.config.show import shown_url
 from mcp_hub.errors import UnknownName, Unreachable
+from mcp_hub.principal import LOCAL
 from mcp_hub.upstream.check import Status, Verdict
 
 _CODES = {
@@ -61,9 +61,9 @@ def check(name: str, file: Path | None, *, as_json: bool) -> None:
     config = named_or_found(file) or Config()
     if name not in config.upstreams:
         raise UnknownName("upstream", name, _no_such(config, name))
-    verdict = asyncio.run(check_upstream(config, name))
+    verdict = asyncio.run(_check_all(config, [name]))[0]
     if as_json:
-        print_json(_document(verdict))
+        print_json(verdict.document())
     else:
         _print(verdict)
     raise click.exceptions.Exit(_CODES[verdict.status])
@@ -89,7 +89,7 @@ def check_online(config: Config, as_json: bool) -> int:  # noqa: FBT001
     names = [name for name, each in config.upstreams.items() if each.enabled]
     verdicts = asyncio.run(_check_all(config, names))
     if as_json:
-        print_json([_document(verdict) for verdict in verdicts])
+        print_json([verdict.document() for verdict in verdicts])
     else:
         for verdict in verdicts:
             _print(verdict)
@@ -97,7 +97,9 @@ def check_online(config: Config, as_json: bool) -> int:  # noqa: FBT001
 
 
 async def _check_all(config: Config, names: Sequence[str]) -> list[Verdict]:
-    return list(await asyncio.gather(*(check_upstream(config, name) for name in names)))
+    checking = Checking(config)
+    caller = LOCAL if config.login.type == "none" else None
+    return list(await asyncio.gather(*(checking.check_as(caller, name) for name in names)))
 
 
 async def _refreshed(base: str, name: str | None) -> list[dict[str, Any]]:
@@ -117,10 +119,6 @@ def _no_such(config: Config, name: str) -> str:
     if not config.source:
         return "There is no hub.yaml here. Name one with -c, or write one with 'mcp-hub init'."
     return f"No upstream is called {name!r} in {config.source}. There is: {', '.join(config.upstreams) or 'none'}."
-
-
-def _document(verdict: Verdict) -> dict[str, Any]:
-    return {"name": verdict.name, "status": verdict.status, "steps": [asdict(step) for step in verdict.steps]}
 
 
 def _print(verdict: Verdict) -> None:

@@ -26,6 +26,18 @@ class Ending(StrEnum):
     """There was nothing to end."""
 
 
+class What(StrEnum):
+    """What happened to a connection, for the record."""
+
+    CONNECTED = "connected"
+    CONNECT_REFUSED = "connect_refused"
+    """Somebody came back from a server, and nothing was stored."""
+    DISCONNECTED = "disconnected"
+    RECONNECT_NEEDED = "reconnect_needed"
+    """A connection ended without its user."""
+    KEY_PASTED = "key_pasted"
+
+
 @dataclass(frozen=True, slots=True)
 class Connection:
     """How one caller stands with one upstream.

@@ -6,11 +6,24 @@ import pytest
 
 from mcp_hub.catalog.parts import Kind
 from mcp_hub.egress.dial import Dialer
-from mcp_hub.upstream.check import Status, by_dialing, check, url_not_set
+from mcp_hub.upstream.check import Status, by_dialing, check, status_of, url_not_set
 from rig.fake_upstream import Answer, FakeUpstream, Request, tool
 from rig.parts import LOOPBACK, NOTHING, bearer, fetch_from, settings_for, wires_to
 
 pytestmark = pytest.mark.promise("D26")
+
+
+class Plain:
+    """For whom nothing more is said."""
+
+    def begun(self, steps):
+        pass
+
+    async def reached(self, steps):
+        pass
+
+    async def ended(self, steps, error):
+        return status_of(error)
 
 
 async def verdict(fake: FakeUpstream, dialer: Dialer | None = None, **more):
@@ -19,7 +32,7 @@ async def verdict(fake: FakeUpstream, dialer: Dialer | None = None, **more):
     async with wires_to(fake) as wires, asyncio.timeout(5):
         fetch = fetch_from(wires, credential=credential, deadline=settings.listing)
         reach = by_dialing(settings.url, dialer or Dialer(allow_private=LOOPBACK))
-        return await check(settings, reach, fetch)
+        return await check(settings, reach, fetch, Plain())
 
 
 def steps(found) -> list[tuple[str, bool]]:
@@ -40,7 +53,7 @@ def test_the_verdicts_are_these_five_and_no_other():
 
 
 def test_an_upstream_without_a_url_has_a_verdict_of_its_own():
-    found = url_not_set("up")
+    found = url_not_set("up", Plain())
     assert (found.name, found.status, found.part) == ("up", Status.SERVER_URL_NOT_SET, None)
     assert steps(found) == [("url", False)]
 

@@ -1,0 +1,250 @@
+"""Whether somebody can use an upstream, and if not, where it fails: a check put together for one caller.
+
+Rule: it is decided by the one table (`credentials.decide`) whose credential goes there, and asked in the same way as
+for a call. A check remembers nothing, uses up nothing and leaves no session behind; where an upstream has its users
+sign in is found out anew each time, and every step of that is shown.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Final, Protocol, final
+
+from mcp_hub.config import model
+from mcp_hub.credentials.access import Access, Fixed
+from mcp_hub.credentials.credential import Credential
+from mcp_hub.credentials.decide import Decision, Discovered, SignIn, decide_declared
+from mcp_hub.declared import (
+    INFO,
+    OLDER,
+    command_of,
+    credential_of,
+    limits_of,
+    settings_of,
+)
+from mcp_hub.egress.client import HttpClient
+from mcp_hub.egress.dial import Dialer
+from mcp_hub.egress.fetch import GuardedFetch
+from mcp_hub.errors import ConnectionNeeded, HubError, RefusedCredential
+from mcp_hub.oauth.discovery import Discovery, DiscoveryFailed, Found, Outcome, Target
+from mcp_hub.principal import Principal
+from mcp_hub.single_flight import SingleFlight
+from mcp_hub.upstream.carrier import Carrier
+from mcp_hub.upstream.channel import Channel
+from mcp_hub.upstream.check import (
+    Reach,
+    Status,
+    Steps,
+    Verdict,
+    by_dialing,
+    by_starting,
+    check,
+    status_of,
+    url_not_set,
+)
+from mcp_hub.upstream.credentialed import Credentialed
+from mcp_hub.upstream.fetch import Fetch
+from mcp_hub.upstream.stdio import Processes
+from mcp_hub.upstream.transports import Transports
+
+NOBODY: Final = (
+    "Each user has a credential of their own here, and nobody is named. Check as one of them with --as, or on the"
+    " connections page."
+)
+_UNAUTHORIZED: Final = 401
+_KNOWN: Final = {"oauth": Discovered.OAUTH, "none": Discovered.NOTHING}
+
+
+class Owners(Protocol):
+    """The part of `Connections` that a check asks."""
+
+    def sign_in(self, upstream: str) -> str:
+        """See `Connections.sign_in`."""
+        ...
+
+    def access(self, caller: Principal, upstream: str) -> Access:
+        """See `Connections.access`."""
+        ...
+
+
+Shared = Callable[[str], Access]
+"""What goes to an upstream for all callers alike, by its name."""
+
+
+@final
+class Checking:
+    """Checks the upstreams of one configuration. Belongs to one event loop; `aclose` ends what is under way.
+
+    `owners` knows everybody's own connections; without it nobody has any. `shared` is asked where all callers act as
+    one; left out, it is what the configuration says.
+    """
+
+    def __init__(self, config: model.Config, *, owners: Owners | None = None, shared: Shared | None = None) -> None:
+        self._config = config
+        self._owners = owners
+        self._shared = shared
+        self._under_way: SingleFlight[tuple[object, ...], Verdict] = SingleFlight()
+
+    async def check_as(self, caller: Principal | None, name: str) -> Verdict:
+        """The verdict on the upstream `name` for `caller`; `None` is nobody in particular, for the operator.
+
+        Addresses inside the network are shown to operators and admins only. Whoever asks the same meanwhile gets the
+        same answer. Never raises for what is wrong at the other side, or with the caller's connection.
+
+        Raises:
+            KeyError: no such upstream is declared.
+        """
+        declared = self._config.upstreams[name]
+        decision = self._decision(declared)
+        whose = (caller.key, caller.brought) if caller is not None and decision.sign_in.is_own else None
+        is_operator = caller is None or caller.is_admin
+
+        async def work() -> Verdict:
+            return await self._verdict(declared, decision, caller)
+
+        return await self._under_way.run((name, whose, is_operator), work)
+
+    async def aclose(self) -> None:
+        """End the checks that are under way."""
+        await self._under_way.aclose()
+
+    def _decision(self, declared: model.Upstream) -> Decision:
+        known = "" if self._owners is None else self._owners.sign_in(declared.name)
+        return decide_declared(declared, _KNOWN.get(known, Discovered.NOT_ASKED))
+
+    async def _verdict(self, declared: model.Upstream, decision: Decision, caller: Principal | None) -> Verdict:
+        dialer = Dialer(allow_private=self._config.network.allow_private)
+        access = self._access(declared, decision, caller)
+        asked = _Asked(declared, decision, access, "" if caller is None else str(caller), dialer)
+        if not declared.is_reachable:
+            return url_not_set(declared.name, asked)
+        http = HttpClient(dialer)
+        settings = settings_of(declared, self._config.defaults, INFO)
+        carrier, reach = self._way(declared, http, dialer, tells_addresses=caller is None or caller.is_admin)
+        fetch = Fetch(declared.name, Credentialed(carrier, access), INFO, settings.listing)
+        try:
+            return await check(settings, reach, fetch, asked)
+        finally:
+            await http.aclose()
+
+    def _access(self, declared: model.Upstream, decision: Decision, caller: Principal | None) -> Access:
+        if decision.sign_in.is_own:
+            if caller is None or self._owners is None:
+                return Missing(declared.name, NOBODY if caller is None else _not_connected(declared, str(caller)))
+            return self._owners.access(caller, declared.name)
+        return Fixed(credential_of(declared)) if self._shared is None else self._shared(declared.name)
+
+    def _way(
+        self, declared: model.Upstream, http: HttpClient, dialer: Dialer, *, tells_addresses: bool
+    ) -> tuple[Carrier, Reach]:
+        limits = limits_of(declared, self._config.defaults)
+        if declared.command:
+            processes = Processes(declared.name, command_of(declared), limits)
+            return processes, by_starting(processes.start, command_of(declared).program)
+        url = declared.url or ""
+        channel = Channel(declared.name, url, http, limits)
+        reach = by_dialing(url, dialer, tells_addresses=tells_addresses)
+        return Transports.over(channel, is_older=OLDER[declared.transport]), reach
+
+
+@final
+class Missing:
+    """The access of somebody who has none."""
+
+    def __init__(self, upstream: str, public: str) -> None:
+        self._upstream = upstream
+        self._public = public
+
+    def ready(self) -> Credential | None:
+        """See `Access`."""
+        return None
+
+    async def credential(self) -> Credential:
+        """See `Access`."""
+        raise ConnectionNeeded(self._upstream, self._public, url=None, state="not_connected")
+
+    async def refused(self, credential: Credential, refusal: RefusedCredential) -> Credential:
+        """See `Access`."""
+        del credential
+        raise refusal
+
+    def watch(self, changed: Callable[[], object]) -> Callable[[], None]:
+        """See `Access`: it never does."""
+        del changed
+        return lambda: None
+
+
+@final
+class _Asked:
+    """For whom one check is made. See `Asked`."""
+
+    def __init__(
+        self, declared: model.Upstream, decision: Decision, access: Access, caller: str, dialer: Dialer
+    ) -> None:
+        self._declared = declared
+        self._decision = decision
+        self._access = access
+        self._caller = caller
+        self._dialer = dialer
+
+    def begun(self, steps: Steps) -> None:
+        """Say which row of the table applies, and why."""
+        _note(steps, self._decision)
+
+    async def reached(self, steps: Steps) -> None:
+        """Ask for the credential, where it has to be asked for."""
+        sign_in = self._decision.sign_in
+        if sign_in.is_own or sign_in is SignIn.SERVICE:
+            of = f"of {self._caller}" if sign_in.is_own else "of the hub itself"
+            await steps.take("auth", self._access.credential(), lambda _: f"The credential {of} is at hand.")
+
+    async def ended(self, steps: Steps, error: HubError | None) -> Status:
+        """Look for the sign-in where that explains how it ended."""
+        asks_first = self._declared.auth is None and self._decision.sign_in in (SignIn.UNDECIDED, SignIn.NONE)
+        if isinstance(error, RefusedCredential) and error.status == _UNAUTHORIZED and asks_first:
+            found = await self._found(steps, error.challenges)
+            if isinstance(found, Found):
+                _note(steps, decide_declared(self._declared, Discovered.OAUTH))
+                steps.note("auth", _not_connected(self._declared, self._caller), ok=False)
+                return Status.USER_NOT_AUTHENTICATED
+        elif isinstance(error, ConnectionNeeded) and self._decision.sign_in is SignIn.OAUTH:
+            await self._found(steps, None)
+        elif error is None and self._decision.sign_in is SignIn.UNDECIDED:
+            _note(steps, decide_declared(self._declared, Discovered.NOTHING))
+        return status_of(error)
+
+    async def _found(self, steps: Steps, challenges: tuple[str, ...] | None) -> Outcome:
+        auth = self._declared.auth
+        said, started = auth if isinstance(auth, model.OAuth) else model.OAuth(), time.perf_counter()
+        target = Target(self._declared.name, self._declared.url or "", said, expected=auth is not None)
+        door = GuardedFetch(self._dialer)
+        discovery = Discovery(door)
+        try:
+            found = await discovery.find(target, challenges=challenges, fresh=True)
+        finally:
+            await discovery.aclose()
+            await door.aclose()
+        for each in found.trace:
+            steps.note("discovery", f"{each.what}: {each.detail}", ok=each.ok)
+        steps.note("discovery", _outcome(found), ok=isinstance(found, Found), since=started)
+        return found
+
+
+def _note(steps: Steps, decision: Decision) -> None:
+    steps.note("auth", f'Row "{decision.row}": {decision.why}')
+
+
+def _outcome(found: Outcome) -> str:
+    match found:
+        case Found():
+            return f"Users sign in at {found.server.issuer}."
+        case DiscoveryFailed():
+            return found.public
+        case _:
+            return "It has nobody sign in, as far as can be found out."
+
+
+def _not_connected(declared: model.Upstream, caller: str) -> str:
+    title = declared.title or declared.name
+    if not caller:
+        return NOBODY
+    return f"{title} is not connected for {caller}, who has to sign in there on the connections page."
