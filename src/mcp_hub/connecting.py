@@ -1,4 +1,183 @@
-"""The hub as a client with other people's credentials, put together: registrations, grants, pasted keys, machines.
+"""The hub as a client with other people's credentials, put together: registrations, grants, pasted keys.
 
 Rule: what an upstream's configuration says of credentials is split here; the rooms get the few values they need.
 """
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import final
+
+from mcp_hub.config import model
+from mcp_hub.credentials.decide import SignIn, decide_declared
+from mcp_hub.credentials.pasted import PastedKeys
+from mcp_hub.credentials.watchers import Watchers
+from mcp_hub.egress.dial import Dialer
+from mcp_hub.egress.fetch import GuardedFetch
+from mcp_hub.identity.events import Events, Kind
+from mcp_hub.oauth.authorizing import Authorizing
+from mcp_hub.oauth.client_key import ClientKey, kept_client_key
+from mcp_hub.oauth.client_proof import Prover
+from mcp_hub.oauth.connection import What
+from mcp_hub.oauth.connections import Connections, Parts
+from mcp_hub.oauth.deciding import Deciding
+from mcp_hub.oauth.declared import Declared
+from mcp_hub.oauth.discovery import Discovery
+from mcp_hub.oauth.dynamic import Dynamic
+from mcp_hub.oauth.grants import Grants
+from mcp_hub.oauth.opened import GrantsInUse, Registered, Seals
+from mcp_hub.oauth.refreshing import Refreshing
+from mcp_hub.oauth.registering import Registering
+from mcp_hub.oauth.renewing import Renewing
+from mcp_hub.oauth.revoking import Revoking
+from mcp_hub.oauth.token_calls import TokenCalls
+from mcp_hub.principal import Principal
+from mcp_hub.store.base import Store
+from mcp_hub.vault.column import SealedColumn
+from mcp_hub.vault.settings import SealedSettings
+from mcp_hub.vault.vault import Vault
+
+Run = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Connecting:
+    """The connections of a hub. `runs` have to run for them."""
+
+    connections: Connections
+    runs: Mapping[str, Run]
+
+
+@dataclass(frozen=True, slots=True)
+class _Basis:
+    """What the parts share."""
+
+    store: Store
+    vault: Vault
+    settings: SealedSettings
+    seals: Seals
+    registered: Registered
+    fetch: GuardedFetch
+    key: ClientKey
+    calls: TokenCalls
+    watchers: Watchers
+    now: Callable[[], float]
+
+
+async def open_connections(
+    config: model.Config, store: Store, vault: Vault, stack: AsyncExitStack, now: Callable[[], float] = time.time
+) -> Connecting:
+    """The connections of a hub of this configuration; `stack` closes what it opened. `now` gives unix seconds.
+
+    Raises:
+        StoreFailed: the store does not answer.
+        Unsealable: something of the hub's own was not put into the store by a hub.
+    """
+    declared = [declared_of(each) for each in config.upstreams.values() if each.enabled and each.is_reachable]
+    basis = await _basis(config, store, vault, stack, now)
+    keys = PastedKeys(store, vault, basis.watchers, now)
+    stack.push_async_callback(keys.flush)
+    registering = _registering(config, basis, stack)
+    grants, in_use = _grants(basis, registering, stack)
+    for each in declared:
+        await registering.settle(each.name, each.said)
+    parts = Parts(
+        discovery=_discovery(basis, stack),
+        deciding=await _deciding(basis, declared),
+        registering=registering,
+        authorizing=_authorizing(basis, registering),
+        grants=in_use,
+        keys=keys,
+        notes=_noted(store, stack, now),
+        jwks=basis.key.jwks(),
+    )
+    runs: dict[str, Run] = {
+        "changes of connections": basis.watchers.run,
+        "the use of connections": grants.run,
+        "the use of keys": keys.run,
+    }
+    return Connecting(Connections(declared, store, parts, config.server.base_url), runs)
+
+
+def declared_of(upstream: model.Upstream) -> Declared:
+    """An upstream, as its callers connect with it."""
+    auth = upstream.auth
+    return Declared(
+        name=upstream.name,
+        title=upstream.title or upstream.name,
+        url=upstream.url or "",
+        sign_in=decide_declared(upstream).sign_in,
+        said=auth if isinstance(auth, model.OAuth) else model.OAuth(),
+        header=auth if isinstance(auth, model.OwnHeader) else None,
+        also=upstream.headers,
+    )
+
+
+async def _basis(
+    config: model.Config, store: Store, vault: Vault, stack: AsyncExitStack, now: Callable[[], float]
+) -> _Basis:
+    fetch = GuardedFetch(Dialer(allow_private=config.network.allow_private))
+    stack.push_async_callback(fetch.aclose)
+    settings, seals = SealedSettings(store, vault), Seals(vault)
+    key = await kept_client_key(settings)
+    calls = TokenCalls(fetch, Prover(key, now=now), now)
+    registered = Registered(store, seals)
+    return _Basis(store, vault, settings, seals, registered, fetch, key, calls, Watchers(store), now)
+
+
+def _grants(basis: _Basis, registering: Registering, stack: AsyncExitStack) -> tuple[Grants, GrantsInUse]:
+    store, vault, now = basis.store, basis.vault, basis.now
+    refreshing = Refreshing(store, basis.registered, basis.calls, forgotten=registering.forgotten)
+    renewing = Renewing(store, vault, refreshing, basis.calls, now=now)
+    grants = Grants(store, vault, renewing, basis.watchers, now=now)
+    revoking = Revoking(store, vault, basis.registered, basis.calls)
+    in_use = GrantsInUse(basis.seals, grants, revoking)
+    for close in (grants.aclose, revoking.aclose, in_use.aclose):
+        stack.push_async_callback(close)
+    return grants, in_use
+
+
+def _registering(config: model.Config, basis: _Basis, stack: AsyncExitStack) -> Registering:
+    dynamic = Dynamic(basis.fetch, basis.key.jwks())
+    registering = Registering(basis.store, basis.seals, dynamic, base_url=config.server.base_url, now=basis.now)
+    stack.push_async_callback(registering.aclose)
+    return registering
+
+
+def _discovery(basis: _Basis, stack: AsyncExitStack) -> Discovery:
+    discovery = Discovery(basis.fetch, basis.now)
+    stack.push_async_callback(discovery.aclose)
+    return discovery
+
+
+async def _deciding(basis: _Basis, declared: list[Declared]) -> Deciding:
+    urls = {each.name: each.url for each in declared if each.sign_in is SignIn.UNDECIDED}
+    deciding = Deciding(basis.settings, basis.store, urls)
+    await deciding.recall()
+    return deciding
+
+
+def _authorizing(basis: _Basis, registering: Registering) -> Authorizing:
+    sealer = SealedColumn(basis.vault, "pending", "payload")
+    return Authorizing(
+        basis.store, sealer, basis.calls, registered=basis.registered, forgotten=registering.forgotten, now=basis.now
+    )
+
+
+def _noted(store: Store, stack: AsyncExitStack, now: Callable[[], float]) -> "_Noted":
+    events = Events(store, now=now)
+    stack.push_async_callback(events.aclose)
+    return _Noted(events)
+
+
+@final
+class _Noted:
+    """What happens to connections, in the record of events."""
+
+    def __init__(self, events: Events) -> None:
+        self._events = events
+
+    def note(self, what: What, outcome: str, *, caller: Principal | None, upstream: str) -> None:
+        """See `Notes`."""
+        self._events.note(Kind(what.value), outcome, actor=caller, about=upstream)

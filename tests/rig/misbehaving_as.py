@@ -8,7 +8,7 @@ answers.
         server.say["code_challenge_methods_supported"] = None   # leave a field of its metadata out
         server.iss = "wrong"                                    # in what the browser brings back
         server.expires_in = "soon"
-        server.answers["/token"] = refusing("invalid_grant")    # or slow(), huge(), redirecting(), broken(), ...
+        server.answers["/token"] = refusing("invalid_grant")    # or Slow(), huge(), redirecting(), broken(), ...
         server.forget("a-client")
 
 `answers` replaces what is answered at a path: an `Answer`, or a coroutine function of headers and form that gives one,
@@ -77,14 +77,18 @@ def broken(status: int = 200) -> Answer:
     return Answer(status, f"<html>{UNTOLD}</html>".encode())
 
 
-def slow(until: asyncio.Event, answer: Answer | None = None) -> Reply:
-    """Answers only when it is told to."""
+class Slow:
+    """Answers only once `go` is set; `came` is set when somebody asks. Honestly, unless there is an answer."""
 
-    async def reply(headers: Headers, form: Form) -> Answer | None:
-        await until.wait()
-        return answer
+    def __init__(self, answer: Answer | None = None) -> None:
+        self.came = asyncio.Event()
+        self.go = asyncio.Event()
+        self._answer = answer
 
-    return reply
+    async def __call__(self, headers: Headers, form: Form) -> Answer | None:
+        self.came.set()
+        await self.go.wait()
+        return self._answer
 
 
 @dataclass

@@ -50,6 +50,16 @@ class Kind(StrEnum):
     """A code or refresh token was used again, and its family ended; about: the family."""
     CLIENT_REFUSED = "client_refused"
     """A client could not prove who it is; about: its id."""
+    CONNECTED = "connected"
+    """Somebody connected their account at an upstream; about: the upstream."""
+    CONNECT_REFUSED = "connect_refused"
+    """Somebody came back from an upstream's sign-in, and nothing was stored; about: the upstream."""
+    DISCONNECTED = "disconnected"
+    """Outcome: how it ended at the other side; about: the upstream."""
+    RECONNECT_NEEDED = "reconnect_needed"
+    """A connection ended without its user; about: the upstream."""
+    KEY_PASTED = "key_pasted"
+    """Somebody gave the hub their key for an upstream; about: the upstream."""
 
 
 OPERATOR: Final = Principal(issuer=LOCAL_ISSUER, subject="command", label="the command line")

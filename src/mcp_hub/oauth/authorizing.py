@@ -9,7 +9,7 @@ import hmac
 import re
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Final, Protocol, final
@@ -88,16 +88,16 @@ class Exchange(Protocol):
         ...
 
 
-class Registrations(Protocol):
-    """The hub's registrations."""
+class Registered(Protocol):
+    """The hub's registrations, opened."""
 
-    async def by_id(self, registration: str) -> Client | None:
-        """That one, retired or not; `None` if it is gone."""
+    async def client(self, registration: str) -> Client | None:
+        """The registration of this id, retired or not; `None` if it is gone. Raises: HubFault."""
         ...
 
-    async def forgotten(self, registration: Registration) -> None:
-        """Its server does not know it any more."""
-        ...
+
+Forgotten = Callable[[Registration], Awaitable[None]]
+"""Notes that a registration is not known at its server any more."""
 
 
 class _Flow(msgspec.Struct, frozen=True):
@@ -117,6 +117,9 @@ class _Flow(msgspec.Struct, frozen=True):
     scopes: list[str]
     resource: str | None
     window: bool
+
+    def __repr__(self) -> str:
+        return f"_Flow({self.upstream!r})"  # whoever has the verifier and the code has the tokens
 
 
 _flow: Final = msgspec.json.Decoder(_Flow)
@@ -166,13 +169,16 @@ class Authorizing:
         store: PendingStore,
         sealer: Sealer,
         exchange: Exchange,
-        registrations: Registrations,
+        *,
+        registered: Registered,
+        forgotten: Forgotten,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
         self._sealer = sealer
         self._exchange = exchange
-        self._registrations = registrations
+        self._registered = registered
+        self._forgotten = forgotten
         self._now = now
 
     async def begin(self, plan: Plan) -> str:
@@ -215,7 +221,7 @@ class Authorizing:
         said = run.read()
         flow = await self._claimed(run, said.get("state", ""))
         run.judge(flow, said)
-        client = await self._registrations.by_id(flow.registration)
+        client = await self._registered.client(flow.registration)
         if client is None:
             raise run.failed(Event.CLIENT_UNKNOWN)
         if "error" in said:
@@ -238,7 +244,7 @@ class Authorizing:
     async def _error(self, run: "_Run", client: Client, code: str) -> ConnectFailed:
         event = ERRORS.get(code, Event.ERROR)
         if event is Event.CLIENT_UNKNOWN:
-            await self._registrations.forgotten(client.registration)
+            await self._forgotten(client.registration)
         return run.failed(event, code if _ERROR.fullmatch(code) else "an error without a code")
 
     async def _tokens(self, run: "_Run", flow: _Flow, client: Client, code: Secret) -> Tokens:
@@ -247,7 +253,7 @@ class Authorizing:
         except Denied as error:
             is_unknown = error.code in _CLIENT
             if is_unknown:
-                await self._registrations.forgotten(client.registration)
+                await self._forgotten(client.registration)
             raise run.failed(Event.CLIENT_REFUSED if is_unknown else Event.CODE_REFUSED, str(error)) from error
         except NoAnswer as error:
             raise run.failed(Event.NO_ANSWER, str(error)) from error

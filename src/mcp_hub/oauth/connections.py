@@ -3,12 +3,12 @@
 Rule: whatever is asked here is asked for one caller, and acts on nobody else's. No answer holds a secret.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, Protocol, final
 from urllib.parse import urlsplit
 
-from mcp_hub.config.model import OAuth, OwnHeader
+from mcp_hub.config.model import OwnHeader
 from mcp_hub.credentials.access import Access
 from mcp_hub.credentials.brought import brought_access
 from mcp_hub.credentials.claimed import claimed_access
@@ -21,46 +21,16 @@ from mcp_hub.oauth.asked import asked
 from mcp_hub.oauth.authorizing import Authorizing, Back, Made, Plan
 from mcp_hub.oauth.connection import ConnectFailed, Connection, Ending, Finished, Prospect, What
 from mcp_hub.oauth.deciding import Deciding
-from mcp_hub.oauth.discovery import Discovery, DiscoveryFailed, NotOffered, Target
+from mcp_hub.oauth.declared import Declared
+from mcp_hub.oauth.discovery import Discovery, DiscoveryFailed, NotOffered
 from mcp_hub.oauth.document import document, named
 from mcp_hub.oauth.registering import Registering, RegistrationFailed
 from mcp_hub.oauth.server import Found, Tokens
+from mcp_hub.oauth.standing import of_grant, of_key, standing
 from mcp_hub.principal import Principal
 from mcp_hub.secret import Secret
-from mcp_hub.store.connections import Grant, GrantState, PastedKey, Whose
+from mcp_hub.store.connections import Grant, PastedKey, Whose
 from mcp_hub.wire.jsonrpc import Json
-
-
-@dataclass(frozen=True, slots=True)
-class Declared:
-    """An upstream as its callers connect with it. `sign_in` is what is decided by the configuration alone.
-
-    `said` is what the operator says of its users' signing in, `header` of a header of their own, and `also` are those
-    that go there for everybody.
-    """
-
-    name: str
-    title: str
-    url: str
-    sign_in: SignIn
-    said: OAuth = field(default_factory=OAuth)
-    header: OwnHeader | None = None
-    also: Mapping[str, Secret] = field(default_factory=dict[str, Secret])
-
-    @property
-    def host(self) -> str:
-        """Where it is, for people."""
-        return urlsplit(self.url).netloc.rpartition("@")[2]
-
-    @property
-    def target(self) -> Target:
-        """What discovery is told of it."""
-        return Target(self.name, self.url, self.said, expected=self.sign_in is SignIn.OAUTH)
-
-    @property
-    def stands_for(self) -> str:
-        """What must not change while a connection is being made."""
-        return "\n".join((self.url, self.said.issuer or "", self.said.client_id or ""))
 
 
 class Store(Protocol):
@@ -98,7 +68,7 @@ class Grants(Protocol):
         """Delete somebody's grant, then have it ended at the other side."""
         ...
 
-    async def replaced(self, old: Grant, new: Grant) -> None:
+    def replaced(self, old: Grant, new: Grant) -> None:
         """A grant took the place of another, which is not needed any more at the other side either."""
         ...
 
@@ -186,14 +156,14 @@ class Connections:
         declared, whose = self._own(upstream), Whose(*caller.key, upstream)
         match self.sign_in(upstream):
             case SignIn.OAUTH:
-                return _of_grant(declared, await self._store.grant(whose))
+                return of_grant(declared, await self._store.grant(whose))
             case SignIn.PASTED:
-                return _of_key(declared, await self._store.key(whose))
+                return of_key(declared, await self._store.key(whose))
             case SignIn.BROUGHT:
                 sentence = f"Your client sends your credential in the header {_header(declared).word}."
-                return _connection(declared, SignIn.BROUGHT, State.READY, sentence)
+                return standing(declared, SignIn.BROUGHT, State.READY, sentence)
             case other:
-                return _connection(declared, other, State.READY, f"{declared.title} is told who you are.")
+                return standing(declared, other, State.READY, f"{declared.title} is told who you are.")
 
     # Connecting
 
@@ -339,7 +309,7 @@ class Connections:
         grant = self._parts.grants.sealed(made.grant, made.tokens)
         old = await self._store.put_grant(grant)
         if old is not None:
-            await self._parts.grants.replaced(old, grant)
+            self._parts.grants.replaced(old, grant)
 
     def _failed(self, code: str, public: str, found: Found) -> ConnectFailed:
         return ConnectFailed(public, code, trace=found.trace)
@@ -357,48 +327,6 @@ def _header(declared: Declared) -> OwnHeader:
     return declared.header
 
 
-def _connection(declared: Declared, sign_in: SignIn, state: State, sentence: str) -> Connection:
-    return Connection(declared.name, declared.title, declared.host, sign_in.value, state, sentence)
-
-
-def _of_grant(declared: Declared, grant: Grant | None) -> Connection:
-    if grant is None:
-        return _connection(declared, SignIn.OAUTH, State.NOT_CONNECTED, _CONNECT.format(title=declared.title))
-    is_ready = grant.state is GrantState.READY
-    wanted = grant.wanted - grant.scopes
-    sentence = f"{declared.title} asked for more than you have allowed. Connect again to allow it." if wanted else ""
-    return Connection(
-        upstream=declared.name,
-        title=declared.title,
-        host=declared.host,
-        sign_in=SignIn.OAUTH.value,
-        state=State.READY if is_ready else State.RECONNECT_NEEDED,
-        sentence=sentence if is_ready else f"{grant.reason} Connect again to go on.",
-        account=grant.account,
-        scopes=grant.scopes,
-        since=grant.created_at,
-        used=grant.used_at,
-        wanted=wanted,
-    )
-
-
-def _of_key(declared: Declared, key: PastedKey | None) -> Connection:
-    if key is None:
-        return _connection(declared, SignIn.PASTED, State.NOT_CONNECTED, _PASTE.format(title=declared.title))
-    return Connection(
-        upstream=declared.name,
-        title=declared.title,
-        host=declared.host,
-        sign_in=SignIn.PASTED.value,
-        state=State.READY,
-        since=key.created_at,
-        used=key.used_at,
-        key_hint=key.hint,
-    )
-
-
-_CONNECT: Final = "Connect it to use {title} with your own account."
-_PASTE: Final = "Paste your key to use {title} with your own account."
 _NOT_OFFERED: Final = (
     "{title} does not say where its users sign in, so it cannot be connected. Tell the hub's operator, who can"
     " configure where, or another way to authenticate."

@@ -90,7 +90,8 @@ class Dynamic:
         if answer.status not in _GIVEN:
             code = said.get("error")
             known = code if isinstance(code, str) and _CODE.fullmatch(code) else ""
-            raise Refused(f"it refused with {known or f'status {answer.status}'}", known)
+            why = f"it refused with {known or f'status {answer.status}'}"
+            raise Refused(why, known or ("invalid_request" if answer.status == _BAD else ""))
         return self._read(said, wanted)
 
     def _read(self, said: Mapping[str, Any], wanted: Json) -> Registered:
@@ -113,7 +114,7 @@ class Dynamic:
         return float(at) if isinstance(at, int | float) and not isinstance(at, bool) and at > 0 else None
 
 
-_ADJUSTABLE: Final = frozenset({"invalid_redirect_uri", "invalid_client_metadata", "invalid_request", ""})
+_ADJUSTABLE: Final = frozenset({"invalid_redirect_uri", "invalid_client_metadata", "invalid_request"})
 
 
 def _adjusted(wanted: Json, code: str) -> Json:

@@ -89,7 +89,9 @@ TABLE: Final[Mapping[Stage, Mapping[Event, Row]]] = {
             " in to the hub as yourself, then begin again on the connections page."
         ),
         Event.ANOTHER_UPSTREAM: _over(f"This answer is for another server, so nothing was connected. {_AGAIN}"),
-        Event.CHANGED: _over(f"The configuration of {{title}} was changed meanwhile. {_AGAIN}"),
+        Event.CHANGED: _over(
+            f"The configuration of {{title}} was changed meanwhile, so it was not connected. {_AGAIN}"
+        ),
         Event.MINE: Row(Stage.CLAIMED),
     },
     Stage.CLAIMED: {

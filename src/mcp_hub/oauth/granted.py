@@ -18,6 +18,7 @@ from mcp_hub.credentials.credential import Credential
 from mcp_hub.credentials.needed import Place, not_connected, reconnect_needed
 from mcp_hub.credentials.watchers import Watchers
 from mcp_hub.errors import HubError, RefusedCredential
+from mcp_hub.oauth.lasting import Replaced, times
 from mcp_hub.oauth.needed import allow_more, away, for_admin
 from mcp_hub.oauth.refreshing import NotRenewed
 from mcp_hub.oauth.stepping_up import SteppingUp
@@ -25,15 +26,8 @@ from mcp_hub.principal import Principal
 from mcp_hub.secret import Secret
 from mcp_hub.store.connections import Grant, GrantState, Whose
 
-AHEAD: Final = 60.0
-"""Seconds before its end at which a token is renewed, at least; for one that lasts longer, a tenth of that."""
-LEFT: Final = 5.0
-"""Seconds before its end from which a token is not sent any more: it has to arrive, and clocks differ."""
 LONGEST_PAUSE: Final = 120.0
 """Seconds at most between two attempts to renew."""
-MOST_REPLACED: Final = 6
-"""How many refused tokens of one principal are replaced within `WITHIN` seconds."""
-WITHIN: Final = 60.0
 _MOST_SECOND: Final = 64
 _UNAUTHORIZED: Final = 401
 _REFUSED: Final = "It refuses the access that it was given, although that was just renewed."
@@ -116,7 +110,7 @@ class Granted:
         self._held: Held | None = None
         self._failure: _Failure | None = None
         self._second: deque[Credential] = deque(maxlen=_MOST_SECOND)
-        self._replaced: deque[float] = deque(maxlen=MOST_REPLACED)
+        self._replaced = Replaced()
         self._epoch = 0
         source.watchers.add_while_alive(self._whose, self.forget)
 
@@ -163,7 +157,7 @@ class Granted:
         """The connection changed: what was found out of it counts no more."""
         self._epoch += 1
         self._held = self._failure = None
-        self._replaced.clear()
+        self._replaced.forget()
 
     @property
     def trouble(self) -> str:
@@ -198,7 +192,8 @@ class Granted:
         if grant.state is not GrantState.READY:
             raise self._reconnect(grant.reason)
         token = await self._source.token(grant)
-        due, until = times(grant)
+        due, until = times(grant.refreshed_at, grant.expires_at)
+        due = until if grant.refresh_token is None else due
         return Held(grant, token, _bearer(token), due, until)
 
     def _reconnect(self, why: str) -> HubError:
@@ -219,13 +214,11 @@ class Granted:
         return None
 
     async def _renewed_instead(self, held: Held, refusal: RefusedCredential) -> Credential:
-        now = self._now()
         if held.grant.refresh_token is None:
             raise self._reconnect(_NO_RENEWAL) from refusal
-        if len(self._replaced) == MOST_REPLACED and now - self._replaced[0] < WITHIN:
-            raise self._reconnect(_REFUSED) from refusal
         self._raise_failure()
-        self._replaced.append(now)
+        if not self._replaced.may_be(self._now()):
+            raise self._reconnect(_REFUSED) from refusal
         await self._source.alone(self._whose, lambda: self._renew(held))
         self._raise_failure()
         return self._another(await self._usable())
@@ -306,16 +299,3 @@ class Granted:
 
 def _bearer(token: Secret) -> Credential:
     return Credential({"Authorization": Secret(f"Bearer {token.open()}")})
-
-
-def times(grant: Grant) -> tuple[float, float]:
-    """From when on a grant is to be renewed, and until when its token is sent; never, where nobody said when it ends.
-
-    A token that lasts a minute is renewed after half of that, and not at once.
-    """
-    if grant.expires_at is None:
-        return float("inf"), float("inf")
-    life = max(grant.expires_at - grant.refreshed_at, 0.0)
-    ahead = min(max(AHEAD, life / 10), life / 2)
-    until = grant.expires_at - min(LEFT, life / 10)
-    return (until if grant.refresh_token is None else grant.expires_at - ahead), until

@@ -8,6 +8,7 @@ and not stored would be lost at both sides.
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Final, NoReturn, Protocol, final
 from weakref import WeakValueDictionary
 
@@ -94,15 +95,17 @@ class Grants:
             for grant, at in used.items():
                 self.used.setdefault(grant, at)
 
+    async def settled(self) -> None:
+        """Wait until nothing is being renewed."""
+        while self._under_way or self._beside:
+            self._quiet.clear()
+            await self._quiet.wait()
+
     async def aclose(self) -> None:
         """Wait for the renewals under way, no longer than a lease lasts, and store what waits."""
-        try:
+        with suppress(TimeoutError):  # then nobody answers any more, and there is nothing to lose
             async with asyncio.timeout(LEASE):
-                while self._under_way:
-                    self._quiet.clear()
-                    await self._quiet.wait()
-        except TimeoutError:
-            pass  # nobody answers any more: there is nothing to lose
+                await self.settled()
         await self._flights.aclose()
         await asyncio.gather(*self._beside.values(), return_exceptions=True)
         await self.flush()
@@ -146,5 +149,6 @@ class Grants:
 
     def _landed(self, whose: Whose, task: asyncio.Task[None]) -> None:
         self._beside.pop(whose, None)
+        self._quiet.set()
         if not task.cancelled():
             task.exception()  # which whoever asks next is told, if it lasts

@@ -30,12 +30,8 @@ Hold = Callable[[], Awaitable[bool]]
 class Registrations(Protocol):
     """The hub's registrations, opened."""
 
-    async def by_id(self, registration: str) -> Client | None:
-        """That one, retired or not; `None` if it is gone. Raises: HubFault."""
-        ...
-
-    async def forgotten(self, registration: Registration) -> None:
-        """Its server does not know it any more. Raises: HubFault."""
+    async def client(self, registration: str) -> Client | None:
+        """The one of this id, retired or not; `None` if it is gone. Raises: HubFault."""
         ...
 
 
@@ -62,9 +58,17 @@ class GrantOver(Exception):
 
 @final
 class Refreshing:
-    """Asks for new tokens."""
+    """Asks for new tokens. `forgotten` is told of a registration that its server does not know any more."""
 
-    def __init__(self, store: SecretStore, registrations: Registrations, calls: TokenCalls) -> None:
+    def __init__(
+        self,
+        store: SecretStore,
+        registrations: Registrations,
+        calls: TokenCalls,
+        *,
+        forgotten: Callable[[Registration], Awaitable[object]],
+    ) -> None:
+        self._forgotten = forgotten
         self._store = store
         self._registrations = registrations
         self._calls = calls
@@ -78,7 +82,7 @@ class Refreshing:
             HubFault: the store or the vault fails.
         """
         server = server_of(grant)
-        client = await self._registrations.by_id(grant.registration)
+        client = await self._registrations.client(grant.registration)
         if client is None:
             raise NotRenewed(f"The hub's registration at {server} is gone.", "admin")
         try:
@@ -127,7 +131,7 @@ class Refreshing:
             return GrantOver(f"{server} has ended the access.")
         if code in _CLIENT and client.registration.source is Source.REGISTERED:
             # Where the hub registered itself, it does so again when somebody connects.
-            await self._registrations.forgotten(client.registration)
+            await self._forgotten(client.registration)
             return NotRenewed(f"{server} does not know this hub any more.", "user")
         if code in _CLIENT:
             return NotRenewed(f"{server} does not take the hub's client id or its proof any more.", "admin")

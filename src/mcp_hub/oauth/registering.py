@@ -46,7 +46,7 @@ class RegistrationFailed(Exception):
 class RegistrationStore(Protocol):
     """What is asked of the store; see `ConnectionStore`."""
 
-    async def add_registration(self, registration: Registration) -> Registration:
+    async def add_registration(self, registration: Registration, *, instead_of: str | None) -> Registration:
         """See `ConnectionStore`."""
         ...
 
@@ -203,15 +203,15 @@ class Registering:
             raise RegistrationFailed("issuer_changed", _MOVED.format(name=upstream, host=host))
 
     async def _settled(self, upstream: str, issuer: str, wanted: Wanted) -> Client:
-        """The registration as it is wanted; one with another way to prove itself is not used any more."""
-        for each in await self._all(upstream):
-            if _is(each, issuer, self._callback(upstream), wanted) and each.retired_at is None:
-                if each.auth_method != wanted.auth_method:
-                    await self._store.retire_registration(each.id, self._now())
-                    break
-                return await self._with_secret(each, wanted.secret)
-        fresh = self._fresh(upstream, issuer, wanted)
-        kept = await self._store.add_registration(self._sealed.with_secrets(fresh, secret=wanted.secret))
+        """The registration as it is wanted; what is in use and differs in more than its secret is so no longer."""
+        used = await self._in_use(upstream, issuer)
+        if used is not None and _is(used, self._callback(upstream), wanted):
+            return await self._with_secret(used, wanted.secret)
+        fresh = self._sealed.with_secrets(self._fresh(upstream, issuer, wanted), secret=wanted.secret)
+        return await self._added(fresh, used)
+
+    async def _added(self, fresh: Registration, used: Registration | None) -> Client:
+        kept = await self._store.add_registration(fresh, instead_of=None if used is None else used.id)
         return await self._sealed.client(kept)
 
     async def _with_secret(self, registration: Registration, secret: Secret | None) -> Client:
@@ -227,14 +227,12 @@ class Registering:
     # Dynamic registration
 
     async def _own(self, upstream: str, server: Server) -> Registration | None:
-        """The newest registration of the hub's own making there that is still good for a while."""
-        least = self._now() + AHEAD
-        for each in await self._all(upstream):
-            good = each.secret_expires_at is None or each.secret_expires_at > least
-            here = (each.issuer, each.redirect_uri) == (server.issuer, self._callback(upstream))
-            if each.source is Source.REGISTERED and each.retired_at is None and good and here:
-                return each
-        return None
+        """The registration in use, if it is of the hub's own making and still good for a while."""
+        used = await self._in_use(upstream, server.issuer)
+        if used is None or (used.source, used.redirect_uri) != (Source.REGISTERED, self._callback(upstream)):
+            return None
+        is_good = used.secret_expires_at is None or used.secret_expires_at > self._now() + AHEAD
+        return used if is_good else None
 
     def _require_place(self, upstream: str, server: Server) -> None:
         if server.registration_endpoint is None:
@@ -252,7 +250,7 @@ class Registering:
         wanted = Wanted(Source.REGISTERED, given.client_id, given.auth_method, given.secret)
         fresh = self._fresh(upstream, server.issuer, wanted, given)
         sealed = self._sealed.with_secrets(fresh, secret=given.secret, management=given.management)
-        return await self._sealed.client(await self._store.add_registration(sealed))
+        return await self._added(sealed, await self._in_use(upstream, server.issuer))
 
     # Rows
 
@@ -273,6 +271,9 @@ class Registering:
             created_at=self._now(),
         )
 
+    async def _in_use(self, upstream: str, issuer: str) -> Registration | None:
+        return next((each for each in await self._all(upstream) if each.issuer == issuer and not each.retired_at), None)
+
     async def _all(self, upstream: str) -> list[Registration]:
         return await self._store.registrations(DEFAULT_TENANT, upstream)
 
@@ -280,9 +281,9 @@ class Registering:
         return callback_of(self._base_url, upstream)
 
 
-def _is(registration: Registration, issuer: str, callback: str, wanted: Wanted) -> bool:
-    has = (registration.issuer, registration.client_id, registration.redirect_uri, registration.source)
-    return has == (issuer, wanted.client_id, callback, wanted.source)
+def _is(registration: Registration, callback: str, wanted: Wanted) -> bool:
+    has = (registration.client_id, registration.redirect_uri, registration.source, registration.auth_method)
+    return has == (wanted.client_id, callback, wanted.source, wanted.auth_method)
 
 
 def configured_method(offered: Sequence[str] | None, *, has_secret: bool) -> str:

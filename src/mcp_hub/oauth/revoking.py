@@ -78,7 +78,7 @@ class Revoking:
         return Ending.CONFIRMED
 
     async def _revoked(self, grant: Grant, endpoint: str) -> None:
-        client = await self._registrations.by_id(grant.registration)
+        client = await self._registrations.client(grant.registration)
         if client is None:
             raise CannotProve("the registration is gone")
         renewal = await open_refresh_token(self._vault, grant)

@@ -1,0 +1,56 @@
+"""How a caller stands with an upstream, from what is stored. Rule: pure, and nothing of it is secret."""
+
+from typing import Final
+
+from mcp_hub.credentials.decide import SignIn
+from mcp_hub.credentials.state import State
+from mcp_hub.oauth.connection import Connection
+from mcp_hub.oauth.declared import Declared
+from mcp_hub.store.connections import Grant, GrantState, PastedKey
+
+
+def standing(declared: Declared, sign_in: SignIn, state: State, sentence: str) -> Connection:
+    """One of which no more is known."""
+    return Connection(declared.name, declared.title, declared.host, sign_in.value, state, sentence)
+
+
+def of_grant(declared: Declared, grant: Grant | None) -> Connection:
+    """By what somebody gave the hub."""
+    if grant is None:
+        return standing(declared, SignIn.OAUTH, State.NOT_CONNECTED, _CONNECT.format(title=declared.title))
+    is_ready = grant.state is GrantState.READY
+    wanted = grant.wanted - grant.scopes
+    sentence = f"{declared.title} asked for more than you have allowed. Connect again to allow it." if wanted else ""
+    return Connection(
+        upstream=declared.name,
+        title=declared.title,
+        host=declared.host,
+        sign_in=SignIn.OAUTH.value,
+        state=State.READY if is_ready else State.RECONNECT_NEEDED,
+        sentence=sentence if is_ready else f"{grant.reason} Connect again to go on.",
+        account=grant.account,
+        scopes=grant.scopes,
+        since=grant.created_at,
+        used=grant.used_at,
+        wanted=wanted,
+    )
+
+
+def of_key(declared: Declared, key: PastedKey | None) -> Connection:
+    """By what somebody pasted."""
+    if key is None:
+        return standing(declared, SignIn.PASTED, State.NOT_CONNECTED, _PASTE.format(title=declared.title))
+    return Connection(
+        upstream=declared.name,
+        title=declared.title,
+        host=declared.host,
+        sign_in=SignIn.PASTED.value,
+        state=State.READY,
+        since=key.created_at,
+        used=key.used_at,
+        key_hint=key.hint,
+    )
+
+
+_CONNECT: Final = "Connect it to use {title} with your own account."
+_PASTE: Final = "Paste your key to use {title} with your own account."
