@@ -69,5 +69,5 @@ class Gateway(Protocol):
         ...
 
     async def end_session(self, session: str, owner: tuple[str, str, str]) -> None:
-        """A downstream legacy session of this principal's is over: close the upstream sessions that were paired with it."""
+        """A legacy session of this principal's is over: close the upstream sessions that were paired with it."""
         ...

@@ -129,7 +129,7 @@ class Fleets:
 
         Whoever heard of changes together with everybody is cut off, and comes back to a fleet of their own.
         """
-        shared = self._shared.pop(name, None)
+        shared = None if self._is_over else self._shared.pop(name, None)
         if shared is None:
             return
         self._own |= {name}

@@ -99,11 +99,11 @@ class Memory:
                 del self._due[whose, name]
 
     async def _write(self, whose: Reader, name: str, known: Known) -> None:
-        if known.part is None:
-            await self._store.forget(whose.tenant, name, whose.visibility)
+        if known.part is None and whose != self._shared:
+            await self._store.forget(whose.tenant, name, whose.visibility)  # their connection has ended
             return
-        era = known.era.value if known.era is not None else None
-        url, catalog = self._urls[name], encode_part(known.part)
+        catalog = encode_part(known.part) if known.part is not None else None
+        era, url = known.era.value if known.era is not None else None, self._urls[name]
         await self._store.remember(Remembered(whose.tenant, name, whose.visibility, url, era, catalog, time.time()))
 
 

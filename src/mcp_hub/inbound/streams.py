@@ -64,9 +64,7 @@ class Streams:
             return await self._notify(exchange, session, caller, place)
         return await _resume(exchange, session, place)
 
-    async def _notify(
-        self, exchange: Exchange, session: Session, caller: Principal, place: Place | None
-    ) -> Outcome:
+    async def _notify(self, exchange: Exchange, session: Session, caller: Principal, place: Place | None) -> Outcome:
         stream = None if place is None else session.shelf.find(place)
         if stream is not None and stream.connection is not None:
             # Its client is here, so the connection it had before is dead, however long that takes to be noticed.
