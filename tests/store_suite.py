@@ -105,6 +105,14 @@ class StoreSuite(PeopleSuite, GrantSuite, ConnectionSuite, EventSuite):
         assert await store.remembered("default") == [KNOWN]
 
     @pytest.mark.promise("D32")
+    async def test_the_calls_of_one_principal_are_theirs_alone(self, store: Store):
+        others = [call(4)._replace(subject="you"), call(5)._replace(issuer="https://id.example.com"), call(6, "other")]
+        await store.append_calls([call(1), *others, call(2)])
+        assert await store.calls_of("default", "local", "me", limit=10) == [call(2), call(1)]
+        assert await store.calls_of("default", "local", "me", limit=1) == [call(2)]
+        assert await store.calls_of("default", "local", "me", limit=-1) == []
+        assert await store.calls_of("default", "local", "nobody", limit=10) == []
+
     async def test_calls_come_back_newest_first_and_no_more_than_asked_for(self, store: Store):
         await store.append_calls([call(1), call(2)])
         await store.append_calls([call(3)])

@@ -22,11 +22,11 @@ from mcp_hub.inbound.head import read_head
 from mcp_hub.inbound.outcome import Refused
 from mcp_hub.inbound.sse import MESSAGES_PATH, STREAM_PATH, Sse
 from mcp_hub.inbound.stdio import Stdio, Write
+from mcp_hub.pages import pages_of
 from mcp_hub.principal import LOCAL, Principal
 from mcp_hub.web.api import Api
 from mcp_hub.web.check import Check
 from mcp_hub.web.frame import Frame
-from mcp_hub.web.index import Index
 from mcp_hub.web.probes import PROBES, Probes
 from mcp_hub.web.site import Site
 from mcp_hub.wire.jsonrpc import INVALID_REQUEST
@@ -170,24 +170,13 @@ class Hub:
             public_url=server.public_url,
         )
         self._older = {STREAM_PATH: older.stream, MESSAGES_PATH: older.messages}
-        api, check = self._commands(running, door)
-        pages = (Index(__version__, server.endpoint),) if entrance is None else entrance.parts
+        absent = unserved(self._config.upstreams, running.fleets.names)
+        urls = {name: shown_url(self._config, name) for name in running.fleets.names}
+        api = Api(running.fleets.upstreams_of, absent, __version__, urls, door=door, resource=server.endpoint)
+        check = Check(running.checking.check_as, self._config.upstreams, door=door, resource=server.endpoint)
         frame = Frame(__version__) if entrance is None else entrance.frame
+        pages = pages_of(self._config, running, frame, absent=absent, urls=urls)
         self._site = _guarded(Site([Probes(), api, check, *pages], frame).app(), Guard(hosts, ()))
-
-    def _commands(self, running: Running, door: Door) -> tuple[Api, Check]:
-        """What the command line asks."""
-        fleets, resource, declared = running.fleets, self._config.server.endpoint, self._config.upstreams
-        urls = {name: shown_url(self._config, name) for name in fleets.names}
-        api = Api(
-            lambda caller: fleets.of(caller).upstreams,
-            unserved(declared, fleets.names),
-            __version__,
-            urls,
-            door=door,
-            resource=resource,
-        )
-        return api, Check(running.checking.check_as, declared, door=door, resource=resource)
 
     def _door(self, running: Running) -> Door:
         if self._identify is not None:

@@ -55,6 +55,7 @@ _TASK_KEY: Final = "task-id-key"
 class Running:
     """The parts of a running hub that requests are handed to."""
 
+    store: Store
     vault: Vault
     fleets: Fleets
     road: Road
@@ -88,7 +89,7 @@ async def assemble(config: model.Config, stack: AsyncExitStack, *, keeps_session
     await sessions.recall()
     has_login = keeps_sessions and config.login.type != "none"
     entrance = await _entrance(config, store, vault, stack) if has_login else None
-    checking = Checking(config, owners=connections, shared=reaching.shared)
+    checking = Checking(config, owners=connections)
     for end in (checking.aclose, sessions.flush, memory.flush, fleets.aclose):
         stack.push_async_callback(end)
     stack.push_async_callback(parking.aclose)  # before the sessions that their calls are in
@@ -103,7 +104,7 @@ async def assemble(config: model.Config, stack: AsyncExitStack, *, keeps_session
         **({} if entrance is None else entrance.runs),
     }
     _keep_running(stack, runs)
-    return Running(vault, fleets, road, sessions, checking, connections, entrance)
+    return Running(store, vault, fleets, road, sessions, checking, connections, entrance)
 
 
 async def _connecting(config: model.Config, store: Store, vault: Vault, stack: AsyncExitStack) -> "Connecting":

@@ -6,13 +6,14 @@ sign in is found out anew each time, and every step of that is shown.
 """
 
 import time
-from collections.abc import Callable
+from contextlib import AsyncExitStack
 from typing import Final, Protocol, final
 
 from mcp_hub.config import model
 from mcp_hub.credentials.access import Access, Fixed
-from mcp_hub.credentials.credential import Credential
 from mcp_hub.credentials.decide import Decision, Discovered, SignIn, decide_declared
+from mcp_hub.credentials.missing import Missing
+from mcp_hub.credentials.needed import Place, not_connected
 from mcp_hub.declared import (
     INFO,
     OLDER,
@@ -26,6 +27,7 @@ from mcp_hub.egress.dial import Dialer
 from mcp_hub.egress.fetch import GuardedFetch
 from mcp_hub.errors import ConnectionNeeded, HubError, RefusedCredential
 from mcp_hub.oauth.discovery import Discovery, DiscoveryFailed, Found, Outcome, Target
+from mcp_hub.oauth.machine import Service
 from mcp_hub.principal import Principal
 from mcp_hub.single_flight import SingleFlight
 from mcp_hub.upstream.carrier import Carrier
@@ -50,6 +52,10 @@ NOBODY: Final = (
     "Each user has a credential of their own here, and nobody is named. Check as one of them with --as, or on the"
     " connections page."
 )
+_UNPUBLISHED: Final = (
+    "It publishes nothing about a sign-in, so the places that were usual before 2025-06 would be tried. If it takes a"
+    " key instead, say so in 'auth' or 'headers'."
+)
 _UNAUTHORIZED: Final = 401
 _KNOWN: Final = {"oauth": Discovered.OAUTH, "none": Discovered.NOTHING}
 
@@ -66,22 +72,16 @@ class Owners(Protocol):
         ...
 
 
-Shared = Callable[[str], Access]
-"""What goes to an upstream for all callers alike, by its name."""
-
-
 @final
 class Checking:
     """Checks the upstreams of one configuration. Belongs to one event loop; `aclose` ends what is under way.
 
-    `owners` knows everybody's own connections; without it nobody has any. `shared` is asked where all callers act as
-    one; left out, it is what the configuration says.
+    `owners` knows everybody's own connections; without it nobody has any.
     """
 
-    def __init__(self, config: model.Config, *, owners: Owners | None = None, shared: Shared | None = None) -> None:
+    def __init__(self, config: model.Config, *, owners: Owners | None = None) -> None:
         self._config = config
         self._owners = owners
-        self._shared = shared
         self._under_way: SingleFlight[tuple[object, ...], Verdict] = SingleFlight()
 
     async def check_as(self, caller: Principal | None, name: str) -> Verdict:
@@ -108,30 +108,44 @@ class Checking:
         await self._under_way.aclose()
 
     def _decision(self, declared: model.Upstream) -> Decision:
-        known = "" if self._owners is None else self._owners.sign_in(declared.name)
+        known = "" if self._owners is None or not _is_served(declared) else self._owners.sign_in(declared.name)
         return decide_declared(declared, _KNOWN.get(known, Discovered.NOT_ASKED))
 
     async def _verdict(self, declared: model.Upstream, decision: Decision, caller: Principal | None) -> Verdict:
         dialer = Dialer(allow_private=self._config.network.allow_private)
-        access = self._access(declared, decision, caller)
-        asked = _Asked(declared, decision, access, "" if caller is None else str(caller), dialer)
-        if not declared.is_reachable:
-            return url_not_set(declared.name, asked)
-        http = HttpClient(dialer)
-        settings = settings_of(declared, self._config.defaults, INFO)
-        carrier, reach = self._way(declared, http, dialer, tells_addresses=caller is None or caller.is_admin)
-        fetch = Fetch(declared.name, Credentialed(carrier, access), INFO, settings.listing)
-        try:
+        async with AsyncExitStack() as stack:
+            access = self._access(declared, decision, caller, dialer, stack)
+            asked = _Asked(declared, decision, access, self._not_connected(declared, caller), dialer)
+            if not declared.is_reachable:
+                return url_not_set(declared.name, asked)
+            http = HttpClient(dialer)
+            stack.push_async_callback(http.aclose)
+            settings = settings_of(declared, self._config.defaults, INFO)
+            carrier, reach = self._way(declared, http, dialer, tells_addresses=caller is None or caller.is_admin)
+            fetch = Fetch(declared.name, Credentialed(carrier, access), INFO, settings.listing)
             return await check(settings, reach, fetch, asked)
-        finally:
-            await http.aclose()
 
-    def _access(self, declared: model.Upstream, decision: Decision, caller: Principal | None) -> Access:
-        if decision.sign_in.is_own:
-            if caller is None or self._owners is None:
-                return Missing(declared.name, NOBODY if caller is None else _not_connected(declared, str(caller)))
-            return self._owners.access(caller, declared.name)
-        return Fixed(credential_of(declared)) if self._shared is None else self._shared(declared.name)
+    def _access(
+        self,
+        declared: model.Upstream,
+        decision: Decision,
+        caller: Principal | None,
+        dialer: Dialer,
+        stack: AsyncExitStack,
+    ) -> Access:
+        if decision.sign_in is SignIn.SERVICE:
+            return _service(declared, dialer, stack)
+        if not decision.sign_in.is_own:
+            return Fixed(credential_of(declared))
+        if caller is None or self._owners is None or not _is_served(declared):
+            return Missing(self._not_connected(declared, caller))
+        return self._owners.access(caller, declared.name)
+
+    def _not_connected(self, declared: model.Upstream, caller: Principal | None) -> ConnectionNeeded:
+        if caller is None:
+            return ConnectionNeeded(declared.name, NOBODY, url=None, state="not_connected")
+        page = f"{self._config.server.base_url}/connect/{declared.name}"
+        return not_connected(Place(declared.name, declared.title or declared.name, page), caller)
 
     def _way(
         self, declared: model.Upstream, http: HttpClient, dialer: Dialer, *, tells_addresses: bool
@@ -147,43 +161,21 @@ class Checking:
 
 
 @final
-class Missing:
-    """The access of somebody who has none."""
-
-    def __init__(self, upstream: str, public: str) -> None:
-        self._upstream = upstream
-        self._public = public
-
-    def ready(self) -> Credential | None:
-        """See `Access`."""
-        return None
-
-    async def credential(self) -> Credential:
-        """See `Access`."""
-        raise ConnectionNeeded(self._upstream, self._public, url=None, state="not_connected")
-
-    async def refused(self, credential: Credential, refusal: RefusedCredential) -> Credential:
-        """See `Access`."""
-        del credential
-        raise refusal
-
-    def watch(self, changed: Callable[[], object]) -> Callable[[], None]:
-        """See `Access`: it never does."""
-        del changed
-        return lambda: None
-
-
-@final
 class _Asked:
     """For whom one check is made. See `Asked`."""
 
     def __init__(
-        self, declared: model.Upstream, decision: Decision, access: Access, caller: str, dialer: Dialer
+        self,
+        declared: model.Upstream,
+        decision: Decision,
+        access: Access,
+        needed: ConnectionNeeded,
+        dialer: Dialer,
     ) -> None:
         self._declared = declared
         self._decision = decision
         self._access = access
-        self._caller = caller
+        self._needed = needed
         self._dialer = dialer
 
     def begun(self, steps: Steps) -> None:
@@ -194,8 +186,8 @@ class _Asked:
         """Ask for the credential, where it has to be asked for."""
         sign_in = self._decision.sign_in
         if sign_in.is_own or sign_in is SignIn.SERVICE:
-            of = f"of {self._caller}" if sign_in.is_own else "of the hub itself"
-            await steps.take("auth", self._access.credential(), lambda _: f"The credential {of} is at hand.")
+            whose = "The caller's own credential" if sign_in.is_own else "The credential of the hub itself"
+            await steps.take("auth", self._access.credential(), lambda _: f"{whose} is at hand.")
 
     async def ended(self, steps: Steps, error: HubError | None) -> Status:
         """Look for the sign-in where that explains how it ended."""
@@ -204,7 +196,7 @@ class _Asked:
             found = await self._found(steps, error.challenges)
             if isinstance(found, Found):
                 _note(steps, decide_declared(self._declared, Discovered.OAUTH))
-                steps.note("auth", _not_connected(self._declared, self._caller), ok=False)
+                steps.note("auth", self._needed.public, ok=False)
                 return Status.USER_NOT_AUTHENTICATED
         elif isinstance(error, ConnectionNeeded) and self._decision.sign_in is SignIn.OAUTH:
             await self._found(steps, None)
@@ -229,12 +221,26 @@ class _Asked:
         return found
 
 
+def _service(declared: model.Upstream, dialer: Dialer, stack: AsyncExitStack) -> Access:
+    """The hub's own access there, asked for anew: what is checked is whether it would get one."""
+    if not isinstance(declared.auth, model.ClientCredentials):
+        raise TypeError("only client credentials make the hub act as itself")
+    fetch = GuardedFetch(dialer)
+    stack.push_async_callback(fetch.aclose)
+    title, url = declared.title or declared.name, declared.url or ""
+    service = Service(declared.name, title, url, declared.auth, fetch=fetch, also=declared.headers)
+    stack.push_async_callback(service.aclose)
+    return service
+
+
 def _note(steps: Steps, decision: Decision) -> None:
     steps.note("auth", f'Row "{decision.row}": {decision.why}')
 
 
 def _outcome(found: Outcome) -> str:
     match found:
+        case Found(server=server) if not server.has_metadata:
+            return _UNPUBLISHED
         case Found():
             return f"Users sign in at {found.server.issuer}."
         case DiscoveryFailed():
@@ -243,8 +249,5 @@ def _outcome(found: Outcome) -> str:
             return "It has nobody sign in, as far as can be found out."
 
 
-def _not_connected(declared: model.Upstream, caller: str) -> str:
-    title = declared.title or declared.name
-    if not caller:
-        return NOBODY
-    return f"{title} is not connected for {caller}, who has to sign in there on the connections page."
+def _is_served(declared: model.Upstream) -> bool:
+    return declared.enabled and declared.is_reachable

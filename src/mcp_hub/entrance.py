@@ -37,9 +37,9 @@ from mcp_hub.vault.settings import SealedSettings
 from mcp_hub.vault.vault import Vault
 from mcp_hub.web.access import Access
 from mcp_hub.web.frame import Frame
-from mcp_hub.web.index import Index
 from mcp_hub.web.login import CALLBACK, LoginPages
 from mcp_hub.web.login import Provider as LoginProvider
+from mcp_hub.web.lookers import Doorway, Members
 from mcp_hub.web.setup import PATH as SETUP_PATH
 from mcp_hub.web.setup import SetupPage
 from mcp_hub.web.site import Part
@@ -53,12 +53,16 @@ _SWEEP_EVERY: Final = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Entrance:
-    """What a hub with a login has beside its endpoint. `runs` have to run for it, and `setup` makes the first admin."""
+    """What a hub with a login has beside its endpoint. `runs` have to run for it, and `setup` makes the first admin.
+
+    `doorway` is where those come in who look at pages; `None` if nobody can sign in here.
+    """
 
     base_url: str
     door: TokenDoor
     frame: Frame
     parts: tuple[Part, ...]
+    doorway: Doorway | None
     setup: Setup | None
     runs: Mapping[str, Callable[[], Awaitable[None]]]
 
@@ -114,11 +118,15 @@ async def open_entrance(config: model.Config, store: Store, vault: Vault, stack:
         shared = Shared(store, basis.events, basis.limits, basis.frame, basis.visitors, succession)
         provider = _provider(config, store, vault, fetch, stack)
         parts += [*_pages(config, basis, provider), *authorization_server(config, shared, fetch, stack)]
-    else:
-        parts.append(Index(__version__, config.server.endpoint))
     setup = basis.people.setup if config.login.type == "local" else None
     runs = {"the door": door.run, "what has expired": _sweeping(store)}
-    return Entrance(config.server.base_url, door, basis.frame, tuple(parts), setup, runs)
+    return Entrance(
+        config.server.base_url, door, basis.frame, tuple(parts), _doorway(config.login, basis.visitors), setup, runs
+    )
+
+
+def _doorway(login: model.Login, visitors: Visitors) -> Doorway | None:
+    return Doorway(Members(visitors), visitors) if login.issues_tokens else None
 
 
 def _door(
@@ -173,7 +181,6 @@ def _pages(config: model.Config, basis: _Basis, provider: LoginProvider | None) 
     first: list[Part] = [] if provider else [SetupPage(frame, visitors, setup=people.setup, browsers=people.browsers)]
     return [
         *first,
-        Index(__version__, config.server.endpoint, (frame, visitors)),
         LoginPages(
             frame,
             visitors,

@@ -60,7 +60,7 @@ class Reaching:
     def __call__(self, name: str, caller: Principal | None, ears: Ears) -> Upstream:
         """See `Maker`."""
         declared = self._served[name]
-        access = self.shared(name) if caller is None else self._own(caller, name)
+        access = self._shared[name] if caller is None else self._own(caller, name)
         return Upstream(
             settings_of(declared, self._defaults, INFO),
             access,
@@ -70,10 +70,6 @@ class Reaching:
             notices=ears.notices,
             prepare=ears.prepare,
         )
-
-    def shared(self, name: str) -> Access:
-        """What goes there for all callers alike."""
-        return self._shared[name]
 
     @property
     def own(self) -> frozenset[str]:

@@ -37,7 +37,7 @@ def test_every_yaml_block_is_a_configuration(name, block):
 def test_the_readme_has_an_example_of_each_kind_of_credential():
     kinds = [load(block, environ=Everything()).upstreams for name, block in YAML if name == "README.md"]
     found = {type(each.auth).__name__ if each.auth else bool(each.headers) for one in kinds for each in one.values()}
-    assert found == {False, True, "ApiKey"}
+    assert found == {False, True, "ApiKey", "OwnHeader", "OAuth"}
 
 
 @pytest.mark.parametrize(("name", "block"), PYTHON)

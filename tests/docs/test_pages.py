@@ -26,7 +26,7 @@ from mcp_hub.upstream.stdio import MOST
 pytestmark = pytest.mark.promise("F4")
 PAGES = {each.name: each for each in pages()}
 OPERATIONS = PAGES["docs/operations.md"]
-GROUPS = {"config", "key", "token", "upstream", "user"}
+GROUPS = {"config", "connection", "key", "token", "upstream", "user"}
 
 
 def kinds(base: type[HubError]) -> set[type[HubError]]:

@@ -68,7 +68,7 @@ defaults: {{list_timeout: 2s}}
 upstreams:
   good: {{url: '{good.url}'}}
   old: {{url: '{old.url}'}}
-  refusing: {{url: '{refusing.url}'}}
+  refusing: {{url: '{refusing.url}', headers: {{X-Key: wrong}}}}
   html: {{url: '{html.url}'}}
   dead: {{url: 'http://127.0.0.1:{free_port()}/mcp'}}
   unset: {{description: not yet}}
@@ -140,12 +140,12 @@ async def test_upstream_list_shows_what_runs_and_without_a_hub_what_is_configure
 
 
 VERDICTS = {
-    "good": ("OK", DONE, ["dns", "tcp", "mcp", "lists"]),
-    "old": ("OK", DONE, ["dns", "tcp", "mcp", "lists"]),
-    "refusing": ("Unauthorized", SIGN_IN, ["dns", "tcp", "auth"]),
-    "html": ("Failed", UNREACHABLE, ["dns", "tcp", "mcp"]),
-    "dead": ("Failed", UNREACHABLE, ["dns", "tcp"]),
-    "unset": ("Server URL not set", USAGE, ["url"]),
+    "good": ("OK", DONE, ["auth", "dns", "tcp", "mcp", "lists", "auth"]),
+    "old": ("OK", DONE, ["auth", "dns", "tcp", "mcp", "lists", "auth"]),
+    "refusing": ("Unauthorized", SIGN_IN, ["auth", "dns", "tcp", "auth"]),
+    "html": ("Failed", UNREACHABLE, ["auth", "dns", "tcp", "mcp"]),
+    "dead": ("Failed", UNREACHABLE, ["auth", "dns", "tcp"]),
+    "unset": ("Server URL not set", USAGE, ["auth", "url"]),
 }
 """What a check comes to: the verdict, the exit code, and the steps, of which all but the last go well or all do."""
 
@@ -163,7 +163,7 @@ async def test_a_check_gives_one_verdict_and_every_step_it_took(house: House):
     plain = await check("refusing")
     assert plain.code == SIGN_IN
     assert [line.split()[:2] for line in plain.out.splitlines()] == [
-        ["refusing:", "Unauthorized"], ["ok", "dns"], ["ok", "tcp"], ["--", "auth"]
+        ["refusing:", "Unauthorized"], ["ok", "auth"], ["ok", "dns"], ["ok", "tcp"], ["--", "auth"]
     ]  # fmt: skip
     assert house.old.sessions == {}, "it leaves no session behind"
     assert house.good.asked("tools/call") == []

@@ -6,7 +6,7 @@ from mcp_hub.authserver.clients import Clients
 from mcp_hub.authserver.consents import Consents
 from mcp_hub.authserver.documents import PublishedDocuments
 from mcp_hub.authserver.registration import Registration
-from mcp_hub.config.model import Client
+from mcp_hub.config.model import Client, Server
 from mcp_hub.egress.fetch import FetchFailed
 from mcp_hub.identity.limits import Limits
 from mcp_hub.identity.refusals import NotSignedIn
@@ -14,13 +14,15 @@ from mcp_hub.web.access import Access
 from mcp_hub.web.authorize import Authorize
 from mcp_hub.web.consent import ConsentPages
 from mcp_hub.web.frame import Frame
-from mcp_hub.web.index import Index
 from mcp_hub.web.login import LoginPages, Provider
+from mcp_hub.web.lookers import Doorway, Members, NoSessions, Owner
+from mcp_hub.web.own import Own, own_parts
 from mcp_hub.web.register import Registrations
 from mcp_hub.web.setup import SetupPage
-from mcp_hub.web.site import Site
+from mcp_hub.web.site import Part, Site
 from mcp_hub.web.users import Users
 from mcp_hub.web.visitors import Visitors
+from rig.connections import FakeConnections
 from rig.household import People
 
 KEY = b"k" * 32
@@ -54,10 +56,15 @@ def visitors_of(people: People, url: str) -> Visitors:
 
 
 def site_of(
-    people: People, url: str, declared: Mapping[str, Client] = NO_CLIENTS, provider: Provider | None = None
+    people: People,
+    url: str,
+    declared: Mapping[str, Client] = NO_CLIENTS,
+    provider: Provider | None = None,
+    own: Own | None = None,
 ) -> Site:
-    """The site at this address, with these clients set up beforehand, and this identity provider."""
+    """The site at this address, with these clients set up beforehand, this provider, and what is people's own."""
     frame, visitors = Frame("9.9"), visitors_of(people, url)
+    pages = own_pages(own or FakeConnections().own(people.store), frame, Doorway(Members(visitors), visitors), url)
     access = Access(
         frame,
         visitors,
@@ -101,5 +108,15 @@ def site_of(
         provider=provider,
     )
     setup = SetupPage(frame, visitors, setup=people.setup, browsers=people.browsers)
-    index = Index("9.9", f"{url}/mcp", (frame, visitors))
-    return Site([index, login, setup, access, users, authorize, register], frame)
+    return Site([*pages, login, setup, access, users, authorize, register], frame)
+
+
+def private_site(own: Own, url: str) -> Site:
+    """The site of a private hub."""
+    frame, visitors = Frame("9.9"), Visitors(NoSessions(), base_url=url, key=KEY)
+    return Site(own_pages(own, frame, Doorway(Owner(visitors), visitors), url), frame)
+
+
+def own_pages(own: Own, frame: Frame, doorway: Doorway, url: str) -> list[Part]:
+    """The pages about somebody's own connections."""
+    return own_parts(frame, doorway, own, server=Server(public_url=url), version="9.9", told=f"{url}/mcp")

@@ -56,6 +56,18 @@ upstreams: {}                         # remove the {} and the # in front of what
 #     auth: {type: api_key, value: "${WIKI_KEY}"}
 #     tools: {deny: ["delete_*"]}
 
+#   billing:                          # each caller's own: their client sends it along
+#     url: https://billing.example.com/mcp
+#     auth: {type: header, name: Authorization, scheme: Bearer, from: X-Billing-Token}
+
+#   warehouse:                        # each user's own, pasted once on the connections page; needs a login with a page
+#     url: https://warehouse.example.com/mcp
+#     auth: {type: header, name: X-API-Key, per_user: true}
+
+#   github:                           # each user signs in there with their own account
+#     url: https://api.githubcopilot.com/mcp/
+#     auth: {type: oauth, scopes: [repo, "read:org"]}
+
 #   time:                             # a local command; of the hub's environment it gets only what stands in env
 #     command: [uvx, mcp-server-time]
 #     env: {LOG_LEVEL: info}

@@ -41,8 +41,10 @@ COMMANDS: Final = {
     "call": Entry("mcp_hub.cli.tools", "call", "Call a tool through the hub."),
     "user": Entry("mcp_hub.cli.user", "user", "Keep the accounts of the hub."),
     "token": Entry("mcp_hub.cli.token", "token", "Make, list and revoke personal tokens."),
+    "connection": Entry("mcp_hub.cli.connection", "connection", "List and end what users have connected to."),
     "client": Entry("mcp_hub.cli.client", "client", "Print how to add the hub to a client."),
     "key": Entry("mcp_hub.cli.key", "key", "Make and change the keys that the store is sealed with."),
+    "backup": Entry("mcp_hub.cli.backup", "backup", "Copy the store, while the hub runs."),
     "import": Entry("mcp_hub.cli.importing", "import_", "Turn a client's server list into configuration."),
 }
 

@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
-from mcp_hub.checking import Checking
+from mcp_hub.cli.checking import checking_as
 from mcp_hub.cli.options import file_option, json_option, named_or_found, url_option
 from mcp_hub.cli.output import Exit, print_json, print_table, style
 from mcp_hub.cli.remote import address, remote_hub
@@ -15,10 +15,9 @@ from mcp_hub.cli.status import ask_status, show
 from mcp_hub.config.model import Config
 from mcp_hub.config.show import shown_url
 from mcp_hub.errors import UnknownName, Unreachable
-from mcp_hub.principal import LOCAL
 from mcp_hub.upstream.check import Status, Verdict
 
-_CODES = {
+EXITS: Final = {
     Status.OK: Exit.DONE,
     Status.UNAUTHORIZED: Exit.SIGN_IN,
     Status.USER_NOT_AUTHENTICATED: Exit.SIGN_IN,
@@ -54,19 +53,23 @@ def list_(file: Path | None, url: str | None, *, as_json: bool) -> None:
 
 @upstream.command()
 @click.argument("name")
+@click.option("--as", "who", metavar="USER", default="", help="As this user: an address, or an id of 'user list'.")
 @file_option
 @json_option
-def check(name: str, file: Path | None, *, as_json: bool) -> None:
-    """Check one upstream from here, step by step. Needs no running hub."""
+def check(name: str, who: str, file: Path | None, *, as_json: bool) -> None:
+    """Check one upstream from here, step by step. Needs no running hub.
+
+    With --as it is checked with what this user has given the hub for it.
+    """
     config = named_or_found(file) or Config()
     if name not in config.upstreams:
         raise UnknownName("upstream", name, _no_such(config, name))
-    verdict = asyncio.run(_check_all(config, [name]))[0]
+    verdict = asyncio.run(_check_all(config, [name], who))[0]
     if as_json:
         print_json(verdict.document())
     else:
         _print(verdict)
-    raise click.exceptions.Exit(_CODES[verdict.status])
+    raise click.exceptions.Exit(EXITS[verdict.status])
 
 
 @upstream.command()
@@ -93,13 +96,12 @@ def check_online(config: Config, as_json: bool) -> int:  # noqa: FBT001
     else:
         for verdict in verdicts:
             _print(verdict)
-    return max((_CODES[verdict.status] for verdict in verdicts), default=Exit.DONE)
+    return max((EXITS[verdict.status] for verdict in verdicts), default=Exit.DONE)
 
 
-async def _check_all(config: Config, names: Sequence[str]) -> list[Verdict]:
-    checking = Checking(config)
-    caller = LOCAL if config.login.type == "none" else None
-    return list(await asyncio.gather(*(checking.check_as(caller, name) for name in names)))
+async def _check_all(config: Config, names: Sequence[str], who: str = "") -> list[Verdict]:
+    async with checking_as(config, who, names) as (checking, caller):
+        return list(await asyncio.gather(*(checking.check_as(caller, name) for name in names)))
 
 
 async def _refreshed(base: str, name: str | None) -> list[dict[str, Any]]:

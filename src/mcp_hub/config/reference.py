@@ -22,6 +22,7 @@ where each value was said. Every key may be left out.
 ```yaml
 # yaml-language-server: $schema=./hub.schema.json
 version: 1
+login: local
 network:
   allow_private: [10.20.0.0/16]
 upstreams:
@@ -34,10 +35,20 @@ upstreams:
     url: https://wiki.example.com/mcp
     auth: {type: api_key, value: "${WIKI_KEY}"}
     tools: {deny: ["delete_*"]}
+  billing:
+    url: https://billing.example.com/mcp
+    auth: {type: header, name: Authorization, scheme: Bearer, from: X-Billing-Token}
+  warehouse:
+    url: http://10.20.0.7/mcp
+    auth: {type: header, name: X-API-Key, per_user: true}
+  github:
+    url: https://api.githubcopilot.com/mcp/
+    auth: {type: oauth, scopes: [repo, "read:org"]}
   clock:
     command: [uvx, mcp-server-time]
 ```
 
+[Credentials](credentials.md) says what each kind of `auth` is for, and which credential goes where.
 `mcp-hub config schema > hub.schema.json` makes the file for the first line: with it an editor completes and checks.
 
 ## How values are written

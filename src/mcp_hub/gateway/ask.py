@@ -6,6 +6,7 @@ from typing import Protocol
 
 import msgspec
 
+from mcp_hub.gateway.listener import Listener
 from mcp_hub.principal import Principal
 from mcp_hub.upstream.call import AskClient, Emit, Pause
 from mcp_hub.wire.eras import Client
@@ -20,7 +21,7 @@ class Ask(msgspec.Struct):
     times before the answer is returned. `ask_client` asks a legacy client on the stream of this request; a modern
     client is asked by its results. `param_headers` are the request's `Mcp-Param-*` headers, lower-case; `None` where
     requests have no headers, so that nothing has to be repeated in them. `pause` closes the stream of this request for
-    a while, where its client knows how to come back.
+    a while, where its client knows how to come back. `listener` is where a legacy client hears notices, if it does.
     """
 
     caller: Principal
@@ -33,6 +34,7 @@ class Ask(msgspec.Struct):
     ask_client: AskClient | None = None
     param_headers: dict[str, str] | None = msgspec.field(default_factory=dict[str, str])
     pause: Pause | None = None
+    listener: Listener | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,6 +104,10 @@ class Fleets:
         fleet.used = self._clock()
         return fleet
 
+    def upstreams_of(self, caller: Principal) -> Mapping[str, Upstream]:
+        """The caller's upstreams; raises as `of`."""
+        return self.of(caller).upstreams
+
     def notices_of(self, caller: Principal) -> Notices:
         """Where the caller listens; raises as `of`."""
         return self.of(caller).notices

@@ -18,6 +18,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol, final
 
 from msgspec import Raw
@@ -26,6 +27,7 @@ from msgspec.structs import replace
 from mcp_hub.errors import ConnectionNeeded
 from mcp_hub.gateway.ask import Ask
 from mcp_hub.gateway.asking import MAY_ASK, OF_ROUNDS, STATE_LIFETIME
+from mcp_hub.gateway.completing import Completing
 from mcp_hub.gateway.sealed import Binding, Seal, digest
 from mcp_hub.wire.eras import Client, Era
 from mcp_hub.wire.jsonrpc import (
@@ -45,7 +47,9 @@ MOST_ROUNDS: Final = 3
 MOST_TRIES: Final = 6
 """How often one request is tried: some are told of a change although nothing changed for them."""
 PATIENCE: Final = 45.0
-"""Seconds in which a user who has opened the page can finish there while their call waits: less than clients wait."""
+"""Seconds that one request waits for a user who has opened the page: less than clients wait."""
+MOST_WAITS: Final = 4
+"""How many requests of one call wait so, one after the other; clients make ten at most."""
 SINCE: Final = "2025-11-25"
 """The one revision with a handshake in which a client can be asked to open an address."""
 _MARK: Final = "connect."
@@ -70,16 +74,18 @@ class Scene(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Invited:
-    """A request that comes back: `ask` without what it brought. `wants` says what for, `accepted` that they opened it.
+    """A request that comes back: `ask` without what it brought. `wants` says what it had asked for.
 
-    `rounds` counts how often this call has asked.
+    `rounds` counts how often this call has asked, `waits` how often it has waited. `answer` is what the client says of
+    its user: `accept`, another word, or nothing.
     """
 
     ask: Ask
     upstream: str
     wants: str
     rounds: int
-    accepted: bool
+    waits: int
+    answer: str
 
 
 @final
@@ -89,6 +95,7 @@ class Inviting:
     def __init__(self, seal: Seal, *, patience: float = PATIENCE) -> None:
         self._seal = seal
         self._patience = patience
+        self._completing = Completing()
 
     def opened(self, ask: Ask) -> Invited | None:
         """What an earlier answer of this hub said, if the request brings that back; `None` where it brings another's.
@@ -103,11 +110,13 @@ class Inviting:
             return None
         upstream = mark.removeprefix(_MARK)
         said = self._seal.open(sealed, _binding(ask, upstream)).decode("ascii")
-        rounds, _, wants = said.partition(" ")
+        rounds, waits, wants = said.split(" ")
         again = replace(ask, params={key: each for key, each in ask.params.items() if key not in OF_ROUNDS})
-        return Invited(again, upstream, wants, int(rounds), _accepted(ask.params))
+        # Who waits already has agreed, and may not have been asked anything since.
+        answer = _answer(ask.params) or ("accept" if int(waits) else "")
+        return Invited(again, upstream, wants, int(rounds), int(waits), answer)
 
-    def first(self, ask: Ask, need: ConnectionNeeded) -> Reply:
+    def first(self, ask: Ask, need: ConnectionNeeded, scene: Scene) -> Reply:
         """Ask the user of a call that nobody has been asked for yet.
 
         Raises:
@@ -116,7 +125,7 @@ class Inviting:
         """
         if "requestState" in ask.params:
             raise need
-        return self._asked(ask, need, 1)
+        return self._asked(ask, need, 1, 0, scene)
 
     async def again(self, invited: Invited, once: Once, scene: Scene) -> Reply:
         """Try anew what was asked for, waiting for the user if they are still at it.
@@ -137,32 +146,50 @@ class Inviting:
             try:
                 return await once(invited.ask)
             except ConnectionNeeded as need:
-                if _wants(need) != invited.wants:
-                    return self._asked(invited.ask, need, invited.rounds + 1)
-                if not invited.accepted:
+                if _wants(need) != invited.wants or not invited.answer:
+                    return self._asked(invited.ask, need, invited.rounds + 1, invited.waits, scene)
+                if invited.answer != "accept":
                     raise
                 # That nothing is known of an upstream may have been so until a moment ago: asking once more costs
                 # that upstream nothing, since it is not asked without a credential.
-                if tries > 1 or need.state != "not_connected":
-                    await _until(changed, late, need)
+                may_be_old = tries == 1 and need.state == "not_connected"
+                if not may_be_old and not await _until(changed, late):
+                    return self._still_waiting(invited, need)
                 changed.clear()
             await scene.settled(invited.upstream)
         return await once(invited.ask)
 
-    def _asked(self, ask: Ask, need: ConnectionNeeded, rounds: int) -> Reply:
+    def _still_waiting(self, invited: Invited, need: ConnectionNeeded) -> Reply:
+        """Have the client come back at once: no request waits longer than clients do."""
+        waits = invited.waits + 1
+        if waits >= MOST_WAITS:
+            raise need
+        state = self._state(invited.ask, need, invited.rounds, waits)
+        return Reply(result=encode({"resultType": "input_required", "requestState": state}))
+
+    def _asked(self, ask: Ask, need: ConnectionNeeded, rounds: int, waits: int, scene: Scene) -> Reply:
         if need.url is None or rounds > MOST_ROUNDS or not opens_addresses(ask.client):
             raise need
         if ask.client.era is Era.LEGACY:
-            return _url_required(need, need.url)
+            return self._url_required(ask, need, need.url, scene)
         if ask.method not in MAY_ASK:
             raise need
-        sealed = self._seal.close(
-            f"{rounds} {_wants(need)}".encode("ascii"), _binding(ask, need.upstream), lifetime=STATE_LIFETIME
-        )
         question = {"method": "elicitation/create", "params": _question(need, need.url)}
-        state = f"{_MARK}{need.upstream}:{sealed}"
+        state = self._state(ask, need, rounds, waits)
         result = {"resultType": "input_required", "inputRequests": {_KEY: question}, "requestState": state}
         return Reply(result=encode(result))
+
+    def _state(self, ask: Ask, need: ConnectionNeeded, rounds: int, waits: int) -> str:
+        said = f"{rounds} {waits} {_wants(need)}".encode("ascii")
+        sealed = self._seal.close(said, _binding(ask, need.upstream), lifetime=STATE_LIFETIME)
+        return f"{_MARK}{need.upstream}:{sealed}"
+
+    def _url_required(self, ask: Ask, need: ConnectionNeeded, url: str, scene: Scene) -> Reply:
+        asked = {**_question(need, url), "elicitationId": secrets.token_urlsafe(16)}
+        if ask.listener is not None:
+            self._completing.expect(asked["elicitationId"], ask.listener, partial(scene.watch, need.upstream))
+        data: Json = {"elicitations": [asked], "upstream": need.upstream, "state": need.state}
+        return Reply(error=Raw(encode(error_object(URL_ELICITATION_REQUIRED, need.public, data))))
 
 
 def opens_addresses(client: Client) -> bool:
@@ -174,18 +201,11 @@ def opens_addresses(client: Client) -> bool:
     return False
 
 
-async def _until(changed: asyncio.Event, late: float, need: ConnectionNeeded) -> None:
-    try:
+async def _until(changed: asyncio.Event, late: float) -> bool:
+    with suppress(TimeoutError):
         async with asyncio.timeout_at(late):
             await changed.wait()
-    except TimeoutError:
-        raise need from None
-
-
-def _url_required(need: ConnectionNeeded, url: str) -> Reply:
-    asked = {**_question(need, url), "elicitationId": secrets.token_urlsafe(16)}
-    data: Json = {"elicitations": [asked], "upstream": need.upstream, "state": need.state}
-    return Reply(error=Raw(encode(error_object(URL_ELICITATION_REQUIRED, need.public, data))))
+    return changed.is_set()
 
 
 def _question(need: ConnectionNeeded, url: str) -> Json:
@@ -198,9 +218,9 @@ def _wants(need: ConnectionNeeded) -> str:
     return hashlib.sha256(told).hexdigest()[:32]
 
 
-def _accepted(params: Fields) -> bool:
-    answer = fields(fields(params.get("inputResponses", _NOTHING)).get(_KEY, _NOTHING))
-    return text(answer.get("action")) == "accept"
+def _answer(params: Fields) -> str:
+    answers = fields(params.get("inputResponses", _NOTHING))
+    return (text(fields(answers[_KEY]).get("action")) or "none") if _KEY in answers else ""
 
 
 def _binding(ask: Ask, upstream: str) -> Binding:

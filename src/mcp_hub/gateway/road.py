@@ -36,6 +36,7 @@ from mcp_hub.gateway.inviting import Inviting
 from mcp_hub.gateway.task_list import listed
 from mcp_hub.gateway.tasks import LIST, LONGEST_RESULT, OF_TASKS, RESULT, Tasks, meta_of, require_known
 from mcp_hub.gateway.unknown import led
+from mcp_hub.gateway.url_required import for_client
 from mcp_hub.principal import Principal
 from mcp_hub.upstream.call import Call, Owner
 from mcp_hub.wire.eras import NAME_BEARING, Era
@@ -182,7 +183,7 @@ class Road:
         try:
             return await self._once(ask, turn, fleet)
         except ConnectionNeeded as need:
-            return self._inviting.first(ask, need)
+            return self._inviting.first(ask, need, _Scene(self._fleets, ask.caller))
         except (RefusedCredential, UnknownName):
             if self._fleets.of(ask.caller) is fleet:
                 raise
@@ -247,7 +248,7 @@ class Road:
         try:
             bridged = to_client(reply, ask.method, ask.client.era, upstream.known.era)
             if bridged.result is None:
-                return bridged
+                return for_client(ask, bridged)
             if ask.method == "tools/call" and not bridged.traits.links and "task" not in ask.params:
                 return bridged
             if reply.traits.is_task:

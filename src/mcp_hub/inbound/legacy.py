@@ -154,7 +154,16 @@ class Legacy:
             raise BadRequest("params._meta must be an object")
         ask_client = partial(session.questions.ask, outlet.say) if outlet.takes_messages else None
         ask = Ask(
-            caller, session.client, method, params, meta or {}, outlet.emit, session.id, ask_client, pause=outlet.pause
+            caller,
+            session.client,
+            method,
+            params,
+            meta or {},
+            outlet.emit,
+            session.id,
+            ask_client,
+            pause=outlet.pause,
+            listener=session.listener,
         )
         return await self._gateway.answer(ask)
 

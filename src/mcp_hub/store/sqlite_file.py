@@ -112,7 +112,7 @@ def _open(path: str) -> sqlite3.Connection:
         _make_private(Path(path))
     db = sqlite3.connect(path, timeout=_BUSY_SECONDS)
     try:
-        _look_for_damage(db)
+        look_for_damage(db)
         tables = Database(db, execute_plugins=False)
         tables.enable_wal()
         db.execute("PRAGMA synchronous=FULL")
@@ -135,7 +135,11 @@ def _make_private(path: Path) -> None:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
 
 
-def _look_for_damage(db: sqlite3.Connection) -> None:
+def look_for_damage(db: sqlite3.Connection) -> None:
+    """
+    Raises:
+        Damaged: what is in there is not whole.
+    """
     verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
     if verdict != "ok":
         raise Damaged(verdict)

@@ -21,6 +21,8 @@ from mcp_hub.wire.jsonrpc import Json
 from mcp_hub.wire.origin import Origin
 
 T = TypeVar("T")
+STEPS: Final = ("auth", "url", "dns", "address", "tcp", "tls", "start", "mcp", "lists", "discovery")
+"""The steps that a check may take; those that fail are noted as where they failed."""
 _STEPS: Final = {DialStep.RESOLVE: "dns", DialStep.JUDGE: "address", DialStep.CONNECT: "tcp", DialStep.TLS: "tls"}
 _WORDS: Final = {Kind.TOOL: "tool", Kind.PROMPT: "prompt", Kind.RESOURCE: "resource", Kind.TEMPLATE: "template"}
 

@@ -9,26 +9,28 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from mcp_hub.catalog.parts import Kind
+from mcp_hub.credentials.decide import SignIn
 from mcp_hub.credentials.state import State
 from mcp_hub.oauth.connection import Connection
 from mcp_hub.upstream.upstream import Known
 
-OAUTH: Final = "oauth"
-PASTED: Final = "pasted"
-BROUGHT: Final = "brought"
-CLAIM: Final = "claim"
+OAUTH: Final = SignIn.OAUTH
+PASTED: Final = SignIn.PASTED
+BROUGHT: Final = SignIn.BROUGHT
+CLAIM: Final = SignIn.CLAIM
+UNDECIDED: Final = SignIn.UNDECIDED
 OWN: Final = frozenset({OAUTH, PASTED})
 """Ways of signing in for which somebody does something on a page of the hub."""
 
 HOW: Final[Mapping[str, str]] = {
-    "none": "No sign-in",
-    "undecided": "No sign-in, as far as is known",
-    "shared": "One credential for everybody",
-    "service": "An account of the hub's own",
+    SignIn.NONE: "No sign-in",
+    UNDECIDED: "No sign-in, as far as is known",
+    SignIn.SHARED: "One credential for everybody",
+    SignIn.SERVICE: "An account of the hub's own",
     BROUGHT: "A credential that your client sends",
     CLAIM: "Who you are, as this hub knows you",
     PASTED: "A key of yours",
-    OAUTH: "OAuth, with your own account",
+    OAUTH: "OAuth, your own account",
 }
 STATES: Final[Mapping[State, str]] = {
     State.READY: "Ready",
@@ -41,6 +43,7 @@ _NOT_YET: Final[Mapping[str, str]] = {
     OAUTH: "You have to sign in there before its tools can be used.",
     PASTED: "It takes a key of yours.",
 }
+_MORE: Final = "A tool needs more than you allowed."
 _NEEDS_USER: Final = (State.RECONNECT_NEEDED, State.NOT_CONNECTED)
 _NOUNS: Final = {Kind.TOOL: "tool", Kind.PROMPT: "prompt", Kind.RESOURCE: "resource"}
 
@@ -92,6 +95,11 @@ class Card:
     def is_own(self) -> bool:
         """Whether its user can do something about it here."""
         return self.sign_in in OWN and self.state is not State.DISABLED
+
+    @property
+    def may_sign_in(self) -> bool:
+        """Whether there is, or may be, a place where its user signs in for it."""
+        return self.sign_in in (OAUTH, UNDECIDED) and self.state is not State.DISABLED
 
     @property
     def needs_user(self) -> bool:
@@ -156,7 +164,7 @@ def offered(contact: Contact | None) -> str:
     part = None if contact is None else contact.known.part
     if part is None:
         return ""
-    counts = {noun: len(part.items.get(kind, {})) for kind, noun in _NOUNS.items()}
+    counts = {noun: len(part.of(kind)) for kind, noun in _NOUNS.items()}
     told = [f"{count} {noun}{'' if count == 1 else 's'}" for noun, count in counts.items() if count]
     return ", ".join(told) or "nothing"
 
@@ -186,9 +194,10 @@ _COUNTED: Final = (
 def _standing(mine: Connection, contact: Contact | None) -> tuple[State, str]:
     if mine.state is not State.READY:
         return mine.state, mine.sentence or _NOT_YET.get(mine.sign_in, "")
+    sentence = mine.sentence or (_MORE if mine.wanted - mine.scopes else "")
     if contact is None or not contact.known.health.tried:
-        return mine.state, mine.sentence
-    return contact.state, contact.reason or mine.sentence
+        return mine.state, sentence
+    return contact.state, contact.reason or sentence
 
 
 def _shared(sign_in: str, declared: Declared, contact: Contact | None) -> tuple[State, str]:

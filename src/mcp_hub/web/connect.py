@@ -22,10 +22,10 @@ from mcp_hub.principal import Principal
 from mcp_hub.secret import Secret
 from mcp_hub.store.connections import Source
 from mcp_hub.upstream.check import Status, Verdict
-from mcp_hub.web.cards import BROUGHT, CLAIM, OAUTH, PASTED, Card
+from mcp_hub.web.cards import BROUGHT, CLAIM, PASTED, Card
 from mcp_hub.web.connections import PATH as HOME_PATH
 from mcp_hub.web.connections import Upstreams, drawn_card, said
-from mcp_hub.web.failures import sentence_of
+from mcp_hub.web.failures import BAD_ADDRESS, NOT_HERE, sentence_of
 from mcp_hub.web.forms import Form, query_pairs
 from mcp_hub.web.frame import Frame, Onward
 from mcp_hub.web.lookers import Doorway, Looker
@@ -79,8 +79,8 @@ Check = Callable[[Principal, str], Awaitable[Verdict]]
 
 @final
 class ConnectPages:
-    """The pages, their forms, and where authorization servers send people back to. `origin` is the hub's own: people
-    who use it under another name would come back in what is another browser for them."""
+    """The pages, their forms, and where authorization servers send people back to, which is below `base_url`: whoever
+    uses the hub under another name would come back as somebody whom nobody knows."""
 
     def __init__(
         self,
@@ -115,12 +115,12 @@ class ConnectPages:
         drawn = await self._card(looker, request)
         if drawn.sign_in == PASTED and drawn.is_own:
             return self._key_page(looker, drawn)
-        if not drawn.is_own:
+        if not drawn.may_sign_in:
             return self._nothing_to_do(looker, drawn)
         try:
             prospect = await self._connections.prospect(looker.caller, drawn.name)
         except ConnectFailed as failed:
-            return self._failed(looker, drawn, failed)
+            return self._failed(looker, drawn, failed) if drawn.is_own else self._nothing_to_do(looker, drawn)
         return self._frame.page(
             "connect.html",
             visitor=looker.shown,
@@ -142,7 +142,7 @@ class ConnectPages:
 
     async def _begin(self, looker: Looker, request: Request, form: Form) -> Response:
         drawn = await self._card(looker, request)
-        if drawn.sign_in != OAUTH or not drawn.is_own:
+        if not drawn.may_sign_in:
             return self._nothing_to_do(looker, drawn)
         elsewhere = request.headers.get("origin")
         if elsewhere is not None and elsewhere.lower() != _origin(self._base_url):
@@ -158,7 +158,7 @@ class ConnectPages:
         page with the form against every further address on the way, and nobody knows those."""
         place = urlsplit(url)
         if place.scheme not in ("https", "http") or not place.hostname:
-            return self._failed(looker, drawn, ConnectFailed(sentence_of("bad_address", drawn.title), "bad_address"))
+            return self._failed(looker, drawn, ConnectFailed(sentence_of(BAD_ADDRESS, drawn.title), BAD_ADDRESS))
         answer = self._frame.page("connect_leave.html", visitor=looker.shown, card=drawn, server=place.netloc, url=url)
         answer.headers["Refresh"] = f"0;url={url}"
         answer.headers["Referrer-Policy"] = "no-referrer"
@@ -183,7 +183,7 @@ class ConnectPages:
         try:
             finished = await self._connections.finish(name, query_pairs(request.scope["query_string"]), caller, browser)
         except KeyError:
-            return _ended(name, "not_here", "")
+            return _ended(name, NOT_HERE, "")
         except ConnectFailed as failed:
             return _ended(name, failed.code, failed.reference)
         if finished.window:
@@ -232,7 +232,8 @@ class ConnectPages:
 
     async def _checked(self, looker: Looker, request: Request, form: Form, *, saved: bool = False) -> Response:
         del form
-        verdict = await self._check(looker.caller, request.path_params["upstream"])
+        declared = self._upstreams.find(request.path_params["upstream"])
+        verdict = await self._check(looker.caller, declared.name)
         drawn = await self._card(looker, request)
         return self._frame.page(
             "check.html",

@@ -3,22 +3,28 @@
 Rule: of an upstream's configuration they are told its name, its title and where it is, never a secret.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NoReturn, Protocol, final
 from urllib.parse import urlsplit
 
 from mcp_hub.config import model
-from mcp_hub.oauth.connections import Connections
+from mcp_hub.oauth.connection import Connection
+from mcp_hub.principal import Principal
+from mcp_hub.secret import Secret
+from mcp_hub.web import connect, disconnect
 from mcp_hub.web.activity import ActivityPage, Calls
 from mcp_hub.web.cards import Declared
-from mcp_hub.web.connect import Check, ConnectPages
 from mcp_hub.web.connections import ConnectionsPage, Upstreams
-from mcp_hub.web.disconnect import DisconnectPages
 from mcp_hub.web.frame import Frame
 from mcp_hub.web.index import Index
 from mcp_hub.web.lookers import Doorway
 from mcp_hub.web.site import Part
 from mcp_hub.web.ways import ways
+
+
+class Connections(connect.Connections, disconnect.Connections, Protocol):
+    """All that the pages ask of people's connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +33,12 @@ class Own:
 
     connections: Connections
     upstreams: Upstreams
-    check: Check
+    check: connect.Check
     calls: Calls
 
 
-def own_parts(frame: Frame, doorway: Doorway, own: Own, *, server: model.Server, version: str) -> list[Part]:
-    """All of them, the first page included."""
+def own_parts(frame: Frame, doorway: Doorway, own: Own, *, server: model.Server, version: str, told: str) -> list[Part]:
+    """All of them, the first page included. `told` is the endpoint that programs are told of; see `Index`."""
     connections, upstreams = own.connections, own.upstreams
     home = ConnectionsPage(
         frame,
@@ -42,7 +48,7 @@ def own_parts(frame: Frame, doorway: Doorway, own: Own, *, server: model.Server,
         endpoint=server.endpoint,
         ways=tuple(ways(server.endpoint)),
     )
-    connect = ConnectPages(
+    connecting = connect.ConnectPages(
         frame,
         doorway,
         connections=connections,
@@ -51,11 +57,52 @@ def own_parts(frame: Frame, doorway: Doorway, own: Own, *, server: model.Server,
         base_url=server.base_url,
     )
     return [
-        Index(version, server.endpoint, home.endpoint),
-        connect,
-        DisconnectPages(frame, doorway, connections=connections, upstreams=upstreams),
+        Index(version, told, home.endpoint),
+        connecting,
+        disconnect.DisconnectPages(frame, doorway, connections=connections, upstreams=upstreams),
         ActivityPage(frame, doorway, calls=own.calls, upstreams=upstreams),
     ]
+
+
+@final
+class NoConnections:
+    """The connections of a hub where nobody has any of their own. `sign_ins` are by upstream."""
+
+    def __init__(self, sign_ins: Mapping[str, str]) -> None:
+        self._sign_ins = sign_ins
+
+    def sign_in(self, upstream: str) -> str:
+        """How it is signed in to."""
+        return self._sign_ins[upstream]
+
+    async def shown(self, caller: Principal) -> list[Connection]:
+        """There are none."""
+        del caller
+        return []
+
+    async def one(self, caller: Principal, upstream: str) -> NoReturn:
+        """There is none, nor what the others would begin or end."""
+        del caller
+        raise KeyError(upstream)
+
+    prospect = disconnect = one
+
+    async def begin(self, caller: Principal, upstream: str, browser: bytes, *, window: bool = False) -> NoReturn:
+        """See `one`."""
+        del caller, browser, window
+        raise KeyError(upstream)
+
+    async def finish(
+        self, upstream: str, query: Sequence[tuple[str, str]], caller: Principal | None, browser: bytes
+    ) -> NoReturn:
+        """See `one`."""
+        del query, caller, browser
+        raise KeyError(upstream)
+
+    async def paste(self, caller: Principal, upstream: str, key: Secret) -> NoReturn:
+        """See `one`."""
+        del caller, key
+        raise KeyError(upstream)
 
 
 def declared(

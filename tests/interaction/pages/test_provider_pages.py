@@ -12,11 +12,13 @@ from starlette.routing import Route
 from interaction.pages.looking import complaints, out_of_order, small_targets, stops
 from mcp_hub.identity.arrival import Arrival
 from mcp_hub.web.frame import Frame
-from mcp_hub.web.index import Index
 from mcp_hub.web.login import LoginPages, Provider
+from mcp_hub.web.lookers import Doorway, Members
 from mcp_hub.web.site import Site
 from mcp_hub.web.visitors import Visitors
+from rig.connections import FakeConnections
 from rig.people import PASSWORD, PROVIDER, people
+from rig.site import own_pages
 
 pytestmark = pytest.mark.promise("C24", "E37")
 ADA = "ada@example.com"
@@ -72,7 +74,8 @@ def hub(server) -> Iterator[Hub]:
             events=made.events,
             provider=Provider("id.example.com", idp),
         )
-        site.app = Site([Index("9.9", f"{site.url}/mcp", (frame, visitors)), login, idp], frame).app()
+        own = own_pages(FakeConnections().own(made.store), frame, Doorway(Members(visitors), visitors), site.url)
+        site.app = Site([*own, login, idp], frame).app()
         yield Hub(site.url)
     server.do(opened.__aexit__(None, None, None))
 

@@ -77,7 +77,7 @@ def test_the_first_admin_is_made_with_the_printed_link_and_without_scripts(hub, 
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.get_by_label("The same password again").fill(PASSWORD)
     page.get_by_role("button", name="Make the account").click()
-    expect(page.get_by_role("heading", name="Your endpoint")).to_be_visible()
+    expect(page.get_by_role("heading", name="Connections")).to_be_visible()
     expect(page.get_by_text("Signed in as eve@example.com")).to_be_visible()
     again = opened(browser, url)
     expect(again.get_by_role("heading", name="This hub cannot be set up with this link")).to_be_visible()

@@ -87,7 +87,7 @@ def test_whoever_starts_a_hub_gets_in_makes_a_token_and_ends_it(set_up, browser,
     page = browser.new_context(java_script_enabled=False).new_page()
     page.goto(set_up)
     make_account(page)
-    expect(page.get_by_role("heading", name="Your endpoint")).to_be_visible()
+    expect(page.get_by_role("heading", name="Connections")).to_be_visible()
     url = page.url.rstrip("/")
     assert under_another_name(url) == {421}
     assert says_hello(url, "mcphub_pat_" + "x" * 43) == 401

@@ -113,7 +113,7 @@ def test_what_init_has_in_comments_is_fine_too(here):
     text = (here / "hub.yaml").read_text(encoding="utf-8").replace("upstreams: {}", "upstreams:")
     uncommented = re.sub(r"^# ?(?=[a-z]+:|  +[a-z_]+:)", "", text.partition("version")[2], flags=re.MULTILINE)
     config = load(f"version{uncommented}", environ={"SEARCH_API_KEY": "x", "WIKI_KEY": "y", "HUB_OIDC_SECRET": "z"})
-    assert list(config.upstreams) == ["docs", "search", "wiki", "time"]
+    assert list(config.upstreams) == ["docs", "search", "wiki", "billing", "warehouse", "github", "time"]
     assert config.network.allow_private
     assert config.login.provider is not None
 

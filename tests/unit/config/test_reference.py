@@ -37,4 +37,4 @@ def test_every_key_and_every_word_for_later_stands_on_it():
 
 def test_its_example_is_a_configuration():
     example = reference().partition("```yaml\n")[2].partition("```")[0]
-    assert len(load(example, environ={"SEARCH_API_KEY": "x", "WIKI_KEY": "y"}).upstreams) == 4
+    assert len(load(example, environ={"SEARCH_API_KEY": "x", "WIKI_KEY": "y"}).upstreams) == 7

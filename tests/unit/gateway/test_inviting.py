@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from mcp_hub.errors import BadRequest, ConnectionNeeded
-from mcp_hub.gateway.inviting import MOST_ROUNDS, MOST_TRIES, Inviting, opens_addresses
+from mcp_hub.gateway.inviting import MOST_ROUNDS, MOST_TRIES, MOST_WAITS, Inviting, opens_addresses
 from mcp_hub.gateway.keys import KEY_BYTES
 from mcp_hub.gateway.sealed import Seal
 from mcp_hub.wire.eras import Client, Era
@@ -42,6 +42,11 @@ def answered(asked: Reply, action: str | None = "accept", **other) -> dict:
     """What a client sends when it comes back."""
     back = {"requestState": shown(asked)["requestState"]}
     return back if action is None else {**back, "inputResponses": {"connect": {"action": action, **other}}}
+
+
+def asked(inviting, missing=None, client=MODERN) -> Reply:
+    """What the first request of a call comes to."""
+    return inviting.first(call(client), missing or need(), Scene())
 
 
 class Scene:
@@ -106,9 +111,9 @@ async def again(inviting, scene, tool, back, **more) -> Reply:
 
 
 def test_a_modern_client_is_asked_to_open_the_page(inviting):
-    asked = shown(inviting.first(call(), need()))
-    assert asked.pop("requestState")
-    assert asked == {
+    told = shown(asked(inviting))
+    assert told.pop("requestState")
+    assert told == {
         "resultType": "input_required",
         "inputRequests": {
             "connect": {
@@ -120,7 +125,7 @@ def test_a_modern_client_is_asked_to_open_the_page(inviting):
 
 
 def test_a_client_of_2025_11_25_gets_the_error_that_names_the_page(inviting):
-    error = shown(inviting.first(call(LEGACY), need()))
+    error = shown(inviting.first(call(LEGACY), need(), Scene()))
     (asked,) = error["data"]["elicitations"]
     assert error["code"] == -32042
     assert error["message"] == SENTENCE
@@ -130,14 +135,17 @@ def test_a_client_of_2025_11_25_gets_the_error_that_names_the_page(inviting):
 
 
 def test_every_such_error_has_an_id_of_its_own(inviting):
-    ids = {shown(inviting.first(call(LEGACY), need()))["data"]["elicitations"][0]["elicitationId"] for _ in range(20)}
+    ids = {
+        shown(inviting.first(call(LEGACY), need(), Scene()))["data"]["elicitations"][0]["elicitationId"]
+        for _ in range(20)
+    }
     assert len(ids) == 20
 
 
 @pytest.mark.promise("T34")
 def test_what_the_user_opens_is_the_page_and_nothing_more(inviting):
     for client in (MODERN, LEGACY):
-        text = json.dumps(shown(inviting.first(call(client), need())))
+        text = json.dumps(shown(inviting.first(call(client), need(), Scene())))
         assert f'"url": "{URL}"' in text
         assert text.count(URL) == 1 + text.count(f"Open {URL},")
 
@@ -156,19 +164,19 @@ PLAIN = {
 def test_a_client_that_opens_no_addresses_gets_the_sentence_and_never_a_form(inviting, client):
     assert not opens_addresses(client)
     with pytest.raises(ConnectionNeeded, match="Open https"):
-        inviting.first(call(client), need())
+        inviting.first(call(client), need(), Scene())
 
 
 @pytest.mark.parametrize("method", ["completion/complete", "tasks/get", "acme/run"])
 def test_a_modern_request_that_may_not_ask_gets_the_sentence(inviting, method):
     with pytest.raises(ConnectionNeeded):
-        inviting.first(call(method=method), need())
+        inviting.first(call(method=method), need(), Scene())
 
 
 @pytest.mark.parametrize("client", [MODERN, LEGACY])
 def test_where_no_page_would_help_none_is_opened(inviting, client):
     with pytest.raises(ConnectionNeeded):
-        inviting.first(call(client), need(url=None))
+        inviting.first(call(client), need(url=None), Scene())
 
 
 @pytest.mark.promise("A5")
@@ -176,7 +184,7 @@ def test_a_call_that_brings_answers_to_its_upstream_is_not_to_be_tried_anew(invi
     brought = call(requestState="of an upstream", inputResponses={"who": {"action": "accept"}})
     assert inviting.opened(brought) is None
     with pytest.raises(ConnectionNeeded):
-        inviting.first(brought, need())
+        inviting.first(brought, need(), Scene())
 
 
 # How it goes on
@@ -184,7 +192,7 @@ def test_a_call_that_brings_answers_to_its_upstream_is_not_to_be_tried_anew(invi
 
 async def test_what_the_client_brings_back_is_not_part_of_the_call(inviting, scene):
     tool = Tool()
-    back = answered(inviting.first(call(), need()), content={"password": "never asked"})
+    back = answered(asked(inviting), content={"password": "never asked"})
     assert await again(inviting, scene, tool, back) is DONE
     (tried,) = tool.asked
     assert {key: json.loads(bytes(each)) for key, each in tried.params.items()} == CALL
@@ -195,7 +203,7 @@ async def test_a_user_who_is_still_at_it_is_waited_for(scene):
     inviting = Inviting(Seal(bytes(KEY_BYTES)))
     tried = asyncio.Event()
     tool = Tool(need(), need(), on=lambda: tried.set() if scene.looked else None)
-    back = answered(inviting.first(call(), need()))
+    back = answered(asked(inviting))
     coming = asyncio.ensure_future(again(inviting, scene, tool, back))
     await tried.wait()
     assert not coming.done()
@@ -207,7 +215,7 @@ async def test_a_user_who_is_still_at_it_is_waited_for(scene):
 async def test_a_connection_made_before_the_client_came_back_is_not_waited_for_again(scene):
     inviting = Inviting(Seal(bytes(KEY_BYTES)))
     tool = Tool(need())  # what was known of the upstream is a moment old
-    assert await again(inviting, scene, tool, answered(inviting.first(call(), need()))) is DONE
+    assert await again(inviting, scene, tool, answered(asked(inviting))) is DONE
     assert scene.looked == 1
 
 
@@ -215,38 +223,62 @@ async def test_a_change_while_the_call_is_tried_is_not_missed(scene):
     inviting = Inviting(Seal(bytes(KEY_BYTES)))
     missing = need(state="reconnect_needed")
     tool = Tool(missing, on=scene.change)
-    assert await again(inviting, scene, tool, answered(inviting.first(call(), missing))) is DONE
+    assert await again(inviting, scene, tool, answered(asked(inviting, missing))) is DONE
 
 
 async def test_who_accepts_and_does_not_connect_gets_the_sentence_after_a_while(inviting, scene):
-    tool = Tool(*[need()] * 9)
+    tool = Tool(*[need()] * 99)
+    reply = asked(inviting)
+    back = answered(reply)
+    for _ in range(MOST_WAITS - 1):
+        reply = await again(inviting, scene, tool, back)
+        assert set(shown(reply)) == {"resultType", "requestState"}, "to come back at once, without asking anybody"
+        back = answered(reply, None)
     with pytest.raises(ConnectionNeeded, match="Open https"):
-        await again(inviting, scene, tool, answered(inviting.first(call(), need())))
-    assert len(tool.asked) == 2
+        await again(inviting, scene, tool, back)
+    assert len(tool.asked) == 2 * MOST_WAITS
     assert not scene.watching
+
+
+async def test_who_connects_between_two_waits_is_not_kept(inviting, scene):
+    reply = await again(inviting, scene, Tool(*[need()] * 9), answered(asked(inviting)))
+    assert await again(inviting, scene, Tool(), answered(reply, None)) is DONE
+
+
+async def test_who_has_waited_and_then_does_not_want_to_is_not_waited_for(inviting, scene):
+    reply = await again(inviting, scene, Tool(*[need()] * 9), answered(asked(inviting)))
+    reply = await again(inviting, scene, Tool(need("another")), answered(reply, None))
+    tool = Tool(need("another"))
+    with pytest.raises(ConnectionNeeded, match="another"):
+        await again(inviting, scene, tool, answered(reply, "decline"))
+    assert len(tool.asked) == 1
+
+
+async def test_a_client_that_comes_back_without_an_answer_is_asked_again(inviting, scene):
+    reply = await again(inviting, scene, Tool(need()), answered(asked(inviting), None))
+    assert shown(reply)["inputRequests"]["connect"]["params"]["url"] == URL
 
 
 @pytest.mark.promise("B19")
 async def test_an_upstream_that_refused_is_asked_again_only_when_the_user_has_acted(inviting, scene):
     missing = need("GitHub wants you to allow more.", state="reconnect_needed")
     tool = Tool(*[missing] * 9)
-    with pytest.raises(ConnectionNeeded):
-        await again(inviting, scene, tool, answered(inviting.first(call(), missing)))
+    assert "inputRequests" not in shown(await again(inviting, scene, tool, answered(asked(inviting, missing))))
     assert len(tool.asked) == 1
 
 
-@pytest.mark.parametrize("action", ["decline", "cancel", "of the future", None])
+@pytest.mark.parametrize("action", ["decline", "cancel", "of the future"])
 async def test_who_does_not_want_to_connect_is_not_waited_for(scene, action):
     inviting = Inviting(Seal(bytes(KEY_BYTES)))
     tool = Tool(*[need()] * 9)
     with pytest.raises(ConnectionNeeded, match="Open https"):
-        await again(inviting, scene, tool, answered(inviting.first(call(), need()), action))
+        await again(inviting, scene, tool, answered(asked(inviting), action))
     assert len(tool.asked) == 1
 
 
 @pytest.mark.promise("B19")
 async def test_a_call_asks_for_one_thing_after_the_other_and_stops(inviting, scene):
-    reply = inviting.first(call(), need("first"))
+    reply = asked(inviting, need("first"))
     for number in range(2, MOST_ROUNDS + 1):
         reply = await again(inviting, scene, Tool(need(f"number {number}")), answered(reply))
         assert shown(reply)["inputRequests"]["connect"]["params"]["message"] == f"number {number}"
@@ -260,13 +292,13 @@ async def test_changes_that_change_nothing_end_the_waiting(scene):
     missing = need(state="reconnect_needed")
     tool = Tool(*[missing] * 99, on=scene.change)
     with pytest.raises(ConnectionNeeded):
-        await again(inviting, scene, tool, answered(inviting.first(call(), missing)))
+        await again(inviting, scene, tool, answered(asked(inviting, missing)))
     assert len(tool.asked) == MOST_TRIES
 
 
 async def test_whoever_hangs_up_is_not_waited_for(scene):
     inviting = Inviting(Seal(bytes(KEY_BYTES)))
-    back = answered(inviting.first(call(), need()))
+    back = answered(asked(inviting))
     coming = asyncio.ensure_future(again(inviting, scene, Tool(*[need()] * 9), back))
     await scene.now_watched.wait()
     coming.cancel()
@@ -289,13 +321,13 @@ async def test_whoever_hangs_up_is_not_waited_for(scene):
     ids=str,
 )
 def test_a_state_is_of_one_caller_and_one_request(inviting, other):
-    back = answered(inviting.first(call(), need()))
+    back = answered(asked(inviting))
     with pytest.raises(BadRequest):
         inviting.opened(call(**{**back, **other}))
 
 
 def test_a_state_of_another_upstream_is_refused(inviting):
-    back = answered(inviting.first(call(), need()))
+    back = answered(asked(inviting))
     back["requestState"] = back["requestState"].replace("connect.github", "connect.gitlab")
     with pytest.raises(BadRequest):
         inviting.opened(call(**back))
@@ -304,7 +336,7 @@ def test_a_state_of_another_upstream_is_refused(inviting):
 def test_a_state_is_good_for_an_hour():
     now = [1000.0]
     inviting = Inviting(Seal(bytes(KEY_BYTES), lambda: now[0]))
-    back = answered(inviting.first(call(), need()))
+    back = answered(asked(inviting))
     now[0] += 3599
     assert inviting.opened(call(**back))
     now[0] += 2
@@ -316,7 +348,7 @@ def test_a_state_is_good_for_an_hour():
 @given(place=st.integers(0, 63), other=st.sampled_from("Aa0-"))
 def test_a_state_that_was_changed_is_refused(place, other):
     inviting = Inviting(Seal(bytes(KEY_BYTES)))
-    back = answered(inviting.first(call(), need()))
+    back = answered(asked(inviting))
     mark, _, sealed = back["requestState"].partition(":")
     other = "B" if sealed[place] == other else other
     back["requestState"] = f"{mark}:{sealed[:place]}{other}{sealed[place + 1 :]}"
@@ -338,10 +370,10 @@ def test_what_is_no_state_of_a_connection_is_left_to_whose_it_is_or_refused(invi
     "answers", [7, {"connect": 7}, {"connect": {"action": 7}}, {"other": {"action": "accept"}}, {}]
 )
 async def test_an_answer_that_is_none_is_malformed_or_no_consent(inviting, scene, answers):
-    back = {**answered(inviting.first(call(), need()), None), "inputResponses": answers}
+    back = {**answered(asked(inviting), None), "inputResponses": answers}
     try:
         invited = inviting.opened(call(**back))
     except Malformed:
         return
     assert invited is not None
-    assert not invited.accepted
+    assert invited.answer != "accept"

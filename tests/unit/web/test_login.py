@@ -13,13 +13,15 @@ from mcp_hub.identity.arrival import Arrival, LoginFailed
 from mcp_hub.identity.events import OPERATOR
 from mcp_hub.identity.refusals import NotSignedIn
 from mcp_hub.web.frame import Frame
-from mcp_hub.web.index import Index
 from mcp_hub.web.login import LoginPages, Provider
+from mcp_hub.web.lookers import Doorway, Members
 from mcp_hub.web.setup import SetupPage
 from mcp_hub.web.site import Site
 from mcp_hub.web.visitors import Visitors
 from rig.browser import Browser, Page
+from rig.connections import FakeConnections
 from rig.people import PASSWORD, PROVIDER, People, arrival, people
+from rig.site import own_pages
 
 pytestmark = pytest.mark.promise("C24")
 ADA = "ada@example.com"
@@ -90,8 +92,8 @@ async def hub(*, oidc: bool = False, base_url: str = URL) -> AsyncIterator[Hub]:
             provider=Provider("id.example.com", party) if oidc else None,
         )
         setup = SetupPage(frame, visitors, setup=all_.setup, browsers=all_.browsers)
-        index = Index("9.9", f"{URL}/mcp", (frame, visitors))
-        yield Hub(all_, Site([index, login, setup], frame).app(), party)
+        own = own_pages(FakeConnections().own(all_.store), frame, Doorway(Members(visitors), visitors), URL)
+        yield Hub(all_, Site([*own, login, setup], frame).app(), party)
 
 
 async def opened(browser: Browser, path: str) -> Page:
