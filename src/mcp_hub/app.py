@@ -11,7 +11,7 @@ from mcp_hub.authserver.paths import is_open
 from mcp_hub.config import model
 from mcp_hub.config.show import shown_url
 from mcp_hub.declared import unserved
-from mcp_hub.errors import HubError, Unauthenticated
+from mcp_hub.errors import BadRequest, HubError, Unauthenticated
 from mcp_hub.inbound.asgi import Headers
 from mcp_hub.inbound.bringing import takeable, with_bringing
 from mcp_hub.inbound.cors import with_cors
@@ -74,7 +74,7 @@ class Hub:
         """
         if self._running is None:
             raise RuntimeError("the hub has not been started")
-        await Stdio(self._running.road, self._running.notices, LOCAL, write).serve(lines)
+        await Stdio(self._running.road, self._running.fleets.notices_of, LOCAL, write).serve(lines)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI 3: HTTP and lifespan."""
@@ -120,7 +120,7 @@ class Hub:
         For a server that waits for its connections before it ends the hub.
         """
         if self._running is not None:
-            self._running.notices.stop()
+            self._running.fleets.stop_listening()
 
     async def __aexit__(self, *failure: object) -> None:
         """End every upstream session, store what waits."""
@@ -144,14 +144,14 @@ class Hub:
     def _serve(self, running: Running) -> None:
         server = self._config.server
         hosts = _hosts(server)
-        road, sessions, notices = running.road, running.sessions, running.notices
+        road, sessions, notices_of = running.road, running.sessions, running.fleets.notices_of
         entrance, most, origins = running.entrance, server.max_request, server.allowed_origins
         door, brought = self._door(running), _brought(self._config)
         bringing = with_bringing(door, brought)
         endpoint = Endpoint(
             road,
             sessions,
-            notices,
+            notices_of,
             door=bringing,
             resource=server.endpoint,
             allowed_hosts=hosts,
@@ -162,7 +162,7 @@ class Hub:
         older = Sse(
             road,
             sessions,
-            notices,
+            notices_of,
             door=bringing,
             resource=server.endpoint,
             allowed_hosts=hosts,
@@ -170,10 +170,10 @@ class Hub:
             public_url=server.public_url,
         )
         self._older = {STREAM_PATH: older.stream, MESSAGES_PATH: older.messages}
-        absent = unserved(self._config.upstreams, running.upstreams)
-        urls = {name: shown_url(self._config, name) for name in running.upstreams}
-        api = Api(running.upstreams, absent, __version__, urls, door=door, resource=server.endpoint)
-        check = Check(running.checking.check_as, self._config.upstreams, door=door, resource=server.endpoint)
+        absent = unserved(self._config.upstreams, running.fleets.names)
+        urls = {name: shown_url(self._config, name) for name in running.fleets.names}
+        api = Api(running.fleets.upstreams_of, absent, __version__, urls, door=door, resource=server.endpoint)
+        check = Check(running.checking.check_as, self._config.upstreams, door=_Told(bringing), resource=server.endpoint)
         frame = Frame(__version__) if entrance is None else entrance.frame
         pages = pages_of(self._config, running, frame, absent=absent, urls=urls)
         self._site = _guarded(Site([Probes(), api, check, *pages], frame).app(), Guard(hosts, ()))
@@ -185,6 +185,25 @@ class Hub:
             return running.entrance.door
         # `login: none`: whoever can reach a hub that listens on loopback only is its one user.
         return Open(LOCAL) if self._config.login.type == "none" else ByHeaders(_nobody)
+
+
+@final
+class _Told:
+    """A door of the endpoint, for the site: what it refuses is told there as everything else is."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+
+    async def identify(self, headers: Headers, query: bytes, resource: str) -> Principal:
+        """See `Door`.
+
+        Raises:
+            BadRequest: the request brings something that nobody can be sent.
+        """
+        try:
+            return await self._door.identify(headers, query, resource)
+        except Refused as refused:
+            raise BadRequest(f"{refused.failure.message}.") from refused
 
 
 def _path(scope: Scope) -> str:
