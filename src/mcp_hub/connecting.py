@@ -100,6 +100,18 @@ async def open_connections(
     return Connecting(Connections(declared, store, parts, config.server.base_url), runs)
 
 
+async def open_revoking(config: model.Config, store: Store, vault: Vault, stack: AsyncExitStack) -> Revoking:
+    """What ends connections for an operator, whether a hub runs or not; `stack` closes what it opened.
+
+    Raises:
+        StoreFailed, Unsealable: as `open_connections`.
+    """
+    basis = await _basis(config, store, vault, stack, time.time)
+    revoking = Revoking(store, vault, basis.registered, basis.calls)
+    stack.push_async_callback(revoking.aclose)
+    return revoking
+
+
 def declared_of(upstream: model.Upstream) -> Declared:
     """An upstream, as its callers connect with it."""
     auth = upstream.auth
