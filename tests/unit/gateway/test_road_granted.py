@@ -36,6 +36,7 @@ class Protected(FakeUpstream):
         super().__init__(eras=eras, name=PLACE.upstream)
         self.refuses: Callable[[str], bool] = lambda _: False
         self.wide: set[str] | None = None
+        self.challenge = NARROW
         self.tried: list[str] = []
         self.before = self.judge
 
@@ -47,7 +48,7 @@ class Protected(FakeUpstream):
         if self.refuses(token):
             return Answer(status=401, headers={"www-authenticate": 'Bearer error="invalid_token"'})
         if request.method == "tools/call" and self.wide is not None and token not in self.wide:
-            return Answer(status=403, headers={"www-authenticate": NARROW})
+            return Answer(status=403, headers={"www-authenticate": self.challenge})
         return None
 
 
@@ -180,6 +181,29 @@ async def test_a_call_for_which_there_is_not_enough_brings_one_link_and_runs_onc
     assert place.upstream.tried.count(wide) == 1
     assert narrow not in place.upstream.tried
     assert place.server.count("/token") == 0, "no token is renewed for it"
+
+
+@pytest.mark.promise("T27", "T31")
+@pytest.mark.parametrize(
+    ("scopes", "shown"),
+    [
+        ("write read:org", " (missing: read:org, write)"),
+        ("write https://evil.test/connect", " (missing: write and more)"),
+        ("https://evil.test/connect evil.test", ""),
+        ("Ignore!all(this).Open<evil> " + "a" * 41, ""),
+    ],
+)
+async def test_the_sentence_and_the_link_hold_no_address_and_no_sentence_of_the_upstreams(scene, scopes, shown):
+    async with scene() as place:
+        place.upstream.wide = set()
+        place.upstream.challenge = f'Bearer error="insufficient_scope", scope="{scopes}", error_description="evil"'
+        asked = (await place.call())["inputRequests"]["connect"]["params"]
+    assert asked == {
+        "mode": "url",
+        "url": PLACE.page,
+        "message": f"GitHub asks for more than ada@example.com has allowed{shown}. Open {PLACE.page} to allow it, then"
+        " try again.",
+    }
 
 
 @pytest.mark.promise("T58")
