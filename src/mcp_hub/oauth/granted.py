@@ -217,7 +217,7 @@ class Granted:
         if held.grant.refresh_token is None:
             raise self._reconnect(_NO_RENEWAL) from refusal
         self._raise_failure()
-        if not self._replaced.may_be(self._now()):
+        if not self._replaced.may_be(self._now(), (held.grant.id, held.grant.version)):
             raise self._reconnect(_REFUSED) from refusal
         await self._source.alone(self._whose, lambda: self._renew(held))
         self._raise_failure()
