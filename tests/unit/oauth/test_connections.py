@@ -16,9 +16,9 @@ from mcp_hub.oauth.authorizing import KIND, LASTS
 from mcp_hub.oauth.connection import ConnectFailed, Ending
 from mcp_hub.oauth.deciding import APART
 from mcp_hub.secret import Secret
-from mcp_hub.store.connections import GrantState, Source
+from mcp_hub.store.connections import KEPT_FOR, GrantState, Source
 from rig.connecting import ADA, BOB, BROWSER, OTHER, connecting, visit, with_said
-from rig.misbehaving_as import OMIT, UNTOLD, MisbehavingAS, broken, huge, redirecting, refusing
+from rig.misbehaving_as import OMIT, UNTOLD, Answer, MisbehavingAS, broken, huge, redirecting, refusing
 from rig.places import Places
 
 pytestmark = pytest.mark.promise("B15")
@@ -363,6 +363,22 @@ async def test_what_cannot_be_found_out_is_said_with_its_steps(rig, server):
     assert [step.ok for step in failed.trace][-1] is False
 
 
+async def test_an_upstream_that_says_nothing_of_a_sign_in_cannot_be_connected(rig, server):
+    for place in ("/.well-known/oauth-protected-resource/mcp", "/mcp", "/.well-known/oauth-authorization-server"):
+        server.answers[place] = Answer(404, {})
+    failed = await fails("not_offered", rig.hub.prospect(ADA, "gh"))
+    assert failed.trace
+
+
+async def test_a_registration_that_is_gone_connects_nobody(rig, server):
+    query = await visit(await rig.begin())
+    (row,) = await rig.registrations()
+    await rig.store.retire_registration(row.id, rig.time - KEPT_FOR - 1)
+    await rig.store.sweep(rig.time)
+    await back(rig, query, "client_unknown")
+    assert server.count("/token") == 0
+
+
 async def test_the_store_holds_nothing_that_can_be_read(rig, server):
     url = await rig.begin()
     state = dict(parse_qsl(urlsplit(url).query))["state"]
@@ -389,6 +405,15 @@ async def test_an_upstream_that_nothing_is_said_about_is_decided_when_it_refuses
         rig.url = f"{server.issuer}/other"
         await rig.start()
         assert rig.hub.sign_in("gh") is SignIn.UNDECIDED
+
+
+async def test_whoever_connects_an_upstream_that_nothing_is_said_about_decides_it(server):
+    async with connecting(server.resource, said=None) as rig:
+        server.now = rig.now
+        with pytest.raises(KeyError):
+            rig.hub.access(ADA, "gh")
+        await rig.connect()
+        assert rig.hub.sign_in("gh") is SignIn.OAUTH
 
 
 async def test_an_upstream_that_is_down_decides_nothing(server):
