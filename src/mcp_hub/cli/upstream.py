@@ -53,9 +53,7 @@ def list_(file: Path | None, url: str | None, *, as_json: bool) -> None:
 
 @upstream.command()
 @click.argument("name")
-@click.option(
-    "--as", "who", metavar="USER", default="", help="As this user: an address, or an id of 'user list'."
-)
+@click.option("--as", "who", metavar="USER", default="", help="As this user: an address, or an id of 'user list'.")
 @file_option
 @json_option
 def check(name: str, who: str, file: Path | None, *, as_json: bool) -> None:
