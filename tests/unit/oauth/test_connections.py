@@ -122,6 +122,10 @@ async def test_a_window_is_remembered_until_somebody_comes_back(rig):
 async def test_what_happens_is_recorded_and_no_more(rig, server):
     await rig.connect()
     await back(rig, [("state", "x")], "no_such_flow")
+    server.end("ada")
+    rig.time += 4000
+    with pytest.raises(ConnectionNeeded):
+        await rig.hub.access(ADA, "gh").credential()
     await rig.hub.disconnect(ADA, "gh")
     await rig.stop()
     events = await rig.store.events("default", limit=9)
@@ -129,6 +133,7 @@ async def test_what_happens_is_recorded_and_no_more(rig, server):
     assert said == [
         ("connected", "ok", "gh", "ada"),
         ("connect_refused", "no_such_flow", "gh", "ada"),
+        ("reconnect_needed", "ok", "gh", "ada"),
         ("disconnected", "confirmed", "gh", "ada"),
     ]
     await rig.start()
