@@ -105,11 +105,19 @@ async def test_a_refused_request_is_sent_once_more_with_what_the_access_has_then
 
 
 @WAYS
-async def test_a_second_refusal_counts_and_the_access_is_not_asked_again(ask, answer):
+async def test_a_second_refusal_counts_and_nothing_is_sent_a_third_time(ask, answer):
     server, access = Server("c"), OwnAccess("a", "b", "c")
     with pytest.raises(RefusedCredential):
         await ask(Credentialed(server, access))
-    assert (server.seen, access.refusals) == (["a", "b"], ["a"])
+    assert (server.seen, access.refusals) == (["a", "b"], ["a", "b"])
+
+
+@WAYS
+async def test_who_is_refused_twice_is_told_what_the_access_says_of_that(ask, answer):
+    server = Server()
+    with pytest.raises(ConnectionNeeded, match="has to be connected anew"):
+        await ask(Credentialed(server, OwnAccess("a", "b")))
+    assert server.seen == ["a", "b"]
 
 
 @WAYS
