@@ -459,12 +459,12 @@ async def test_a_key_is_pasted_used_and_forgotten(rig):
 async def test_what_somebody_is_or_brings_needs_no_page(rig):
     caller = replace(ADA, brought=(("x-my", Secret("mine")),))
     rig.upstreams = {
-        **others(OwnHeader("X-User", "claim", "email")),
+        **others(OwnHeader("X-User", "claim", "subject")),
         "brought": Upstream("brought", "https://b.example", auth=OwnHeader("X-Key", "brought", "x-my")),
     }
     hub = await rig.start()
     assert [each.sign_in for each in await hub.shown(caller)] == ["oauth", "claim", "brought"]
-    assert b"ada@example.com" in (await hub.access(caller, "other").credential()).open()
+    assert b"X-User: ada" in (await hub.access(caller, "other").credential()).open()
     assert b"mine" in (await hub.access(caller, "brought").credential()).open()
     with pytest.raises(ConnectionNeeded):
         await hub.access(ADA, "brought").credential()
