@@ -65,6 +65,15 @@ async def test_nobody_else_has_a_user_s_grant_also_no_client_that_acts_for_itsel
     assert server.counted() == {}
 
 
+async def test_what_goes_there_for_everybody_goes_with_the_token(server, hub):
+    given = await connected(hub, server)
+    access = hub.grants.access(ADA, PLACE, {"X-Team": Secret("blue")})
+    assert (await access.credential()).open() == (
+        f"X-Team: blue\r\nAuthorization: Bearer {given['access_token']}\r\n".encode()
+    )
+    assert access.ready() is await access.credential()
+
+
 async def test_one_principal_has_one_access_as_long_as_it_is_held(hub):
     first = hub.access()
     assert hub.access() is first
