@@ -21,7 +21,7 @@ from mcp_hub.oauth.authorizing import Authorizing
 from mcp_hub.oauth.client_key import ClientKey, kept_client_key
 from mcp_hub.oauth.client_proof import Prover
 from mcp_hub.oauth.connection import What
-from mcp_hub.oauth.connections import Connections, Parts
+from mcp_hub.oauth.connections import OK, Connections, Parts
 from mcp_hub.oauth.deciding import Deciding
 from mcp_hub.oauth.declared import Declared
 from mcp_hub.oauth.discovery import Discovery
@@ -36,6 +36,7 @@ from mcp_hub.oauth.revoking import Revoking
 from mcp_hub.oauth.token_calls import TokenCalls
 from mcp_hub.principal import Principal
 from mcp_hub.store.base import Store
+from mcp_hub.store.connections import Whose
 from mcp_hub.vault.column import SealedColumn
 from mcp_hub.vault.settings import SealedSettings
 from mcp_hub.vault.vault import Vault
@@ -66,6 +67,7 @@ class _Basis:
     key: ClientKey
     calls: TokenCalls
     watchers: Watchers
+    noted: "_Noted"
     now: Callable[[], float]
 
 
@@ -93,7 +95,7 @@ async def open_connections(
         authorizing=_authorizing(basis, registering),
         grants=in_use,
         keys=keys,
-        notes=_noted(store, stack, now),
+        notes=basis.noted,
         jwks=basis.key.jwks(),
     )
     runs: dict[str, Run] = {
@@ -141,13 +143,14 @@ async def _basis(
     key = await kept_client_key(settings)
     calls = TokenCalls(fetch, Prover(key, now=now), now)
     registered = Registered(store, seals)
-    return _Basis(store, vault, settings, seals, registered, fetch, key, calls, Watchers(store), now)
+    noted = _noted(store, stack, now)
+    return _Basis(store, vault, settings, seals, registered, fetch, key, calls, Watchers(store), noted, now)
 
 
 def _grants(basis: _Basis, registering: Registering, stack: AsyncExitStack) -> tuple[Grants, GrantsInUse]:
     store, vault, now = basis.store, basis.vault, basis.now
     refreshing = Refreshing(store, basis.registered, basis.calls, forgotten=registering.forgotten)
-    renewing = Renewing(store, vault, refreshing, basis.calls, now=now)
+    renewing = Renewing(store, vault, refreshing, basis.calls, now=now, ended=basis.noted.ended)
     grants = Grants(store, vault, renewing, basis.watchers, now=now)
     revoking = Revoking(store, vault, basis.registered, basis.calls)
     in_use = GrantsInUse(basis.seals, grants, revoking)
@@ -199,3 +202,8 @@ class _Noted:
     def note(self, what: What, outcome: str, *, caller: Principal | None, upstream: str) -> None:
         """See `Notes`."""
         self._events.note(Kind(what.value), outcome, actor=caller, about=upstream)
+
+    def ended(self, whose: Whose) -> None:
+        """A connection is of no use any more, and its user has to act."""
+        caller = Principal(whose.issuer, whose.subject, whose.tenant)
+        self.note(What.RECONNECT_NEEDED, OK, caller=caller, upstream=whose.upstream)
