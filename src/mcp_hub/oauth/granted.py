@@ -148,7 +148,7 @@ class Granted:
     async def refused(self, credential: Credential, refusal: RefusedCredential) -> Credential:
         """See `Access`. What this gives is for the one request; if that is refused with it as well, whoever sends may
         ask once more, and is told what its user can do."""
-        if any(each is credential for each in self._second):
+        if refusal.status == _UNAUTHORIZED and any(each is credential for each in self._second):
             raise self._reconnect(_REFUSED) from refusal
         held = await self._stored_or(credential)
         if held is None:
