@@ -94,7 +94,6 @@ async def test_the_button_leads_on_by_itself_and_by_a_link(fake, ada):
     url = leaving.document.links["Continue to login.example.com"]
     assert url.startswith("https://login.example.com/authorize?")
     assert leaving.answer.headers["refresh"] == f"0;url={url}"
-    assert leaving.answer.headers["referrer-policy"] == "no-referrer"
     (begun,) = fake.begun.values()
     assert (begun.key, begun.upstream, begun.window) == (ada.caller.key, "github", False)
 
