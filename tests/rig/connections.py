@@ -12,7 +12,7 @@ from mcp_hub.store.connections import Source
 from mcp_hub.upstream.check import Status, Verdict
 from mcp_hub.upstream.check import Step as CheckStep
 from mcp_hub.upstream.health import Health
-from mcp_hub.upstream.upstream import Known
+from mcp_hub.upstream.known import Known
 from mcp_hub.web.cards import Declared
 from mcp_hub.web.connections import Upstreams
 from mcp_hub.web.own import Own
@@ -47,7 +47,7 @@ class Contact:
     reason: str = ""
     known: Known = field(default_factory=Known)
 
-    async def settled(self) -> None:
+    async def refreshed(self) -> None:
         return None
 
 
