@@ -44,13 +44,14 @@ def pages_of(
     not served; `urls` are the others', and may be shown.
     """
     entrance, server = running.entrance, config.server
-    own = partial(_own, config, running, absent, urls)
+    make = partial(_own, config, running, absent, urls)
     if entrance is None:
-        return [Later(PATHS, partial(_private, config, running, frame, door, own))]
-    programs = _for_programs(config, running, own(), door)
+        return [Later(PATHS, partial(_private, config, running, frame, door, make))]
+    own = make()
+    programs = _for_programs(config, running, own, door)
     if entrance.doorway is None:
         return [Index(__version__, server.endpoint), *programs, *entrance.parts]
-    return [*_parts(frame, entrance.doorway, own(), config, server.endpoint), *programs, *entrance.parts]
+    return [*_parts(frame, entrance.doorway, own, config, server.endpoint), *programs, *entrance.parts]
 
 
 async def _private(
@@ -82,6 +83,7 @@ def _for_programs(config: model.Config, running: Running, own: "Own", door: Door
 
 
 def _own(config: model.Config, running: Running, absent: Mapping[str, str], urls: Mapping[str, str]) -> "Own":
+    from mcp_hub.identity.limits import Limits  # noqa: PLC0415
     from mcp_hub.web.connections import Upstreams  # noqa: PLC0415
     from mcp_hub.web.own import NoConnections, Own, declared  # noqa: PLC0415
 
@@ -89,7 +91,7 @@ def _own(config: model.Config, running: Running, absent: Mapping[str, str], urls
     sign_ins = {name: decide_declared(each).sign_in for name, each in config.upstreams.items()}
     connections = running.connections or NoConnections(sign_ins)
     upstreams = Upstreams(told, partial(_contacts, running.fleets))
-    return Own(connections, upstreams, running.checking.check_as, running.store)
+    return Own(connections, upstreams, running.checking.check_as, running.store, Limits())
 
 
 def _contacts(fleets: Fleets, caller: Principal) -> Mapping[str, Upstream]:

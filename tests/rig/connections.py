@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from mcp_hub.catalog.parts import Kind, Part
 from mcp_hub.credentials.state import State
+from mcp_hub.identity.limits import Limits
 from mcp_hub.oauth.connection import ConnectFailed, Connection, Ending, Finished, Prospect
 from mcp_hub.oauth.server import Step
 from mcp_hub.store.connections import Source
@@ -170,7 +171,7 @@ class FakeConnections:
 
     def own(self, store):
         """What pages take."""
-        return Own(self, Upstreams(self.declared, self.contacts), self.check, store)
+        return Own(self, Upstreams(self.declared, self.contacts), self.check, store, Limits(now=lambda: NOW))
 
     def _declared(self, name):
         return next(each for each in self.declared if each.name == name)
