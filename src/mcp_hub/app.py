@@ -175,7 +175,7 @@ class Hub:
         api = Api(running.fleets.upstreams_of, absent, __version__, urls, door=door, resource=server.endpoint)
         check = Check(running.checking.check_as, self._config.upstreams, door=_Told(bringing), resource=server.endpoint)
         frame = Frame(__version__) if entrance is None else entrance.frame
-        pages = pages_of(self._config, running, frame, absent=absent, urls=urls)
+        pages = pages_of(self._config, running, frame, door, absent=absent, urls=urls)
         self._site = _guarded(Site([Probes(), api, check, *pages], frame).app(), Guard(hosts, ()))
 
     def _door(self, running: Running) -> Door:
