@@ -12,7 +12,7 @@ from mcp_hub.credentials.access import Access
 from mcp_hub.credentials.credential import Credential
 from mcp_hub.errors import ConnectionNeeded, RefusedCredential, UpstreamError
 from mcp_hub.upstream.call import Call, Owner
-from mcp_hub.upstream.carrier import Carrier, Overheard, Told
+from mcp_hub.upstream.carrier import Carrier, Overheard, RefusedOpening, Told
 from mcp_hub.wire.eras import Client, Era
 from mcp_hub.wire.jsonrpc import Json, Reply
 
@@ -38,7 +38,7 @@ class Credentialed:
         try:
             return await self._carrier.send(era, call, credential)
         except RefusedCredential as refusal:
-            credential = await self._access.refused(credential, refusal)
+            credential = await self._another(credential, refusal)
         return await self._carrier.send(era, call, credential)
 
     async def opened(self, owner: Owner, client: Client) -> Json:
@@ -47,7 +47,7 @@ class Credentialed:
         try:
             return await self._carrier.opened(owner, client, credential)
         except RefusedCredential as refusal:
-            credential = await self._access.refused(credential, refusal)
+            credential = await self._another(credential, refusal)
         return await self._carrier.opened(owner, client, credential)
 
     @asynccontextmanager
@@ -87,6 +87,10 @@ class Credentialed:
         """See `Carrier.aclose`."""
         await self._carrier.aclose()
 
+    async def _another(self, credential: Credential, refusal: RefusedCredential) -> Credential:
+        tried = refusal.credential if isinstance(refusal, RefusedOpening) else credential
+        return await self._access.refused(tried, refusal)
+
     async def _entered(
         self, stack: AsyncExitStack, stream: Callable[[Credential], AbstractAsyncContextManager[T]]
     ) -> T:
@@ -94,7 +98,7 @@ class Credentialed:
         try:
             return await stack.enter_async_context(stream(credential))
         except RefusedCredential as refusal:
-            credential = await self._access.refused(credential, refusal)
+            credential = await self._another(credential, refusal)
         return await stack.enter_async_context(stream(credential))
 
 
