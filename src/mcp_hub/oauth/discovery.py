@@ -48,6 +48,9 @@ _HEAD: Final = {
     "mcp-protocol-version": LATEST_MODERN,
     "mcp-method": "server/discover",
 }
+_NOT_POSTED: Final = frozenset({404, 405})
+_OPEN: Final = {"accept": "text/event-stream"}
+_OPEN_SECONDS: Final = 3.0
 _BODY: Final = encode(
     {
         "jsonrpc": "2.0",
@@ -212,12 +215,20 @@ class _Search:
 
     async def _knock(self) -> Document | None:
         try:
-            return await self._door.post_json(self._target.url, _BODY, headers=_HEAD)
+            answer = await self._door.post_json(self._target.url, _BODY, headers=_HEAD)
+            return await self._opened() or answer if answer.status in _NOT_POSTED else answer
         except FetchFailed as error:
             if self._is_told:
                 return None
             self._note("the upstream, without a credential", str(error), ok=False)
             raise _Stop("unreachable", f"{self._target.name} cannot be reached: {error}. Try again later.") from error
+
+    async def _opened(self) -> Document | None:
+        """What an upstream of HTTP+SSE says, where nothing is posted; one that lets anybody in does not end."""
+        try:
+            return await self._door.get(self._target.url, headers=_OPEN, seconds=_OPEN_SECONDS)
+        except FetchFailed:
+            return None
 
     @property
     def _is_told(self) -> bool:
