@@ -3,11 +3,13 @@
 Rule: what an upstream's configuration says of credentials is split here; the rooms get the few values they need.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import final
+from functools import partial
+from typing import Final, final
 
 from mcp_hub.config import model
 from mcp_hub.credentials.decide import SignIn, decide_declared
@@ -40,6 +42,7 @@ from mcp_hub.vault.settings import SealedSettings
 from mcp_hub.vault.vault import Vault
 
 Run = Callable[[], Awaitable[None]]
+_SWEEP_EVERY: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,21 @@ async def open_connections(
         "the use of connections": grants.run,
         "the use of keys": keys.run,
     }
+    if config.login.type == "none":  # else it runs for the entrance
+        runs["what has expired"] = partial(_sweep, store, now)
     return Connecting(Connections(declared, store, parts, config.server.base_url), runs)
+
+
+async def open_revoking(config: model.Config, store: Store, vault: Vault, stack: AsyncExitStack) -> Revoking:
+    """What ends connections for an operator, whether a hub runs or not; `stack` closes what it opened.
+
+    Raises:
+        StoreFailed, Unsealable: as `open_connections`.
+    """
+    basis = await _basis(config, store, vault, stack, time.time)
+    revoking = Revoking(store, vault, basis.registered, basis.calls)
+    stack.push_async_callback(revoking.aclose)
+    return revoking
 
 
 def declared_of(upstream: model.Upstream) -> Declared:
@@ -166,6 +183,12 @@ def _authorizing(basis: _Basis, registering: Registering) -> Authorizing:
     return Authorizing(
         basis.store, sealer, basis.calls, registered=basis.registered, forgotten=registering.forgotten, now=basis.now
     )
+
+
+async def _sweep(store: Store, now: Callable[[], float]) -> None:
+    while True:
+        await store.sweep(now())
+        await asyncio.sleep(_SWEEP_EVERY)
 
 
 def _noted(store: Store, stack: AsyncExitStack, now: Callable[[], float]) -> "_Noted":

@@ -70,6 +70,10 @@ class Grants(Protocol):
         """Delete somebody's grant, then have it ended at the other side."""
         ...
 
+    def trouble(self, whose: Whose) -> str:
+        """Why somebody's grant could not be renewed the last time, in a public sentence; empty if it could."""
+        ...
+
     def replaced(self, old: Grant, new: Grant) -> None:
         """A grant took the place of another, which is not needed any more at the other side either."""
         ...
@@ -161,7 +165,7 @@ class Connections:
         declared, whose = self._own(upstream), Whose(*caller.key, upstream)
         match self.sign_in(upstream):
             case SignIn.OAUTH:
-                return of_grant(declared, await self._store.grant(whose))
+                return of_grant(declared, await self._store.grant(whose), self._parts.grants.trouble(whose))
             case SignIn.PASTED:
                 return of_key(declared, await self._store.key(whose))
             case SignIn.BROUGHT:

@@ -148,7 +148,7 @@ class Granted:
     async def refused(self, credential: Credential, refusal: RefusedCredential) -> Credential:
         """See `Access`. What this gives is for the one request; if that is refused with it as well, whoever sends may
         ask once more, and is told what its user can do."""
-        if any(each is credential for each in self._second):
+        if refusal.status == _UNAUTHORIZED and any(each is credential for each in self._second):
             raise self._reconnect(_REFUSED) from refusal
         held = await self._stored_or(credential)
         if held is None:
@@ -233,7 +233,7 @@ class Granted:
         if held.grant.refresh_token is None:
             raise self._reconnect(_NO_RENEWAL) from refusal
         self._raise_failure()
-        if not self._replaced.may_be(self._now()):
+        if not self._replaced.may_be(self._now(), (held.grant.id, held.grant.version)):
             raise self._reconnect(_REFUSED) from refusal
         await self._source.alone(self._whose, lambda: self._renew(held))
         self._raise_failure()

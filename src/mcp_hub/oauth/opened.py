@@ -85,6 +85,10 @@ class GrantsInUse:
         """The same one for the same caller, while somebody holds it; `also` are headers that go there for everybody."""
         return self._grants.access(caller, place, also)
 
+    def trouble(self, whose: Whose) -> str:
+        """Why somebody's grant could not be renewed the last time, in a public sentence; empty if it could."""
+        return self._grants.trouble(whose)
+
     def sealed(self, grant: Grant, tokens: Tokens) -> Grant:
         """A new grant with these tokens in it."""
         return self._seals.with_tokens(grant, tokens)

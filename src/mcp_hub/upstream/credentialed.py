@@ -1,8 +1,8 @@
 """A carrier, and whose credential goes on what it carries.
 
 Rule: a request that was refused for its credential has not run, so it is sent once more with another one, if there is
-one; nothing else is ever sent twice, and the second refusal counts: of that the access is asked only what to tell its
-user. Whoever is cancelled meanwhile sends nothing more.
+one; nothing else is ever sent twice, and the second refusal counts: the access then says what its user can do. Whoever
+is cancelled meanwhile sends nothing more.
 """
 
 from collections.abc import AsyncGenerator, Callable
@@ -43,7 +43,7 @@ class Credentialed:
         try:
             return await self._carrier.send(era, call, credential)
         except RefusedCredential as refusal:
-            await self._access.refused(credential, refusal)
+            await self._say(credential, refusal)
             raise
 
     async def opened(self, owner: Owner, client: Client) -> Json:
@@ -56,7 +56,7 @@ class Credentialed:
         try:
             return await self._carrier.opened(owner, client, credential)
         except RefusedCredential as refusal:
-            await self._access.refused(credential, refusal)
+            await self._say(credential, refusal)
             raise
 
     @asynccontextmanager
@@ -107,8 +107,12 @@ class Credentialed:
         try:
             return await stack.enter_async_context(stream(credential))
         except RefusedCredential as refusal:
-            await self._access.refused(credential, refusal)
+            await self._say(credential, refusal)
             raise
+
+    async def _say(self, credential: Credential, refusal: RefusedCredential) -> None:
+        """What the user can do now, raised by the access if it knows: nothing is sent a third time."""
+        await self._access.refused(credential, refusal)
 
 
 @final

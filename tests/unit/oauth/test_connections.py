@@ -457,7 +457,7 @@ async def test_a_key_is_pasted_used_and_forgotten(rig):
 
 
 async def test_what_somebody_is_or_brings_needs_no_page(rig):
-    caller = replace(ADA, brought=(("x-my", Secret("mine")),))
+    caller = replace(ADA, email_verified=True, brought=(("x-my", Secret("mine")),))
     rig.upstreams = {
         **others(OwnHeader("X-User", "claim", "subject")),
         "brought": Upstream("brought", "https://b.example", auth=OwnHeader("X-Key", "brought", "x-my")),

@@ -424,6 +424,14 @@ async def test_what_the_upstream_asks_for_is_noted_and_its_user_asked_and_nothin
     assert access.ready() is used  # and the rest works on
 
 
+async def test_who_is_asked_for_more_after_a_renewal_is_told_so_in_the_same_call(server, hub):
+    await connected(hub, server)
+    access = hub.access()
+    again = await access.refused(await access.credential(), refusal())
+    with pytest.raises(ConnectionNeeded, match="missing: write"):
+        await access.refused(again, lacking("write"))
+
+
 async def test_who_has_allowed_more_in_another_process_goes_on(server, clock, tmp_path):
     async with keeping(tmp_path / "hub.db", now=clock) as one, keeping(tmp_path / "hub.db", now=clock) as two:
         await connected(one, server)

@@ -105,7 +105,7 @@ async def test_a_refused_request_is_sent_once_more_with_what_the_access_has_then
 
 
 @WAYS
-async def test_a_second_refusal_counts_and_nothing_is_sent_a_third_time(ask, answer):
+async def test_a_second_refusal_counts_whatever_the_access_has_then(ask, answer):
     server, access = Server("c"), OwnAccess("a", "b", "c")
     with pytest.raises(RefusedCredential):
         await ask(Credentialed(server, access))
@@ -113,10 +113,10 @@ async def test_a_second_refusal_counts_and_nothing_is_sent_a_third_time(ask, ans
 
 
 @WAYS
-async def test_who_is_refused_twice_is_told_what_the_access_says_of_that(ask, answer):
-    server = Server()
-    with pytest.raises(ConnectionNeeded, match="has to be connected anew"):
-        await ask(Credentialed(server, OwnAccess("a", "b")))
+async def test_after_a_second_refusal_the_access_says_what_its_user_can_do(ask, answer):
+    server, access = Server("c"), OwnAccess("a", "b")
+    with pytest.raises(ConnectionNeeded, match="connected anew"):
+        await ask(Credentialed(server, access))
     assert server.seen == ["a", "b"]
 
 
