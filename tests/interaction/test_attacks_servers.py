@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from rig.browser import ADA, Browser, Page, connect
+from rig.browser import ADA, Browser, Page, Stuck, connect
 from rig.hub_here import HubHere, serving
 from rig.misbehaving_as import OMIT, UNTOLD, MisbehavingAS, redirecting
 from rig.places import Places
@@ -25,9 +25,13 @@ class Scene:
     canary: Places
     browser: Browser
 
-    async def connect(self) -> Page:
-        """Somebody opens the link that a call gave them, and goes on as far as it goes."""
-        return await connect(self.browser, f"{self.hub.base}/connect/gh", ADA)
+    async def connect(self) -> str:
+        """Somebody opens the link that a call gave them, and goes on as far as it goes. What stands there."""
+        try:
+            page = await connect(self.browser, f"{self.hub.base}/connect/gh", ADA)
+        except Stuck as stuck:
+            return str(stuck)
+        return page.document.text
 
     async def card(self) -> str:
         """What the first page says of the upstream."""
@@ -107,7 +111,6 @@ ATTACKS: list[object] = [
     pytest.param(names("https://2130706434/x"), marks=pytest.mark.promise("T2", "T6"), id="a server in disguise"),
     pytest.param(says(registration_endpoint="{canary}/r"), marks=pytest.mark.promise("T2"), id="registration inside"),
     pytest.param(says(token_endpoint="{canary}/t"), marks=pytest.mark.promise("T2"), id="tokens inside"),
-    pytest.param(leads(RESOURCE), marks=pytest.mark.promise("T8"), id="metadata of the resource lead on"),
     pytest.param(leads(METADATA), marks=pytest.mark.promise("T8"), id="metadata of the server lead on"),
     pytest.param(leads("/register"), marks=pytest.mark.promise("T8"), id="registration leads on"),
     pytest.param(leads("/token"), marks=pytest.mark.promise("T8"), id="tokens lead on"),
@@ -133,18 +136,24 @@ ATTACKS: list[object] = [
 async def test_nothing_is_connected_nothing_inside_is_reached_and_a_page_says_so(attack, caplog, capsys):
     async with scene() as on:
         attack(on)
-        page = await on.connect()
+        said = await on.connect()
         assert on.canary.connections == 0
-        assert page.status < 500
-        assert "GitHub" in page.document.text
-        assert UNTOLD not in page.document.text
-        assert "SECRET" not in page.document.text
-        assert on.canary.origin not in page.document.text
+        assert "GitHub" in said
+        assert UNTOLD not in said
+        assert "SECRET" not in said
         assert "Not connected" in await on.card()
         assert all(each.path != "/token" or "access_token" not in str(each.form) for each in on.server.seen)
     logged = caplog.text + "".join(capsys.readouterr())
     assert UNTOLD not in logged
     assert "SECRET" not in logged
+
+
+@pytest.mark.promise("T8")
+async def test_metadata_that_lead_elsewhere_are_as_good_as_none():
+    async with scene() as on:
+        leads(RESOURCE)(on)
+        await on.connect()
+        assert on.canary.connections == 0
 
 
 @pytest.mark.promise("T10")
