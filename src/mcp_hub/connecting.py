@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import final
 
 from mcp_hub.config import model
-from mcp_hub.credentials.access import Access
 from mcp_hub.credentials.decide import SignIn, decide_declared
 from mcp_hub.credentials.pasted import PastedKeys
 from mcp_hub.credentials.watchers import Watchers
@@ -27,7 +26,6 @@ from mcp_hub.oauth.declared import Declared
 from mcp_hub.oauth.discovery import Discovery
 from mcp_hub.oauth.dynamic import Dynamic
 from mcp_hub.oauth.grants import Grants
-from mcp_hub.oauth.machine import Service
 from mcp_hub.oauth.opened import GrantsInUse, Registered, Seals
 from mcp_hub.oauth.refreshing import Refreshing
 from mcp_hub.oauth.registering import Registering
@@ -46,11 +44,9 @@ Run = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Connecting:
-    """The connections of a hub. `runs` have to run for them; `services` are the accesses that all callers share, to
-    upstreams where the hub acts as itself."""
+    """The connections of a hub. `runs` have to run for them."""
 
     connections: Connections
-    services: Mapping[str, Access]
     runs: Mapping[str, Run]
 
 
@@ -103,21 +99,7 @@ async def open_connections(
         "the use of connections": grants.run,
         "the use of keys": keys.run,
     }
-    services = _services(config, basis, stack)
-    return Connecting(Connections(declared, store, parts, config.server.base_url), services, runs)
-
-
-def _services(config: model.Config, basis: _Basis, stack: AsyncExitStack) -> dict[str, Access]:
-    found: dict[str, Access] = {}
-    for each in config.upstreams.values():
-        if isinstance(each.auth, model.ClientCredentials) and each.enabled and each.url is not None:
-            title = each.title or each.name
-            service = Service(
-                each.name, title, each.url, each.auth, fetch=basis.fetch, also=each.headers, now=basis.now
-            )
-            stack.push_async_callback(service.aclose)
-            found[each.name] = service
-    return found
+    return Connecting(Connections(declared, store, parts, config.server.base_url), runs)
 
 
 def declared_of(upstream: model.Upstream) -> Declared:
