@@ -58,6 +58,11 @@ class PeopleSuite:
         assert await store.add_user(replace(BOB, issuer="https://idp", seen_at=5.0, password=None, disabled=True))
         assert await store.user(ANN.id) == ANN
         assert await store.user_known_as("default", "local", ANN.subject) == ANN
+        eve = replace(BOB, id="u-eve", issuer="https://idp", subject="u-eve", email_verified=True)
+        assert await store.add_user(eve)
+        assert await store.user("u-eve") == eve
+        assert await store.update_user(replace(eve, email_verified=False), was=eve)
+        assert await store.user("u-eve") == replace(eve, email_verified=False)
         bob = await store.user_known_as("default", "https://idp", BOB.subject)
         assert bob == replace(BOB, issuer="https://idp", seen_at=5.0, password=None, disabled=True)
         assert await store.user("nobody") is None

@@ -6,13 +6,13 @@ sign in is found out anew each time, and every step of that is shown.
 """
 
 import time
-from collections.abc import Callable
+from contextlib import AsyncExitStack
 from typing import Final, Protocol, final
 
 from mcp_hub.config import model
 from mcp_hub.credentials.access import Access, Fixed
-from mcp_hub.credentials.credential import Credential
 from mcp_hub.credentials.decide import Decision, Discovered, SignIn, decide_declared
+from mcp_hub.credentials.missing import Missing
 from mcp_hub.credentials.needed import Place, not_connected
 from mcp_hub.declared import (
     INFO,
@@ -27,6 +27,7 @@ from mcp_hub.egress.dial import Dialer
 from mcp_hub.egress.fetch import GuardedFetch
 from mcp_hub.errors import ConnectionNeeded, HubError, RefusedCredential
 from mcp_hub.oauth.discovery import Discovery, DiscoveryFailed, Found, Outcome, Target
+from mcp_hub.oauth.machine import Service
 from mcp_hub.principal import Principal
 from mcp_hub.single_flight import SingleFlight
 from mcp_hub.upstream.carrier import Carrier
@@ -71,22 +72,16 @@ class Owners(Protocol):
         ...
 
 
-Shared = Callable[[str], Access]
-"""What goes to an upstream for all callers alike, by its name."""
-
-
 @final
 class Checking:
     """Checks the upstreams of one configuration. Belongs to one event loop; `aclose` ends what is under way.
 
-    `owners` knows everybody's own connections; without it nobody has any. `shared` is asked where all callers act as
-    one; left out, it is what the configuration says.
+    `owners` knows everybody's own connections; without it nobody has any.
     """
 
-    def __init__(self, config: model.Config, *, owners: Owners | None = None, shared: Shared | None = None) -> None:
+    def __init__(self, config: model.Config, *, owners: Owners | None = None) -> None:
         self._config = config
         self._owners = owners
-        self._shared = shared
         self._under_way: SingleFlight[tuple[object, ...], Verdict] = SingleFlight()
 
     async def check_as(self, caller: Principal | None, name: str) -> Verdict:
@@ -118,22 +113,30 @@ class Checking:
 
     async def _verdict(self, declared: model.Upstream, decision: Decision, caller: Principal | None) -> Verdict:
         dialer = Dialer(allow_private=self._config.network.allow_private)
-        access = self._access(declared, decision, caller)
-        asked = _Asked(declared, decision, access, self._not_connected(declared, caller), dialer)
-        if not declared.is_reachable:
-            return url_not_set(declared.name, asked)
-        http = HttpClient(dialer)
-        settings = settings_of(declared, self._config.defaults, INFO)
-        carrier, reach = self._way(declared, http, dialer, tells_addresses=caller is None or caller.is_admin)
-        fetch = Fetch(declared.name, Credentialed(carrier, access), INFO, settings.listing)
-        try:
+        async with AsyncExitStack() as stack:
+            access = self._access(declared, decision, caller, dialer, stack)
+            asked = _Asked(declared, decision, access, self._not_connected(declared, caller), dialer)
+            if not declared.is_reachable:
+                return url_not_set(declared.name, asked)
+            http = HttpClient(dialer)
+            stack.push_async_callback(http.aclose)
+            settings = settings_of(declared, self._config.defaults, INFO)
+            carrier, reach = self._way(declared, http, dialer, tells_addresses=caller is None or caller.is_admin)
+            fetch = Fetch(declared.name, Credentialed(carrier, access), INFO, settings.listing)
             return await check(settings, reach, fetch, asked)
-        finally:
-            await http.aclose()
 
-    def _access(self, declared: model.Upstream, decision: Decision, caller: Principal | None) -> Access:
+    def _access(
+        self,
+        declared: model.Upstream,
+        decision: Decision,
+        caller: Principal | None,
+        dialer: Dialer,
+        stack: AsyncExitStack,
+    ) -> Access:
+        if decision.sign_in is SignIn.SERVICE:
+            return _service(declared, dialer, stack)
         if not decision.sign_in.is_own:
-            return Fixed(credential_of(declared)) if self._shared is None else self._shared(declared.name)
+            return Fixed(credential_of(declared))
         if caller is None or self._owners is None or not _is_served(declared):
             return Missing(self._not_connected(declared, caller))
         return self._owners.access(caller, declared.name)
@@ -155,32 +158,6 @@ class Checking:
         channel = Channel(declared.name, url, http, limits)
         reach = by_dialing(url, dialer, tells_addresses=tells_addresses)
         return Transports.over(channel, is_older=OLDER[declared.transport]), reach
-
-
-@final
-class Missing:
-    """The access of somebody who has none."""
-
-    def __init__(self, needed: ConnectionNeeded) -> None:
-        self._needed = needed
-
-    def ready(self) -> Credential | None:
-        """See `Access`."""
-        return None
-
-    async def credential(self) -> Credential:
-        """See `Access`."""
-        raise self._needed
-
-    async def refused(self, credential: Credential, refusal: RefusedCredential) -> Credential:
-        """See `Access`."""
-        del credential
-        raise refusal
-
-    def watch(self, changed: Callable[[], object]) -> Callable[[], None]:
-        """See `Access`: it never does."""
-        del changed
-        return lambda: None
 
 
 @final
@@ -242,6 +219,18 @@ class _Asked:
             steps.note("discovery", f"{each.what}: {each.detail}", ok=each.ok)
         steps.note("discovery", _outcome(found), ok=isinstance(found, Found), since=started)
         return found
+
+
+def _service(declared: model.Upstream, dialer: Dialer, stack: AsyncExitStack) -> Access:
+    """The hub's own access there, asked for anew: what is checked is whether it would get one."""
+    if not isinstance(declared.auth, model.ClientCredentials):
+        raise TypeError("only client credentials make the hub act as itself")
+    fetch = GuardedFetch(dialer)
+    stack.push_async_callback(fetch.aclose)
+    title, url = declared.title or declared.name, declared.url or ""
+    service = Service(declared.name, title, url, declared.auth, fetch=fetch, also=declared.headers)
+    stack.push_async_callback(service.aclose)
+    return service
 
 
 def _note(steps: Steps, decision: Decision) -> None:

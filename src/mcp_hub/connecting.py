@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import final
 
 from mcp_hub.config import model
+from mcp_hub.credentials.access import Access
 from mcp_hub.credentials.decide import SignIn, decide_declared
 from mcp_hub.credentials.pasted import PastedKeys
 from mcp_hub.credentials.watchers import Watchers
@@ -26,6 +27,7 @@ from mcp_hub.oauth.declared import Declared
 from mcp_hub.oauth.discovery import Discovery
 from mcp_hub.oauth.dynamic import Dynamic
 from mcp_hub.oauth.grants import Grants
+from mcp_hub.oauth.machine import Service
 from mcp_hub.oauth.opened import GrantsInUse, Registered, Seals
 from mcp_hub.oauth.refreshing import Refreshing
 from mcp_hub.oauth.registering import Registering
@@ -43,9 +45,11 @@ Run = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Connecting:
-    """The connections of a hub. `runs` have to run for them."""
+    """The connections of a hub. `runs` have to run for them; `services` are the accesses that all callers share, to
+    upstreams where the hub acts as itself."""
 
     connections: Connections
+    services: Mapping[str, Access]
     runs: Mapping[str, Run]
 
 
@@ -97,7 +101,19 @@ async def open_connections(
         "the use of connections": grants.run,
         "the use of keys": keys.run,
     }
-    return Connecting(Connections(declared, store, parts, config.server.base_url), runs)
+    services = _services(config, basis, stack)
+    return Connecting(Connections(declared, store, parts, config.server.base_url), services, runs)
+
+
+def _services(config: model.Config, basis: _Basis, stack: AsyncExitStack) -> dict[str, Access]:
+    found: dict[str, Access] = {}
+    for each in config.upstreams.values():
+        if isinstance(each.auth, model.ClientCredentials) and each.enabled and each.url is not None:
+            title = each.title or each.name
+            service = Service(each.name, title, each.url, each.auth, fetch=basis.fetch, now=basis.now)
+            stack.push_async_callback(service.aclose)
+            found[each.name] = service
+    return found
 
 
 def declared_of(upstream: model.Upstream) -> Declared:
@@ -153,7 +169,7 @@ def _discovery(basis: _Basis, stack: AsyncExitStack) -> Discovery:
 
 async def _deciding(basis: _Basis, declared: list[Declared]) -> Deciding:
     urls = {each.name: each.url for each in declared if each.sign_in is SignIn.UNDECIDED}
-    deciding = Deciding(basis.settings, basis.store, urls)
+    deciding = Deciding(basis.settings, basis.store, urls, basis.now)
     await deciding.recall()
     return deciding
 

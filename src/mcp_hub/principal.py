@@ -16,7 +16,8 @@ LOCAL_ISSUER: Final = "local"
 class Principal:
     """An authenticated caller: `subject` as named by `issuer`, inside `tenant`.
 
-    Two principals are the same caller exactly if their keys are equal; nothing else counts. `client` is the OAuth
+    Two principals are the same caller exactly if their keys are equal; nothing else counts. An `email` that is not
+    verified is what they call themselves: it is shown, and says to nobody who they are. `client` is the OAuth
     client that calls for them, empty where there is none; `scopes` are what its token allows. `brought` are the
     headers of this request that some upstream is configured to be sent, by name in lower case and in that order; all
     others stay outside.
@@ -29,6 +30,7 @@ class Principal:
     label: str = field(default="", compare=False)
     email: str = field(default="", compare=False)
     groups: frozenset[str] = field(default=frozenset(), compare=False)
+    email_verified: bool = field(default=False, compare=False)
     client: str = field(default="", compare=False)
     scopes: frozenset[str] = field(default=frozenset(), compare=False)
     brought: tuple[tuple[str, Secret], ...] = field(default=(), compare=False)

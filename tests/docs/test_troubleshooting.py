@@ -231,6 +231,24 @@ async def no_issuer(place: Place) -> str:
     return await place.told("login: {type: oidc, client_id: x}", "validate")
 
 
+@shows("set exactly one of 'value', 'from', 'per_user', 'claim'")
+async def two_sources(place: Place) -> str:
+    return await place.told(
+        "upstreams: {docs: {auth: {type: header, name: X-Key, from: x-mine, claim: email}}}", "validate"
+    )
+
+
+@shows("turns off the OAuth that 'auth' asks for")
+async def headers_and_oauth(place: Place) -> str:
+    return await place.told("upstreams: {docs: {auth: oauth, headers: {X-Key: x}}}", "validate")
+
+
+@shows("nobody could connect: with login jwt the hub has no page on which somebody is signed in")
+async def no_page(place: Place) -> str:
+    login = "login: {type: jwt, issuer: https://id.example.com}"
+    return await place.told(f"{login}\nupstreams: {{docs: {{auth: oauth}}}}", "validate")
+
+
 @shows("does not belong to type TYPE")
 async def key_of_another_type(place: Place) -> str:
     return await place.told("login: {type: local, issuer: https://id.example.com}", "validate")

@@ -15,6 +15,7 @@ from mcp_hub.upstream.health import Health
 from mcp_hub.upstream.upstream import Known
 from mcp_hub.web.cards import Declared
 from mcp_hub.web.connections import Upstreams
+from mcp_hub.web.own import Own
 
 NOW = 1_795_388_580.0
 DECLARED = (
@@ -167,8 +168,9 @@ class FakeConnections:
         given = {"account": "ada-l", "scopes": frozenset(self.scopes), "since": NOW - 9e5, "used": NOW - 60, **more}
         self.kept[caller.key, upstream] = Kept(replace(basis, **given))
 
-    def upstreams(self):
-        return Upstreams(self.declared, self.contacts)
+    def own(self, store):
+        """What pages take."""
+        return Own(self, Upstreams(self.declared, self.contacts), self.check, store)
 
     def _declared(self, name):
         return next(each for each in self.declared if each.name == name)

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,6 @@ from mcp_hub.vault.master import Given
 from mcp_hub.vault.vault import Vault
 from mcp_hub.vault.written import from_text
 from rig.misbehaving_as import MisbehavingAS
-from rig.parts import LOOPBACK
 
 MASTER = base64.b64encode(bytes(range(32))).decode()
 ADA = Principal("idp", "ada", label="ada@example.com", email="ada@example.com")
@@ -102,7 +102,7 @@ async def keeping(
     pause: Callable[[float], Any] = asyncio.sleep,
 ) -> AsyncIterator[Keeper]:
     """A part of a hub over this file, until the end of the block; `store_as` puts something around the store."""
-    bare, fetch = SqliteStore.open(path), GuardedFetch(Dialer(allow_private=LOOPBACK))
+    bare, fetch = SqliteStore.open(path), GuardedFetch(Dialer(allow_private=[ip_network("127.0.0.0/8")]))
     store, vault = store_as(bare), await unlocked(bare)
     registrations = StoredRegistrations(bare, vault, now)
     calls, watchers = TokenCalls(fetch, Prover(now=now), now), Watchers(bare)

@@ -10,7 +10,6 @@ from mcp_hub.config.model import Client, Server
 from mcp_hub.egress.fetch import FetchFailed
 from mcp_hub.identity.limits import Limits
 from mcp_hub.identity.refusals import NotSignedIn
-from mcp_hub.store.sqlite import SqliteStore
 from mcp_hub.web.access import Access
 from mcp_hub.web.authorize import Authorize
 from mcp_hub.web.consent import ConsentPages
@@ -61,11 +60,11 @@ def site_of(
     url: str,
     declared: Mapping[str, Client] = NO_CLIENTS,
     provider: Provider | None = None,
-    connections: FakeConnections | None = None,
+    own: Own | None = None,
 ) -> Site:
-    """The site at this address, with these clients set up beforehand, this identity provider and these connections."""
+    """The site at this address, with these clients set up beforehand, this provider, and what is people's own."""
     frame, visitors = Frame("9.9"), visitors_of(people, url)
-    own = own_pages(connections or FakeConnections(), people.store, frame, Doorway(Members(visitors), visitors), url)
+    pages = own_pages(own or FakeConnections().own(people.store), frame, Doorway(Members(visitors), visitors), url)
     access = Access(
         frame,
         visitors,
@@ -109,16 +108,15 @@ def site_of(
         provider=provider,
     )
     setup = SetupPage(frame, visitors, setup=people.setup, browsers=people.browsers)
-    return Site([*own, login, setup, access, users, authorize, register], frame)
+    return Site([*pages, login, setup, access, users, authorize, register], frame)
 
 
-def private_site(connections: FakeConnections, store: SqliteStore, url: str) -> Site:
+def private_site(own: Own, url: str) -> Site:
     """The site of a private hub."""
     frame, visitors = Frame("9.9"), Visitors(NoSessions(), base_url=url, key=KEY)
-    return Site(own_pages(connections, store, frame, Doorway(Owner(visitors), visitors), url), frame)
+    return Site(own_pages(own, frame, Doorway(Owner(visitors), visitors), url), frame)
 
 
-def own_pages(connections: FakeConnections, store: SqliteStore, frame: Frame, doorway: Doorway, url: str) -> list[Part]:
+def own_pages(own: Own, frame: Frame, doorway: Doorway, url: str) -> list[Part]:
     """The pages about somebody's own connections."""
-    own = Own(connections, connections.upstreams(), connections.check, store)
     return own_parts(frame, doorway, own, server=Server(public_url=url), version="9.9", told=f"{url}/mcp")

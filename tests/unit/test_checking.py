@@ -9,7 +9,6 @@ import pytest
 
 from mcp_hub.checking import NOBODY, Checking
 from mcp_hub.config import model
-from mcp_hub.credentials.access import Fixed
 from mcp_hub.errors import ConnectionNeeded, StoreFailed
 from mcp_hub.principal import ADMIN, Principal
 from mcp_hub.secret import Secret
@@ -99,10 +98,8 @@ def with_oauth(fake, *tokens):
     return handler
 
 
-async def verdict(declared, caller=ADA, owners=None, *, network=LOOPBACK, shared=None):
-    checking = Checking(
-        model.Config(network=network, upstreams={declared.name: declared}), owners=owners, shared=shared
-    )
+async def verdict(declared, caller=ADA, owners=None, *, network=LOOPBACK):
+    checking = Checking(model.Config(network=network, upstreams={declared.name: declared}), owners=owners)
     try:
         async with asyncio.timeout(5):
             return await checking.check_as(caller, declared.name)
@@ -288,13 +285,22 @@ async def test_what_was_found_before_is_known(known, row):
 
 
 @pytest.mark.promise("B21")
-async def test_a_machine_is_checked_with_the_hubs_own_credential():
-    auth = model.ClientCredentials("https://id.example", "hub", KEY)
-    async with FakeUpstream(name="up") as fake:
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_a_machine_is_checked_with_the_hubs_own_credential(is_known):
+    async with FakeUpstream(name="up") as fake, Places() as server:
+        token = {"access_token": "right", "token_type": "Bearer", "expires_in": 60}
+        server.put("/token", token if is_known else {"error": "invalid_client"}, 200 if is_known else 401)
         fake.before = guarded("right")
-        found = await verdict(model.Upstream("up", fake.url, auth=auth), None, shared=lambda _: Fixed(bearer("right")))
-    assert (found.status, rows(found)) == (Status.OK, ["auth: client_credentials"])
-    assert "The credential of the hub itself is at hand." in [each.detail for each in found.steps]
+        auth = model.ClientCredentials(server.origin, "hub", KEY, token_url=f"{server.origin}/token")
+        declared = model.Upstream("up", fake.url, auth=auth, headers={"X-Tenant": Secret("t1")})
+        found = await verdict(declared, None)
+    assert rows(found) == ["auth: client_credentials"]
+    if is_known:
+        assert found.status is Status.OK
+        assert "The credential of the hub itself is at hand." in [each.detail for each in found.steps]
+        assert {request.headers["x-tenant"] for request in fake.seen} == {"t1"}
+    else:
+        assert (found.status, found.steps[-1].step, fake.seen) == (Status.FAILED, "auth", [])
 
 
 async def test_a_fault_of_the_hub_is_failed():
@@ -366,6 +372,17 @@ def test_programs_read_a_name_a_status_and_steps():
         "status": "OK",
         "steps": [{"step": "dns", "ok": True, "detail": "127.0.0.1", "ms": 3}],
     }
+
+
+async def test_an_upstream_that_is_not_served_has_no_connections():
+    class NotServed(Owners):
+        def sign_in(self, upstream):
+            raise KeyError(upstream)
+
+    async with FakeUpstream(name="up") as fake:
+        off = model.Upstream("up", fake.url, auth=model.OwnHeader("X-Key", "pasted"), enabled=False)
+        found = await verdict(off, ADA, NotServed(ada=bearer("right")))
+    assert found.status is Status.USER_NOT_AUTHENTICATED
 
 
 async def test_an_upstream_that_is_not_declared_is_no_upstream():

@@ -6,7 +6,7 @@ Rule: every key belongs to some types; one that does not belong to the type that
 import re
 from typing import Annotated, Final, NamedTuple
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import InitErrorDetails
 
 from mcp_hub.config.addresses import Address
@@ -20,7 +20,7 @@ from mcp_hub.config.auth_fields import (
     Resource,
     Scheme,
 )
-from mcp_hub.config.fields import Choice, Switch, Text, wrong
+from mcp_hub.config.fields import Choice, Json, Switch, Text, wrong
 from mcp_hub.config.headers import HeaderValue
 from mcp_hub.config.login_fields import IssuerUrl, Label, Scope, SecretText
 from mcp_hub.config.part import Part
@@ -49,7 +49,23 @@ _EXAMPLES: Final = {
     "issuer": "as in  issuer: https://id.example.com",
     "client_id": "as in  client_id: mcp-hub",
 }
-_SIGNING: Final = "private_key is safer: it never leaves the hub"
+_ONE_OF: Final = {"header": SOURCES, "client_credentials": ("client_secret", "private_key")}
+_CHOOSING: Final = {
+    "header": "as in  {type: header, name: X-API-Key, per_user: true}",
+    "client_credentials": "private_key is safer: it never leaves the hub",
+}
+
+
+def _by_type() -> Json:
+    """What an editor checks of the type that is said."""
+    rules: list[Json] = []
+    for name, keys in KEYS.items():
+        then: Json = {"propertyNames": {"enum": sorted(keys)}, "required": list(_NEEDED.get(name, ()))}
+        if name in _ONE_OF:
+            then["oneOf"] = [{"required": [key]} for key in _ONE_OF[name]]
+        said = {"properties": {"type": {"const": name}}, "required": ["type"]}
+        rules.append({"if": said, "then": then})
+    return {"allOf": rules}
 
 
 class _Fault(NamedTuple):
@@ -63,6 +79,8 @@ class AuthShape(Part):
 
     Who gets which is one table, in [credentials](credentials.md#which-one-is-used).
     """
+
+    model_config = ConfigDict(json_schema_extra=_by_type())
 
     type: Annotated[str, Choice(TYPES)] = Field(
         description="`none`: no credential. `api_key`: one key for all callers, sent as a bearer token. `header`: a"
@@ -175,13 +193,10 @@ class AuthShape(Part):
             for key in _NEEDED.get(self.type, ())
             if key not in self.said
         ]
-        if self.type == "header" and len(self.said & set(SOURCES)) != 1:
-            listed = ", ".join(f"'{key}'" for key in SOURCES)
-            faults.append(
-                _Fault("", f"set exactly one of {listed}", "as in  {type: header, name: X-API-Key, per_user: true}")
-            )
-        if self.type == "client_credentials" and len(self.said & {"client_secret", "private_key"}) != 1:
-            faults.append(_Fault("", "set exactly one of 'client_secret', 'private_key'", _SIGNING))
+        one_of = _ONE_OF.get(self.type, ())
+        if one_of and len(self.said & set(one_of)) != 1:
+            listed = ", ".join(f"'{key}'" for key in one_of)
+            faults.append(_Fault("", f"set exactly one of {listed}", _CHOOSING[self.type]))
         if self.type == "api_key" and self.value is not None and re.search(r"\s", self.value.open()):
             faults.append(_Fault("value", "holds a space, which no key does", "the hub itself puts 'Bearer' before it"))
         if self.type == "oauth" and "client_secret" in self.said and "client_id" not in self.said:

@@ -55,6 +55,8 @@ def claimed_access(caller: Principal, place: Place, header: OwnHeader, also: Map
 def _wrong(caller: Principal, word: str, value: str) -> str:
     if not value:
         return "is not known"
+    if word == "email" and not caller.email_verified:
+        return "is what they call themselves, since whoever let them in does not vouch for it"
     if word == "groups" and any("," in group for group in caller.groups):
         return "cannot be told apart, since one has a comma in its name"
     return wrong_with(value)

@@ -71,10 +71,11 @@ def newcomer(arrival: Arrival, provider: Provider, declared: Mapping[str, Declar
 def as_of(user: User, arrival: Arrival, provider: Provider, declared: Mapping[str, DeclaredUser]) -> User:
     """The account with what the provider says now: name, address, groups and what follows from them.
 
-    An address that is not verified is shown, and gives no role. Where neither the file nor a group says anything, the
-    role stays as it is.
+    An address that is not verified is shown, gives no role and is told to no upstream. Where neither the file nor a
+    group says anything, the role stays as it is.
     """
     said = declared_roles(declared, arrival.email) if arrival.email_verified else None
     roles = said or group_roles(arrival.groups, provider.admin_groups) or user.roles
     email, name = one_line(arrival.email[:_LONGEST]), one_line(arrival.name[:_LONGEST])
-    return replace(user, email=email, name=name, groups=arrival.groups, roles=roles)
+    is_verified = bool(email) and arrival.email_verified
+    return replace(user, email=email, email_verified=is_verified, name=name, groups=arrival.groups, roles=roles)

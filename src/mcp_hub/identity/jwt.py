@@ -88,6 +88,7 @@ class ExternalTokens:
             roles=group_roles(groups, self._issuer.admin_groups) or frozenset({USER}),
             label=_first(claims, _NAMES),
             email=_first(claims, ("email",)),
+            email_verified=claims.get("email_verified") is True or claims.get("email_verified") == "true",
             groups=groups,
             client=_first(claims, _CLIENT),
             scopes=scopes,

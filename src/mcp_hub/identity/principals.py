@@ -6,7 +6,7 @@ Rule: what many principals have in common is kept once for all of them, since th
 import sys
 from functools import lru_cache
 
-from mcp_hub.principal import Principal
+from mcp_hub.principal import LOCAL_ISSUER, Principal
 from mcp_hub.store.people import User
 
 
@@ -19,6 +19,7 @@ def principal_of(user: User, *, client: str = "", scopes: frozenset[str] = froze
         roles=shared(user.roles),
         label=user.email or user.name,
         email=user.email,
+        email_verified=user.email_verified or user.issuer == LOCAL_ISSUER,  # where an admin has given it
         groups=shared(user.groups),
         client=client,
         scopes=shared(scopes),

@@ -123,13 +123,15 @@ class Connections:
         """Whether an undecided upstream, which has refused to answer without a credential, has people sign in.
 
         If it has, that is remembered, for as long as its URL is the same: from then on `sign_in` says so. Otherwise it
-        is found out anew the next time. Never raises for what the other side does.
+        is found out anew after a while. Never raises for what the other side does.
         """
-        declared = self._declared[upstream]
-        if self.sign_in(upstream) is SignIn.UNDECIDED:
+        declared, deciding = self._declared[upstream], self._parts.deciding
+        if self.sign_in(upstream) is SignIn.UNDECIDED and deciding.is_due(upstream):
             outcome = await self._parts.discovery.find(declared.target, challenges=refusal.challenges)
             if isinstance(outcome, Found):
-                await self._parts.deciding.remember(upstream)
+                await deciding.remember(upstream)
+            else:
+                deciding.nothing(upstream)
         return self.sign_in(upstream) is SignIn.OAUTH
 
     def access(self, caller: Principal, upstream: str) -> Access:

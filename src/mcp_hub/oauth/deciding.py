@@ -3,10 +3,13 @@
 Rule: only what is certain is remembered, for all processes, and no longer than the upstream has the same URL.
 """
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from typing import Final, Protocol, final
 
+APART: Final = 30.0
+"""Seconds for which an upstream of which nothing was found out is not asked again."""
 _SIGNS_IN: Final = b"oauth"
 
 
@@ -28,9 +31,13 @@ class Stored(Protocol):
 
 @final
 class Deciding:
-    """What is known of the undecided upstreams, `urls` by name. `recall` first."""
+    """What is known of the undecided upstreams, `urls` by name. `recall` first. `now` gives seconds."""
 
-    def __init__(self, settings: Settings, stored: Stored, urls: Mapping[str, str]) -> None:
+    def __init__(
+        self, settings: Settings, stored: Stored, urls: Mapping[str, str], now: Callable[[], float] = time.time
+    ) -> None:
+        self._now = now
+        self._nothing: dict[str, float] = {}
         self._settings = settings
         self._stored = stored
         self._keys = {name: _key(name, url) for name, url in urls.items()}
@@ -50,6 +57,14 @@ class Deciding:
     def signs_in(self, upstream: str) -> bool:
         """Whether its users are known to sign in."""
         return upstream in self._known
+
+    def is_due(self, upstream: str) -> bool:
+        """Whether it may be asked: not if nothing was found out a moment ago."""
+        return self._now() >= self._nothing.get(upstream, 0.0)
+
+    def nothing(self, upstream: str) -> None:
+        """It was asked, and nothing was found out."""
+        self._nothing[upstream] = self._now() + APART
 
     async def remember(self, upstream: str) -> None:
         """Its users sign in.

@@ -259,15 +259,13 @@ class Granted:
         except NotRenewed as error:
             self._note(error)
             return
-        if epoch != self._epoch:
-            return  # it changed meanwhile: whoever asks loads what there is
         self._failure = None
         try:
             renewed = await self._opened(grant)
         except HubError:
             self._held = None
             raise
-        if epoch == self._epoch:
+        if epoch == self._epoch:  # otherwise it changed meanwhile, and whoever asks loads what there is
             self._held = renewed
 
     def _note(self, error: NotRenewed) -> None:

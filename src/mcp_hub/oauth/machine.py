@@ -7,7 +7,7 @@ credentials`.
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, final
 from urllib.parse import urlsplit
@@ -44,7 +44,10 @@ class _Held:
 
 @final
 class Service:
-    """The `Access` of all callers to one upstream at `url`. Belongs to one event loop; `now` gives unix seconds."""
+    """The `Access` of all callers to one upstream at `url`. Belongs to one event loop; `now` gives unix seconds.
+
+    `also` are the headers that go there besides.
+    """
 
     def __init__(
         self,
@@ -54,9 +57,11 @@ class Service:
         said: ClientCredentials,
         *,
         fetch: Fetch,
+        also: Mapping[str, Secret] | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._upstream = upstream
+        self._also = dict(also or {})
         self._title = title
         self._said = said
         self._resource = canonical(url) if said.resource is None else said.resource or None
@@ -122,7 +127,8 @@ class Service:
             self._failure = why, self._now() + APART
             return
         due, until = times(self._now(), tokens.expires_at)
-        self._held = _Held(Credential({"Authorization": Secret(f"Bearer {tokens.access_token.open()}")}), due, until)
+        bearer = Secret(f"Bearer {tokens.access_token.open()}")
+        self._held = _Held(Credential({**self._also, "Authorization": bearer}), due, until)
         self._failure = None
 
     async def _asked(self) -> Tokens:

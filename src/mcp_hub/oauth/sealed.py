@@ -175,7 +175,3 @@ def _sealed_refresh(vault: Vault, grant: Grant, token: Secret | None) -> bytes |
 
 async def _opened(vault: Vault, sealed: bytes | None, binding: Binding) -> Secret | None:
     return None if sealed is None else Secret((await vault.open(sealed, binding)).decode())
-
-
-grant_binding: Final = _grant
-"""The place of one column of a grant, in the version that it has."""

@@ -101,7 +101,7 @@ def fourth(db: Database) -> None:
 
 @MIGRATIONS(name=_FIFTH)
 def fifth(db: Database) -> None:
-    """Registrations, grants and pasted keys, and whose of them changed."""
+    """Registrations, grants and pasted keys, whose of them changed, and whether an address is somebody's own."""
     for statement in tables_connections.STATEMENTS:
         db.conn.execute(statement)
 

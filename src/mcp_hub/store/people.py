@@ -35,6 +35,8 @@ class User:
     disabled: bool
     created_at: float
     seen_at: float | None
+    email_verified: bool = False
+    """Whether the issuer, where it is not the hub itself, vouches for the address."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,18 +13,19 @@ from mcp_hub.store.sqlite_access import taken_away
 from mcp_hub.store.sqlite_words import pack, unpack
 
 _SELECT: Final = """
-    SELECT id, tenant, issuer, subject, email, name, roles, member_of, password, disabled, created_at, seen_at
+    SELECT id, tenant, issuer, subject, email, name, roles, member_of, password, disabled, created_at, seen_at,
+        email_verified
     FROM users
 """
 _ADD: Final = """
     INSERT INTO users (id, tenant, issuer, subject, email, name, roles, member_of, password, disabled, created_at,
-        seen_at, email_key)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
+        seen_at, email_verified, email_key)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
 """
 # OR IGNORE: a row that would be like another one is left as it is, and counts as not changed.
 _UPDATE: Final = """
     UPDATE OR IGNORE users SET issuer = ?, subject = ?, email = ?, name = ?, roles = ?, member_of = ?, password = ?,
-        disabled = ?, created_at = ?, email_key = ?
+        disabled = ?, created_at = ?, email_verified = ?, email_key = ?
     WHERE id = ? AND tenant = ?
 """
 _SEE: Final = "UPDATE users SET seen_at = max(coalesce(seen_at, ?1), ?1) WHERE id = ?2"
@@ -52,7 +53,7 @@ def update(db: sqlite3.Connection, user: User, was: User | None) -> bool:
     if was is not None and not _is_still(db, was):
         return False
     row = _row(user)
-    changed = db.execute(_UPDATE, (*row[2:11], row[12], user.id, user.tenant)).rowcount
+    changed = db.execute(_UPDATE, (*row[2:11], *row[12:], user.id, user.tenant)).rowcount
     return taken_away(db, changed)
 
 
@@ -117,8 +118,8 @@ def _key(email: str) -> str:
 def _row(user: User) -> tuple[object, ...]:
     who = (user.id, user.tenant, user.issuer, user.subject, user.email, user.name)
     may = (pack(user.roles), pack(user.groups), user.password, user.disabled)
-    return (*who, *may, user.created_at, user.seen_at, _key(user.email))
+    return (*who, *may, user.created_at, user.seen_at, user.email_verified, _key(user.email))
 
 
-def _user(row: tuple[str, str, str, str, str, str, str, str, str | None, int, float, float | None]) -> User:
-    return User(*row[:6], unpack(row[6]), unpack(row[7]), row[8], bool(row[9]), *row[10:])
+def _user(row: tuple[str, str, str, str, str, str, str, str, str | None, int, float, float | None, int]) -> User:
+    return User(*row[:6], unpack(row[6]), unpack(row[7]), row[8], bool(row[9]), *row[10:12], bool(row[12]))

@@ -56,5 +56,8 @@ _CHANGES: Final = (
     """,
 )
 
-STATEMENTS: Final = (*_REGISTRATIONS, *_GRANTS, *_KEYS, *_CHANGES)
+# Who signed in before this was kept is asked again at the next sign-in.
+_ADDRESSES: Final = ("ALTER TABLE users ADD COLUMN email_verified INTEGER NOT NULL DEFAULT 0",)
+
+STATEMENTS: Final = (*_REGISTRATIONS, *_GRANTS, *_KEYS, *_CHANGES, *_ADDRESSES)
 """In this order."""

@@ -74,7 +74,7 @@ def hub(server) -> Iterator[Hub]:
             events=made.events,
             provider=Provider("id.example.com", idp),
         )
-        own = own_pages(FakeConnections(), made.store, frame, Doorway(Members(visitors), visitors), site.url)
+        own = own_pages(FakeConnections().own(made.store), frame, Doorway(Members(visitors), visitors), site.url)
         site.app = Site([*own, login, idp], frame).app()
         yield Hub(site.url)
     server.do(opened.__aexit__(None, None, None))

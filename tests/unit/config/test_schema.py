@@ -17,6 +17,11 @@ network: {allow_private: [10.0.0.0/8]}
 defaults: {timeout: 30s, page_size: "${SIZE}", max_result: 4096, catalog_ttl: 0}
 upstreams:
   a: {url: https://a.example/, enabled: "${ON}", prefix: false, auth: none, headers: {X-Key: "${KEY}"}}
+  c: {auth: oauth}
+  d: {auth: {type: oauth, scopes: [x], resource: false, extra_params: {prompt: consent}, unadvertised_pkce: true}}
+  e: {auth: {type: header, name: X-Key, per_user: true}}
+  f: {auth: {type: header, name: Authorization, scheme: Bearer, from: x-mine}}
+  g: {auth: {type: client_credentials, issuer: "https://i.example", client_id: x, private_key: "file:/run/key.pem"}}
   b: {auth: {type: api_key, value: x}, tools: {allow: ["x*"]}, prefix: bee, timeout: "${T:-5s}", rename: {x: y}}
 """
 
@@ -50,6 +55,12 @@ def test_a_good_file_is_good_for_an_editor(validator):
         "upstreams: {a: {enabled: 'yes'}}",
         "upstreams: {a: {auth: api_key}}",
         "upstreams: {a: {auth: {value: x}}}",
+        "upstreams: {a: {auth: {type: oauth, claim: email}}}",
+        "upstreams: {a: {auth: {type: header, name: X-Key}}}",
+        "upstreams: {a: {auth: {type: header, name: X-Key, from: x-a, claim: email}}}",
+        "upstreams: {a: {auth: {type: header, per_user: true}}}",
+        "upstreams: {a: {auth: {type: header, name: X-Key, per_user: false}}}",
+        "upstreams: {a: {auth: {type: client_credentials, client_id: x, client_secret: y}}}",
         "upstreams: {a: {tools: {allow: x}}}",
         "version: 2",
     ],

@@ -16,8 +16,8 @@ pytestmark = pytest.mark.promise("B14")
 
 PLACE = Place("docs", "Docs", "https://hub.example/connect/docs")
 ADA = Principal(
-    "https://idp.example", "u-1", label="Ada", email="ada@example.com", groups=frozenset({"ops", "dev"}),
-    brought=(("x-docs-key", Secret("adas-key")), ("x-other", Secret("adas-other"))),
+    "https://idp.example", "u-1", label="Ada", email="ada@example.com", email_verified=True,
+    groups=frozenset({"ops", "dev"}), brought=(("x-docs-key", Secret("adas-key")), ("x-other", Secret("adas-other"))),
 )  # fmt: skip
 KEY = OwnHeader("X-Api-Key", "brought", "x-docs-key")
 REFUSAL = RefusedCredential("docs", "Docs refused the credential.", status=401, challenges=("Bearer realm=x",))
@@ -102,6 +102,12 @@ async def test_a_claim_that_is_not_known_is_for_whoever_runs_the_hub():
         "Docs is told the email of its callers, and that of Ada is not known."
         " Ask whoever runs this hub to change your account, or what Docs is told."
     )
+
+
+async def test_an_address_that_nobody_vouches_for_tells_no_upstream_who_calls():
+    error = await needed(claimed_access(replace(ADA, email_verified=False), PLACE, claim("email")))
+    assert "does not vouch for it" in error.public
+    assert claimed_access(replace(ADA, email_verified=False), PLACE, claim("subject")).ready() is not None
 
 
 @pytest.mark.promise("T11")

@@ -10,6 +10,7 @@ from mcp_hub.identity.arrival import Arrival
 from mcp_hub.identity.events import OPERATOR
 from mcp_hub.identity.limits import Limit
 from mcp_hub.identity.passwords import Cost, Passwords
+from mcp_hub.identity.principals import principal_of
 from mcp_hub.identity.refusals import NotDone, NotSignedIn
 from mcp_hub.principal import ADMIN
 from mcp_hub.store.grants import AccessToken, Code, Family, Issued
@@ -122,6 +123,20 @@ async def test_who_arrives_is_known_by_issuer_and_subject_and_kept_up_to_date():
         assert (again.id, again.email, again.groups) == (first.id, "ada@new.example.com", frozenset({"dev"}))
         assert other.id != first.id
         assert (first.issuer, first.subject, first.roles) == (PROVIDER.issuer, "s1", frozenset({"user"}))
+
+
+@pytest.mark.promise("B14")
+async def test_whether_an_address_is_somebodys_own_is_what_the_provider_says_each_time():
+    async with people(provider=PROVIDER) as hub:
+        verified = [
+            principal_of(await hub.accounts.arrived(arrival(verified=said))).email_verified
+            for said in (False, True, False)
+        ]
+        assert verified == [False, True, False]
+        nameless = await hub.accounts.arrived(arrival("s2", "", verified=True))
+        assert not principal_of(nameless).email_verified
+        local = await hub.accounts.add_local("bob@example.com", PASSWORD, actor=OPERATOR)
+        assert principal_of(local).email_verified, "an admin has given it"
 
 
 async def test_an_arrival_that_changes_nothing_takes_no_access_away():

@@ -51,6 +51,16 @@ class World:
         return await self.door.identify(bearer(token), b"", HUB)
 
 
+@pytest.mark.promise("B14")
+@pytest.mark.parametrize(
+    ("said", "is_verified"), [(True, True), ("true", True), (False, False), ("false", False), (1, False), (None, False)]
+)
+async def test_an_address_is_somebodys_own_if_the_issuer_says_so(said, is_verified):
+    world = World()
+    claims = {} if said is None else {"email_verified": said}
+    assert (await world.caller(world.token(email="a@example.com", **claims))).email_verified is is_verified
+
+
 async def test_a_token_of_the_issuer_makes_its_owner_known():
     world = World(groups_claim="groups", admin_groups=("ops",))
     token = world.token(groups=["dev", "ops"], email="a@example.com", name="Alice")

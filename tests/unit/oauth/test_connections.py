@@ -8,12 +8,13 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from mcp_hub.config.model import Auth, OAuth, OwnHeader, Upstream
+from mcp_hub.config.model import Auth, ClientCredentials, OAuth, OwnHeader, Upstream
 from mcp_hub.credentials.decide import SignIn
 from mcp_hub.credentials.state import State
 from mcp_hub.errors import ConnectionNeeded, RefusedCredential
 from mcp_hub.oauth.authorizing import KIND, LASTS
 from mcp_hub.oauth.connection import ConnectFailed, Ending
+from mcp_hub.oauth.deciding import APART
 from mcp_hub.secret import Secret
 from mcp_hub.store.connections import GrantState, Source
 from rig.connecting import ADA, BOB, BROWSER, OTHER, connecting, visit, with_said
@@ -396,6 +397,10 @@ async def test_an_upstream_that_is_down_decides_nothing(server):
         refusal = RefusedCredential("gh", "refused", challenges=("Bearer",))
         assert not await rig.hub.signs_in("gh", refusal)
         del server.answers["/.well-known/oauth-protected-resource/mcp"]
+        asked = len(server.seen)
+        assert not await rig.hub.signs_in("gh", refusal)
+        assert len(server.seen) == asked
+        rig.time += APART
         assert await rig.hub.signs_in("gh", refusal)
 
 
@@ -433,6 +438,16 @@ async def test_what_somebody_is_or_brings_needs_no_page(rig):
     assert b"mine" in (await hub.access(caller, "brought").credential()).open()
     with pytest.raises(ConnectionNeeded):
         await hub.access(ADA, "brought").credential()
+
+
+async def test_an_upstream_where_the_hub_acts_as_itself_is_the_same_for_all(rig, server):
+    server.admit("hub", "secret")
+    said = ClientCredentials(server.issuer, "hub", Secret("secret"), resource=server.resource)
+    rig.upstreams = {"service": Upstream("service", server.resource, auth=said)}
+    hub = await rig.start()
+    assert hub.sign_in("service") is SignIn.SERVICE
+    credential = await rig.services["service"].credential()
+    assert server.is_live(credential.open().decode().split("Bearer ")[1].strip())
 
 
 async def test_upstreams_where_nobody_connects_are_none(rig):

@@ -11,7 +11,7 @@ from mcp_hub.errors import ConnectionNeeded, RefusedCredential, StoreFailed, Unr
 from mcp_hub.oauth.lasting import MOST_REPLACED
 from mcp_hub.principal import Principal
 from mcp_hub.secret import Secret
-from mcp_hub.store.connections import GrantState, Source
+from mcp_hub.store.connections import GrantState, Source, Whose
 from rig.granted import ADA, PLACE, RESOURCE, Clock, connected, keeping, refusal, registered, token_in
 from rig.misbehaving_as import OMIT, UNTOLD, Answer, MisbehavingAS, Slow, broken, redirecting, refusing
 
@@ -95,6 +95,8 @@ async def test_a_token_is_not_sent_after_its_end_nor_marked_before_it(server, hu
     await access.credential()
     clock.at += 3594
     assert token_in(access.ready()) == given["access_token"]
+    await hub.grants.settled()
+    assert (await hub.grant()).state is GrantState.READY
     clock.at += 1
     assert access.ready() is None
 
@@ -413,12 +415,13 @@ async def test_what_the_upstream_asks_for_is_noted_and_its_user_asked_and_nothin
     assert access.ready() is used  # and the rest works on
 
 
-async def test_who_has_allowed_more_in_another_process_goes_on(server, hub):
-    await connected(hub, server)
-    access = hub.access()
-    used = await access.credential()
-    given = await connected(hub, server, scopes="read write")
-    assert token_in(await access.refused(used, lacking("write"))) == given["access_token"]
+async def test_who_has_allowed_more_in_another_process_goes_on(server, clock, tmp_path):
+    async with keeping(tmp_path / "hub.db", now=clock) as one, keeping(tmp_path / "hub.db", now=clock) as two:
+        await connected(one, server)
+        access = one.access()
+        used = await access.credential()
+        given = await connected(two, server, scopes="read write")
+        assert token_in(await access.refused(used, lacking("write"))) == given["access_token"]
 
 
 async def test_an_upstream_that_is_never_satisfied_does_not_send_people_round_in_circles(server, hub, clock):
@@ -476,6 +479,30 @@ async def test_a_change_during_a_renewal_counts_and_not_what_came_of_the_renewal
     slow.go.set()
     assert token_in(await asyncio.wait_for(waiting, 5)) == given["access_token"]
     assert token_in(access.ready()) == given["access_token"]
+
+
+async def test_who_disconnects_in_the_moment_of_a_renewal_is_disconnected(server, clock):
+    class Crossing:
+        """A store where the connection is ended just after it was renewed."""
+
+        def __init__(self, store):
+            self.store = store
+
+        def __getattr__(self, name):
+            return getattr(self.store, name)
+
+        async def renew_grant(self, *told):
+            done = await self.store.renew_grant(*told)
+            await self.store.drop_grant(Whose(*ADA.key, PLACE.upstream))
+            return done
+
+    async with keeping(now=clock, store_as=Crossing) as hub:
+        await connected(hub, server)
+        access = hub.access()
+        clock.at += 4000
+        with pytest.raises(ConnectionNeeded):
+            await access.credential()
+        assert access.ready() is None
 
 
 async def test_what_was_used_waits_while_the_store_fails(server, clock):

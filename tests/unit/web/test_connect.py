@@ -33,7 +33,7 @@ def fake():
 
 @pytest.fixture
 async def site(people, fake):
-    return site_of(people, URL, connections=fake).app()
+    return site_of(people, URL, own=fake.own(people.store)).app()
 
 
 async def signed_in(people, site, user):
@@ -322,7 +322,7 @@ async def test_a_check_shows_its_steps(fake, ada):
 
 @pytest.mark.promise("T35")
 async def test_in_a_private_hub_only_the_browser_that_began_ends(people, fake):
-    site = private_site(fake, people.store, URL).app()
+    site = private_site(fake.own(people.store), URL).app()
     mine, attackers = Sitting(site), Sitting(site)
     state = await on_the_way(mine)
     page = await attackers.follow(await attackers.look(f"{CALLBACK}?code=c&state={state}"))
@@ -334,7 +334,7 @@ async def test_in_a_private_hub_only_the_browser_that_began_ends(people, fake):
 
 @pytest.mark.promise("T33")
 async def test_in_a_private_hub_a_form_of_another_browser_does_nothing(people, fake):
-    site = private_site(fake, people.store, URL).app()
+    site = private_site(fake.own(people.store), URL).app()
     mine, attackers = Sitting(site), Sitting(site)
     await mine.look("/connect/github")
     fields = (await attackers.look("/connect/github")).document.forms[-1].fields

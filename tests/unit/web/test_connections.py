@@ -29,13 +29,13 @@ def fake():
 @pytest.fixture
 async def ada(people, fake):
     user = await people.add("Ada")
-    sitting = Sitting(site_of(people, URL, connections=fake).app(), await people.sign_in(user))
+    sitting = Sitting(site_of(people, URL, own=fake.own(people.store)).app(), await people.sign_in(user))
     sitting.caller = principal_of(user)
     return sitting
 
 
 async def test_nobody_sees_anything_before_they_have_signed_in(people, fake):
-    stranger = Sitting(site_of(people, URL, connections=fake).app())
+    stranger = Sitting(site_of(people, URL, own=fake.own(people.store)).app())
     for path in ("/", "/activity", "/connect/github", "/disconnect/github"):
         screen = await stranger.look(path)
         assert (screen.status, screen.location.partition("?")[0]) == (303, "/login")
@@ -99,7 +99,7 @@ async def test_what_was_done_is_said_on_its_card(fake, ada):
 
 async def test_a_private_hub_has_the_same_page_for_its_one_user(people, fake):
     fake.connect(LOCAL, "github")
-    sitting = Sitting(private_site(fake, people.store, URL).app())
+    sitting = Sitting(private_site(fake.own(people.store), URL).app())
     page = await sitting.look("/")
     assert "Connections" in page.text
     assert "Disconnect GitHub…" in page.document.links

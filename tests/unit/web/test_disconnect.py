@@ -28,7 +28,7 @@ def fake():
 @pytest.fixture
 async def ada(people, fake):
     user = await people.add("Ada")
-    sitting = Sitting(site_of(people, URL, connections=fake).app(), await people.sign_in(user))
+    sitting = Sitting(site_of(people, URL, own=fake.own(people.store)).app(), await people.sign_in(user))
     sitting.caller = principal_of(user)
     fake.connect(sitting.caller, "github")
     return sitting

@@ -92,7 +92,7 @@ async def hub(*, oidc: bool = False, base_url: str = URL) -> AsyncIterator[Hub]:
             provider=Provider("id.example.com", party) if oidc else None,
         )
         setup = SetupPage(frame, visitors, setup=all_.setup, browsers=all_.browsers)
-        own = own_pages(FakeConnections(), all_.store, frame, Doorway(Members(visitors), visitors), URL)
+        own = own_pages(FakeConnections().own(all_.store), frame, Doorway(Members(visitors), visitors), URL)
         yield Hub(all_, Site([*own, login, setup], frame).app(), party)
 
 
