@@ -78,7 +78,7 @@ async def assemble(config: model.Config, stack: AsyncExitStack, *, keeps_session
     settings = SealedSettings(store, vault)
     connecting = await _connecting(config, store, vault, stack) if takes_connections(config) else None
     connections = None if connecting is None else connecting.connections
-    reaching = Reaching(config, connections, stack)
+    reaching = Reaching(config, connecting, stack)
     memory = Memory(store, LOCAL.tenant, _places(config), reaching.fleeting)
     fleets = await _fleets(config, reaching, memory, settings)
     parking = Parking()

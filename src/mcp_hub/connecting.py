@@ -110,7 +110,9 @@ def _services(config: model.Config, basis: _Basis, stack: AsyncExitStack) -> dic
     for each in config.upstreams.values():
         if isinstance(each.auth, model.ClientCredentials) and each.enabled and each.url is not None:
             title = each.title or each.name
-            service = Service(each.name, title, each.url, each.auth, fetch=basis.fetch, now=basis.now)
+            service = Service(
+                each.name, title, each.url, each.auth, fetch=basis.fetch, also=each.headers, now=basis.now
+            )
             stack.push_async_callback(service.aclose)
             found[each.name] = service
     return found
