@@ -100,12 +100,11 @@ async def open_connections(
         jwks=basis.key.jwks(),
     )
     runs: dict[str, Run] = {
+        **({"what has expired": partial(_sweep, store, now)} if _sweeps(config) else {}),
         "changes of connections": basis.watchers.run,
         "the use of connections": grants.run,
         "the use of keys": keys.run,
     }
-    if config.login.type == "none":  # else it runs for the entrance
-        runs["what has expired"] = partial(_sweep, store, now)
     services = _services(config, basis, stack)
     return Connecting(Connections(declared, store, parts, config.server.base_url), services, runs)
 
@@ -121,18 +120,6 @@ def _services(config: model.Config, basis: _Basis, stack: AsyncExitStack) -> dic
     return found
 
 
-async def open_revoking(config: model.Config, store: Store, vault: Vault, stack: AsyncExitStack) -> Revoking:
-    """What ends connections for an operator, whether a hub runs or not; `stack` closes what it opened.
-
-    Raises:
-        StoreFailed, Unsealable: as `open_connections`.
-    """
-    basis = await _basis(config, store, vault, stack, time.time)
-    revoking = Revoking(store, vault, basis.registered, basis.calls)
-    stack.push_async_callback(revoking.aclose)
-    return revoking
-
-
 def declared_of(upstream: model.Upstream) -> Declared:
     """An upstream, as its callers connect with it."""
     auth = upstream.auth
@@ -145,6 +132,18 @@ def declared_of(upstream: model.Upstream) -> Declared:
         header=auth if isinstance(auth, model.OwnHeader) else None,
         also=upstream.headers,
     )
+
+
+async def open_revoking(config: model.Config, store: Store, vault: Vault, stack: AsyncExitStack) -> Revoking:
+    """What ends connections for an operator, whether a hub runs or not; `stack` closes what it opened.
+
+    Raises:
+        StoreFailed, Unsealable: as `open_connections`.
+    """
+    basis = await _basis(config, store, vault, stack, time.time)
+    revoking = Revoking(store, vault, basis.registered, basis.calls)
+    stack.push_async_callback(revoking.aclose)
+    return revoking
 
 
 async def _basis(
@@ -196,6 +195,10 @@ def _authorizing(basis: _Basis, registering: Registering) -> Authorizing:
     return Authorizing(
         basis.store, sealer, basis.calls, registered=basis.registered, forgotten=registering.forgotten, now=basis.now
     )
+
+
+def _sweeps(config: model.Config) -> bool:
+    return config.login.type == "none"  # else it runs for the entrance
 
 
 async def _sweep(store: Store, now: Callable[[], float]) -> None:
