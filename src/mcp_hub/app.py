@@ -74,7 +74,7 @@ class Hub:
         """
         if self._running is None:
             raise RuntimeError("the hub has not been started")
-        await Stdio(self._running.road, self._running.notices, LOCAL, write).serve(lines)
+        await Stdio(self._running.road, self._running.fleets.notices_of, LOCAL, write).serve(lines)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI 3: HTTP and lifespan."""
@@ -120,7 +120,7 @@ class Hub:
         For a server that waits for its connections before it ends the hub.
         """
         if self._running is not None:
-            self._running.notices.stop()
+            self._running.fleets.stop_listening()
 
     async def __aexit__(self, *failure: object) -> None:
         """End every upstream session, store what waits."""
@@ -144,14 +144,14 @@ class Hub:
     def _serve(self, running: Running) -> None:
         server = self._config.server
         hosts = _hosts(server)
-        road, sessions, notices = running.road, running.sessions, running.notices
+        road, sessions, notices_of = running.road, running.sessions, running.fleets.notices_of
         entrance, most, origins = running.entrance, server.max_request, server.allowed_origins
         door, brought = self._door(running), _brought(self._config)
         bringing = with_bringing(door, brought)
         endpoint = Endpoint(
             road,
             sessions,
-            notices,
+            notices_of,
             door=bringing,
             resource=server.endpoint,
             allowed_hosts=hosts,
@@ -162,7 +162,7 @@ class Hub:
         older = Sse(
             road,
             sessions,
-            notices,
+            notices_of,
             door=bringing,
             resource=server.endpoint,
             allowed_hosts=hosts,
@@ -170,9 +170,9 @@ class Hub:
             public_url=server.public_url,
         )
         self._older = {STREAM_PATH: older.stream, MESSAGES_PATH: older.messages}
-        absent = unserved(self._config.upstreams, running.upstreams)
-        urls = {name: shown_url(self._config, name) for name in running.upstreams}
-        api = Api(running.upstreams, absent, __version__, urls, door=door, resource=server.endpoint)
+        absent = unserved(self._config.upstreams, running.fleets.names)
+        urls = {name: shown_url(self._config, name) for name in running.fleets.names}
+        api = Api(running.fleets.upstreams_of, absent, __version__, urls, door=door, resource=server.endpoint)
         check = Check(running.checking.check_as, self._config.upstreams, door=door, resource=server.endpoint)
         frame = Frame(__version__) if entrance is None else entrance.frame
         pages = pages_of(self._config, running, frame, absent=absent, urls=urls)

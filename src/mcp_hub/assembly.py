@@ -5,35 +5,22 @@ Rule: the configuration is split here and in `declared`. A room gets the few val
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from mcp_hub.audit.calls import CallLog
-from mcp_hub.catalog.parts import Exposure
 from mcp_hub.checking import Checking
 from mcp_hub.config import model
 from mcp_hub.config.places import store_path
-from mcp_hub.credentials.access import Fixed
-from mcp_hub.declared import (
-    INFO,
-    SERVER_INFO,
-    credential_of,
-    exposure_of,
-    masters_of,
-    place_of,
-    settings_of,
-    way_to,
-)
-from mcp_hub.egress.client import HttpClient
-from mcp_hub.egress.dial import Dialer
+from mcp_hub.declared import SERVER_INFO, exposure_of, masters_of, place_of
 from mcp_hub.gateway.asking import Asking
+from mcp_hub.gateway.fleet import Pattern
+from mcp_hub.gateway.fleets import Fleets
 from mcp_hub.gateway.keys import kept_key
-from mcp_hub.gateway.listing import Listing
 from mcp_hub.gateway.memory import Memory
-from mcp_hub.gateway.notices import Notices
 from mcp_hub.gateway.parking import Parking
 from mcp_hub.gateway.road import Road
 from mcp_hub.gateway.sealed import Seal
@@ -41,23 +28,23 @@ from mcp_hub.gateway.task_ids import KEY_BYTES as TASK_KEY_BYTES
 from mcp_hub.gateway.task_ids import TaskIds
 from mcp_hub.gateway.task_notices import TaskNotices
 from mcp_hub.gateway.tasks import Tasks
-from mcp_hub.gateway.view import Views
 from mcp_hub.inbound.records import Records
 from mcp_hub.inbound.sessions import Limits as SessionLimits
 from mcp_hub.inbound.sessions import MemorySessions
 from mcp_hub.oauth.sealed import SealedConnections
 from mcp_hub.principal import LOCAL
+from mcp_hub.reaching import Reaching, served_of, takes_connections
 from mcp_hub.store.base import CallRecord, Store
 from mcp_hub.store.sqlite import SqliteStore
-from mcp_hub.upstream.starts import Starts
 from mcp_hub.upstream.supervise import supervise
-from mcp_hub.upstream.upstream import Upstream
 from mcp_hub.vault.resealing import Resealable, keep_up
 from mcp_hub.vault.settings import SealedSettings
 from mcp_hub.vault.vault import Vault
 
 if TYPE_CHECKING:
+    from mcp_hub.connecting import Connecting
     from mcp_hub.entrance import Entrance
+    from mcp_hub.oauth.connections import Connections
 
 _CURSOR_KEY: Final = "cursor-key"
 _STATE_KEY: Final = "request-state-key"
@@ -70,23 +57,12 @@ class Running:
 
     store: Store
     vault: Vault
-    upstreams: Mapping[str, Upstream]
+    fleets: Fleets
     road: Road
-    notices: Notices
     sessions: MemorySessions
     checking: Checking
+    connections: "Connections | None"
     entrance: "Entrance | None"
-
-
-@dataclass(frozen=True, slots=True)
-class _Fleet:
-    """The upstreams that are served, and what is known of them together."""
-
-    upstreams: Mapping[str, Upstream]
-    exposures: Mapping[str, Exposure]
-    views: Views
-    notices: Notices
-    memory: Memory
 
 
 async def assemble(config: model.Config, stack: AsyncExitStack, *, keeps_sessions: bool = True) -> Running:
@@ -100,29 +76,42 @@ async def assemble(config: model.Config, stack: AsyncExitStack, *, keeps_session
     """
     store, vault = await unlocked(config, stack)
     settings = SealedSettings(store, vault)
-    fleet = await _fleet(config, store, stack)
+    connecting = await _connecting(config, store, vault, stack) if takes_connections(config) else None
+    connections = None if connecting is None else connecting.connections
+    reaching = Reaching(config, connections, stack)
+    memory = Memory(store, LOCAL.tenant, _places(config), reaching.fleeting)
+    fleets = await _fleets(config, reaching, memory, settings)
     parking = Parking()
-    road = await _road(config.defaults, fleet, parking, stack, store=store, settings=settings)
+    road = await _road(fleets, config.defaults, parking, stack, store=store, settings=settings)
     limits = SessionLimits(idle=config.server.session_idle, total=config.server.max_sessions)
     records = Records(store) if keeps_sessions else None
     sessions = MemorySessions(road.end_session, limits, records=records, on_wake=road.set_log_level)
     await sessions.recall()
     has_login = keeps_sessions and config.login.type != "none"
     entrance = await _entrance(config, store, vault, stack) if has_login else None
-    checking = Checking(config)
-    stack.push_async_callback(checking.aclose)
-    stack.push_async_callback(sessions.flush)
-    stack.push_async_callback(fleet.memory.flush)
-    stack.push_async_callback(_close_all, list(fleet.upstreams.values()))
+    checking = Checking(config, owners=connections)
+    for end in (checking.aclose, sessions.flush, memory.flush, fleets.aclose):
+        stack.push_async_callback(end)
     stack.push_async_callback(parking.aclose)  # before the sessions that their calls are in
+    stack.push_async_callback(fleets.halt)
+    fleets.start()
     runs = {
-        "the memory of lists": fleet.memory.run,
+        "the memory of lists": memory.run,
         "the records of sessions": sessions.run,
+        "the callers' own upstreams": fleets.run,
         "the keys": partial(keep_up, vault, sealed_in(store, vault)),
+        **({} if connecting is None else connecting.runs),
         **({} if entrance is None else entrance.runs),
     }
-    _keep_running(stack, {**runs, **{name: each.run for name, each in fleet.upstreams.items()}})
-    return Running(store, vault, fleet.upstreams, road, fleet.notices, sessions, checking, entrance)
+    _keep_running(stack, runs)
+    return Running(store, vault, fleets, road, sessions, checking, connections, entrance)
+
+
+async def _connecting(config: model.Config, store: Store, vault: Vault, stack: AsyncExitStack) -> "Connecting":
+    # Loaded here: a hub whose upstreams all take what the operator gave them starts faster without it.
+    from mcp_hub.connecting import open_connections  # noqa: PLC0415
+
+    return await open_connections(config, store, vault, stack)
 
 
 async def _entrance(config: model.Config, store: Store, vault: Vault, stack: AsyncExitStack) -> "Entrance":
@@ -149,65 +138,42 @@ def sealed_in(store: Store, vault: Vault) -> list[Resealable]:
     return [SealedSettings(store, vault), SealedConnections(store)]
 
 
-async def _fleet(config: model.Config, store: Store, stack: AsyncExitStack) -> _Fleet:
+def _places(config: model.Config) -> dict[str, str]:
+    return {name: place_of(each) for name, each in served_of(config).items()}
+
+
+async def _fleets(config: model.Config, reaching: Reaching, memory: Memory, settings: SealedSettings) -> Fleets:
     defaults = config.defaults
-    served = {name: each for name, each in config.upstreams.items() if each.enabled and each.is_reachable}
-    exposures = {name: exposure_of(each, defaults) for name, each in served.items()}
-    views = Views(exposures, SERVER_INFO, round(defaults.catalog_ttl * 1000))
-    notices = Notices(views)
-    memory = Memory(store, LOCAL.tenant, {name: place_of(each) for name, each in served.items()})
+    pattern = Pattern(
+        {name: exposure_of(each, defaults) for name, each in served_of(config).items()},
+        SERVER_INFO,
+        ttl_ms=round(defaults.catalog_ttl * 1000),
+        deadline=defaults.list_timeout,
+        page_size=defaults.page_size,
+        cursor_key=await kept_key(settings, _CURSOR_KEY),
+    )
     known = await memory.recall()
-    http = HttpClient(Dialer(allow_private=config.network.allow_private))
-    stack.push_async_callback(http.aclose)
-    starts = Starts()
-    upstreams = {
-        name: Upstream(
-            settings_of(each, defaults, INFO),
-            Fixed(credential_of(each)),
-            way_to(each, defaults, http, starts),
-            (views, memory, notices),
-            known=known.get(name),
-            notices=notices,
-            prepare=views.prepare,
-        )
-        for name, each in served.items()
-    }
-    views.watch(upstreams)
-    await views.prepare()
-    return _Fleet(upstreams, exposures, views, notices, memory)
+    fleets = Fleets(pattern, reaching, memory, own=reaching.own, known=known, by_claims=reaching.by_claims)
+    reaching.undecided.found = fleets.turn_own
+    await fleets.prepare()
+    return fleets
 
 
 async def _road(
+    fleets: Fleets,
     defaults: model.Defaults,
-    fleet: _Fleet,
     parking: Parking,
     stack: AsyncExitStack,
     *,
     store: Store,
     settings: SealedSettings,
 ) -> Road:
-    upstreams, deadline = fleet.upstreams, defaults.list_timeout
     calls = CallLog(store.append_calls, CallRecord._make)
     stack.push_async_callback(calls.aclose)
-    listing = Listing(
-        upstreams,
-        fleet.exposures,
-        fleet.views,
-        deadline=deadline,
-        page_size=defaults.page_size,
-        cursor_key=await kept_key(settings, _CURSOR_KEY),
-    )
     asking = Asking(Seal(await kept_key(settings, _STATE_KEY)), parking)
     task_ids = TaskIds(await kept_key(settings, _TASK_KEY, TASK_KEY_BYTES))
-    namespaces = {name: each.namespace for name, each in fleet.exposures.items()}
-    task_notices = TaskNotices(task_ids, upstreams, namespaces, listing.view, deadline=deadline)
-    fleet.notices.watch(upstreams, namespaces, listing.resource, task_notices.follow)
-    tasks = Tasks(task_ids)
-    return Road(upstreams, listing, asking=asking, tasks=tasks, calls=calls, server_info=SERVER_INFO)
-
-
-async def _close_all(upstreams: Sequence[Upstream]) -> None:
-    await asyncio.gather(*(each.aclose() for each in upstreams))
+    fleets.follow_by(TaskNotices(task_ids, fleets, deadline=defaults.list_timeout).follow)
+    return Road(fleets, asking=asking, tasks=Tasks(task_ids), calls=calls, server_info=SERVER_INFO)
 
 
 def _keep_running(stack: AsyncExitStack, runs: Mapping[str, Callable[[], Awaitable[None]]]) -> None:

@@ -80,12 +80,14 @@ def credential_of(upstream: model.Upstream) -> Credential:
     return Credential(headers)
 
 
-def way_to(declared: model.Upstream, defaults: model.Defaults, http: HttpClient, starts: Starts) -> Way:
-    """How it is reached."""
+def way_to(
+    declared: model.Upstream, defaults: model.Defaults, http: HttpClient, starts: Starts, partition: bytes
+) -> Way:
+    """How it is reached; `partition` says on whose connections."""
     bounds = limits_of(declared, defaults)
     if declared.command:
         return process_way(declared.name, command_of(declared), bounds, starts)
-    channel = Channel(declared.name, declared.url or "", http, bounds)
+    channel = Channel(declared.name, declared.url or "", http, bounds, partition)
     return found_way(channel, is_older=OLDER[declared.transport])
 
 

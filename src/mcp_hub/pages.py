@@ -12,8 +12,6 @@ from mcp_hub.assembly import Running
 from mcp_hub.config import model
 from mcp_hub.credentials.decide import decide_declared
 from mcp_hub.gateway.keys import kept_key
-from mcp_hub.principal import Principal
-from mcp_hub.upstream.upstream import Upstream
 from mcp_hub.vault.settings import SealedSettings
 from mcp_hub.web.frame import Frame
 from mcp_hub.web.index import Index
@@ -64,10 +62,7 @@ def _own(config: model.Config, running: Running, absent: Mapping[str, str], urls
     from mcp_hub.web.own import NoConnections, Own, declared  # noqa: PLC0415
 
     told = declared(config.upstreams.values(), absent, urls)
-
-    def contacts(caller: Principal) -> Mapping[str, Upstream]:
-        del caller
-        return running.upstreams
-
     sign_ins = {name: decide_declared(each).sign_in for name, each in config.upstreams.items()}
-    return Own(NoConnections(sign_ins), Upstreams(told, contacts), running.checking.check_as, running.store)
+    connections = running.connections or NoConnections(sign_ins)
+    upstreams = Upstreams(told, running.fleets.upstreams_of)
+    return Own(connections, upstreams, running.checking.check_as, running.store)

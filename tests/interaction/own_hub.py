@@ -40,7 +40,9 @@ async def own_hub(url: str, *, parking: Parking | None = None) -> AsyncIterator[
     place: Any = Place(url)
     async with hub_over(place, parking=parking) as hub:
         sessions = MemorySessions(hub.road.end_session)
-        endpoint = Endpoint(hub.road, sessions, hub.notices, door=ByHeaders(identify), allowed_hosts={"hub.test"})
+        endpoint = Endpoint(
+            hub.road, sessions, hub.fleets.notices_of, door=ByHeaders(identify), allowed_hosts={"hub.test"}
+        )
         browser = httpx2.AsyncClient(transport=httpx2.ASGITransport(endpoint), timeout=30)
         async with Client("http://hub.test/mcp", browser) as client:
             yield client

@@ -96,6 +96,17 @@ async def test_of_eight_processes_with_many_callers_one_renews_and_all_get_its_t
     assert (server.count("/token"), server.reuses) == (1, 0)
 
 
+@pytest.mark.promise("T32")
+async def test_no_token_or_secret_can_be_read_from_the_store_and_its_log(server, path):
+    given = await connect(server, path)
+    async with the_next_one(path) as hub:
+        await hub.access().credential()
+        planted = [given["access_token"], given["refresh_token"], *await hub.tokens(), "s e/cret"]
+        stored = b"".join(each.read_bytes() for each in path.parent.iterdir())
+        assert b"github" in stored
+        assert not [each for each in planted if each.encode() in stored]
+
+
 async def killed_at(step, path):
     """Let a process renew, and kill it when it comes to this step."""
     with worker(path, step=step) as process:

@@ -165,12 +165,13 @@ def upstream_to(
     *,
     credential: Credential = NOTHING,
     access: Access | None = None,
+    partition: bytes = b"",
     **more: Any,
 ) -> Upstream:
     """An upstream that nobody runs yet."""
     kept = {key: more.pop(key) for key in ("known", "clock", "sweep", "notices", "prepare") if key in more}
     settings = settings_for(fake, **more)
-    channel = Channel(fake.name, settings.url, http, limits)
+    channel = Channel(fake.name, settings.url, http, limits, partition)
     way = http_way(channel, kept.get("clock", time.monotonic))
     return Upstream(settings, access or Fixed(credential), way, listeners, **kept)
 

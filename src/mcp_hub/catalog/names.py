@@ -55,6 +55,16 @@ def split_uri(uri: str) -> tuple[str, str] | None:
     return (namespace, rest) if plus and _namespace.fullmatch(namespace) else None
 
 
+def may_be_of(namespace: str | None, name: str, *, is_uri: bool) -> bool:
+    """Whether an exposed name, or URI, looks as if it were of this namespace; of none, nothing looks so."""
+    if namespace is None:
+        return False
+    if is_uri:
+        split = split_uri(name)
+        return split is not None and split[0] == namespace
+    return name.startswith(f"{namespace}{SEPARATOR}")
+
+
 def _plain(namespace: str | None, name: str) -> str:
     return name if namespace is None else f"{namespace}{SEPARATOR}{name}"
 

@@ -78,7 +78,7 @@ def _absence_object(absence: Absence) -> Json:
 
 def _absence_line(absence: Absence) -> str:
     line = f"- {absence.upstream} ({absence.state}): {absence.sentence}"
-    return line if absence.link is None else f"{line} {absence.link}"
+    return line if absence.link is None or absence.link in absence.sentence else f"{line} {absence.link}"
 
 
 def _demoted(body: str) -> str:

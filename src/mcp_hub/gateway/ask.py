@@ -70,6 +70,6 @@ class Gateway(Protocol):
         """Remember a legacy session's `logging/setLevel` for the upstream sessions paired with it."""
         ...
 
-    async def end_session(self, session: str) -> None:
-        """A downstream legacy session is over: close the upstream sessions that were paired with it."""
+    async def end_session(self, session: str, owner: tuple[str, str, str]) -> None:
+        """A legacy session of this principal's is over: close the upstream sessions that were paired with it."""
         ...

@@ -5,15 +5,16 @@ known of it; the others are listed meanwhile and the missing one is named.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import final
 
 from msgspec import Raw
 
 from mcp_hub.catalog import cursors
+from mcp_hub.catalog.names import may_be_of
 from mcp_hub.catalog.parts import Exposure, Kind
 from mcp_hub.catalog.routes import Route
-from mcp_hub.errors import BadRequest, UnknownName
+from mcp_hub.errors import BadRequest, ConnectionNeeded, UnknownName
 from mcp_hub.gateway.ask import Ask
 from mcp_hub.gateway.view import View, Views
 from mcp_hub.upstream.turns import in_turns
@@ -44,7 +45,7 @@ class Listing:
         self.deadline = deadline
         self._page_size = page_size
         self._cursor_key = cursor_key
-        self._settled = False
+        self._given_up: set[str] = set()
 
     def namespace(self, upstream: str) -> str | None:
         """What stands before the upstream's URIs; `None` if they are exposed as they are."""
@@ -57,8 +58,9 @@ class Listing:
 
     async def view(self) -> View:
         """The view of this moment. Waits for first contacts, no longer than the deadline."""
-        if not self._settled:
-            await self._first_contacts()
+        waiting = [each for each in self._upstreams.values() if not each.is_settled]
+        if waiting or self._given_up:
+            await self._first_contacts(waiting)
         return self._views.current()
 
     def known_tool(self, name: str) -> Route | None:
@@ -69,6 +71,7 @@ class Listing:
         """Whose tool this is.
 
         Raises:
+            ConnectionNeeded: it would be an upstream's to which the caller has to connect first.
             UnknownName: nobody's, as far as is known.
         """
         route = self.known_tool(name) or (await self.view()).catalog.tool(name)
@@ -107,18 +110,30 @@ class Listing:
         following = None if page.last is None else cursors.seal(self._cursor_key, kind, page.last)
         return view.page(kind, ask.client.era, view.catalog.items[kind][page.start : page.stop], following)
 
-    async def _first_contacts(self) -> None:
-        waiting = [asyncio.ensure_future(each.settled()) for each in self._upstreams.values()]
+    async def _first_contacts(self, unsettled: Sequence[Upstream]) -> None:
+        self._given_up &= {each.name for each in unsettled}
+        waiting = [asyncio.ensure_future(each.settled()) for each in unsettled if each.name not in self._given_up]
         try:
             if waiting:
                 await asyncio.wait(waiting, timeout=self.deadline)
-            self._settled = True
+            self._given_up |= {each.name for each in unsettled if not each.is_settled}  # nobody waits twice
         finally:
             for task in waiting:
                 task.cancel()
 
     def _nobody(self, kind: str, name: str) -> Route:
+        needed = self._needed(kind, name)
+        if needed is not None:
+            raise needed
         shown = name[:100]
         missing = [each.reason for each in self._upstreams.values() if each.known.part is None]
         because = f"Missing at the moment: {' '.join(missing)}" if missing else "List again: it may have a new name."
         raise UnknownName(kind, name, f"No {kind} is called {shown!r} here. {because}")
+
+    def _needed(self, kind: str, name: str) -> ConnectionNeeded | None:
+        # The call itself brings the link then, also to clients that remember the name from another day.
+        for upstream in self._upstreams.values():
+            needed = upstream.needed
+            if needed is not None and may_be_of(self._namespaces[upstream.name], name, is_uri=kind == "resource"):
+                return needed
+        return None

@@ -1,16 +1,21 @@
-"""What is known of the upstreams, kept across restarts: each one's era and its last good list."""
+"""What is known of the upstreams, kept across restarts: each one's era and its last good list.
+
+Rule: a list is remembered for whom it was fetched, and recalled for nobody else.
+"""
 
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
-from typing import Final, final
+from collections.abc import Container, Mapping
+from typing import Final, NamedTuple, final
 
 from mcp_hub.catalog.parts import Part, decode_part, encode_part
 from mcp_hub.errors import StoreFailed
+from mcp_hub.principal import Principal
 from mcp_hub.store.base import Remembered, Store
 from mcp_hub.upstream.known import Known
 from mcp_hub.wire.eras import Era
+from mcp_hub.wire.jsonrpc import encode
 
 SHARED: Final = "shared"
 """Whom a catalog is visible to: everybody, since it was fetched with a credential that all share."""
@@ -18,37 +23,61 @@ SHARED: Final = "shared"
 log = logging.getLogger(__name__)
 
 
+class Reader(NamedTuple):
+    """Whom a list is visible to, in their tenant."""
+
+    tenant: str
+    visibility: str
+
+
+def reader(caller: Principal) -> Reader:
+    """Nobody but this caller."""
+    return Reader(caller.tenant, encode(caller.key).decode())
+
+
 @final
 class Memory:
     """Recalls what was known at the last run, and stores every new list. `urls` are by upstream name.
 
-    A listener of upstreams: it notes names and lets a task of its own write, so that no call waits for the store.
+    `fleeting` are the upstreams of which nobody's own list is kept, since it depends on what each request brings.
+    A listener of the upstreams that all share: it notes names and lets a task of its own write, so that no call waits
+    for the store.
     """
 
-    def __init__(self, store: Store, tenant: str, urls: Mapping[str, str]) -> None:
+    def __init__(self, store: Store, tenant: str, urls: Mapping[str, str], fleeting: Container[str] = ()) -> None:
         self._store = store
-        self._tenant = tenant
+        self._shared = Reader(tenant, SHARED)
         self._urls = dict(urls)
-        self._due: dict[str, Known] = {}
+        self._fleeting = fleeting
+        self._due: dict[tuple[Reader, str], Known] = {}
         self._is_due = asyncio.Event()
 
-    async def recall(self) -> dict[str, Known]:
-        """What was known, by upstream; nothing of an upstream that has moved to another URL since.
+    async def recall(self, whose: Reader | None = None) -> dict[str, Known]:
+        """What was known, by upstream, to all or to one; nothing of an upstream that has moved to another URL since.
 
         Raises:
             StoreFailed: the store cannot be read.
         """
-        stored = await self._store.remembered(self._tenant)
+        tenant, visibility = whose or self._shared
+        stored = await self._store.remembered(tenant, visibility)
         return {
             each.upstream: Known(era=_era(each.era), part=_part(each))
             for each in stored
-            if each.visibility == SHARED and self._urls.get(each.upstream) == each.url
+            if self._urls.get(each.upstream) == each.url
         }
 
     def changed(self, name: str, known: Known, *, new_part: bool) -> None:
-        """Note a new list; see `upstream.Listener`."""
-        if new_part:
-            self._due[name] = known
+        """Note a new list; see `upstream.known.Listener`."""
+        self.note(self._shared, name, known, new_part=new_part)
+
+    def of(self, caller: Principal) -> "OwnMemory":
+        """The same for the upstreams that are this caller's own."""
+        return OwnMemory(self, reader(caller))
+
+    def note(self, whose: Reader, name: str, known: Known, *, new_part: bool) -> None:
+        """Note a new list for those who may see it; no list any more is noted too."""
+        if new_part and not (name in self._fleeting and whose != self._shared):
+            self._due[whose, name] = known
             self._is_due.set()
 
     async def run(self) -> None:
@@ -61,18 +90,42 @@ class Memory:
     async def flush(self) -> None:
         """Write what is due now."""
         while self._due:
-            name, known = next(iter(self._due.items()))
+            (whose, name), known = next(iter(self._due.items()))
             try:
-                await self._store.remember(self._row(name, known))
+                await self._write(whose, name, known)
             except StoreFailed as error:
                 log.warning("the list of %s could not be stored: %s", name, error.public)
-            if self._due.get(name) is known:  # nothing newer has come, and the writing was not cancelled
-                del self._due[name]
+            if self._due.get((whose, name)) is known:  # nothing newer has come, and the writing was not cancelled
+                del self._due[whose, name]
 
-    def _row(self, name: str, known: Known) -> Remembered:
+    async def _write(self, whose: Reader, name: str, known: Known) -> None:
+        if known.part is None and whose != self._shared:
+            await self._store.forget(whose.tenant, name, whose.visibility)  # their connection has ended
+            return
         catalog = encode_part(known.part) if known.part is not None else None
-        era = known.era.value if known.era is not None else None
-        return Remembered(self._tenant, name, SHARED, self._urls[name], era, catalog, time.time())
+        era, url = known.era.value if known.era is not None else None, self._urls[name]
+        await self._store.remember(Remembered(whose.tenant, name, whose.visibility, url, era, catalog, time.time()))
+
+
+@final
+class OwnMemory:
+    """One caller's part of a memory: a listener of the upstreams that are their own."""
+
+    def __init__(self, memory: Memory, whose: Reader) -> None:
+        self._memory = memory
+        self._whose = whose
+
+    async def recall(self) -> dict[str, Known]:
+        """What was known to them; nothing where the store cannot be read, since all of it can be fetched anew."""
+        try:
+            return await self._memory.recall(self._whose)
+        except StoreFailed as error:
+            log.warning("what was known to a caller could not be read: %s", error.public)
+            return {}
+
+    def changed(self, name: str, known: Known, *, new_part: bool) -> None:
+        """See `upstream.known.Listener`."""
+        self._memory.note(self._whose, name, known, new_part=new_part)
 
 
 def _era(stored: str | None) -> Era | None:

@@ -9,7 +9,6 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
 from typing import Final, final
 
 from msgspec import Raw
@@ -17,8 +16,9 @@ from msgspec import Raw
 from mcp_hub.catalog.names import exposed_uri
 from mcp_hub.catalog.parts import Kind
 from mcp_hub.catalog.routes import Catalog, Route
-from mcp_hub.errors import BadRequest, Forbidden, UnknownName
+from mcp_hub.errors import ConnectionNeeded, Forbidden, UnknownName
 from mcp_hub.gateway.listener import Listener, Notice, Over, Owner
+from mcp_hub.gateway.places import Places
 from mcp_hub.gateway.view import LARGE, Views
 from mcp_hub.principal import Principal
 from mcp_hub.upstream.call import CHANGES, UPDATED
@@ -40,39 +40,26 @@ _LISTS: Final = {
     "resources": (Kind.RESOURCE, Kind.TEMPLATE),
 }
 
+NoticesOf = Callable[[Principal], "Notices"]
+"""Where a caller listens."""
 Find = Callable[[str], Awaitable[Route]]
 Follow = Callable[[Listener, Principal, Client, Sequence[str]], AbstractAsyncContextManager[frozenset[str]]]
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How many listeners there may be of one principal and in all, and resources of one listener and in all."""
-
-    per_principal: int = 1024
-    total: int = 4096
-    resources: int = 256
-    all_resources: int = 16_384
-
-
-DEFAULT_LIMITS: Final = Limits()
-
-
 @final
 class Notices:
-    """All listeners of this process. Given to each upstream as its listener, and as the taker of its notices."""
+    """All listeners of one fleet. Given to each upstream as its listener, and as the taker of its notices."""
 
-    def __init__(self, views: Views, *, limits: Limits = DEFAULT_LIMITS, delay: float = DELAY) -> None:
+    def __init__(self, views: Views, *, places: Places | None = None, delay: float = DELAY) -> None:
         self._views = views
-        self._limits = limits
+        self._places = Places() if places is None else places
         self._delay = delay
         self._upstreams: Mapping[str, Upstream] = {}
         self._namespaces: Mapping[str, str | None] = {}
         self._find: Find = _nobody
         self._follow: Follow = _no_tasks
-        self._listeners: defaultdict[Owner, set[Listener]] = defaultdict(set)
+        self._listeners: set[Listener] = set()
         self._by_uri: dict[str, set[Listener]] = {}
-        self._count = 0
-        self._resources = 0
         self._announced: set[str] = set()
         self._last: Catalog | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -104,15 +91,22 @@ class Notices:
         """
         if self._stopped:
             raise Forbidden("The hub is stopping; connect again in a moment.")
-        if self._count >= self._limits.total:
-            raise Forbidden(f"This hub has {self._count} listeners and takes no more; try again later.")
-        mine = len(self._listeners.get(owner, ()))
-        if mine >= self._limits.per_principal:
-            raise Forbidden(f"You have {mine} streams of notices open; close one first.")
+        self._places.take(owner)
+        if not self._listeners:  # what changed before is no news for whoever comes now
+            self._last = self._views.current().catalog
+            self._announced.clear()
         listener = Listener(owner, kinds, self._leave)
-        self._listeners[owner].add(listener)
-        self._count += 1
+        self._listeners.add(listener)
         return listener
+
+    def has(self, listener: Listener) -> bool:
+        """Whether it is told of what changes here."""
+        return listener in self._listeners
+
+    @property
+    def are_heard(self) -> bool:
+        """Whether anybody listens."""
+        return bool(self._listeners)
 
     async def subscribe(self, listener: Listener, uris: Iterable[str]) -> frozenset[str]:
         """Those of these resources that the listener will be told of: unknown ones, and those whose upstream does not
@@ -122,7 +116,7 @@ class Notices:
             BadRequest, Forbidden: too many resources, of this listener or in all.
         """
         new = frozenset(uri for uri in uris if uri not in listener.uris)
-        self._require_room(listener, len(new))
+        self._places.require_resources(len(listener.uris), len(new))
         routes: defaultdict[str, dict[str, str]] = defaultdict(dict)
         for uri in sorted(new):
             route = await self._route(uri)
@@ -147,18 +141,18 @@ class Notices:
         """The listener is no longer told of this resource; nothing happens if it was not."""
         if uri in listener.uris:
             upstream, original = listener.uris.pop(uri)
-            self._resources -= 1
+            self._places.resources -= 1
             listener.forget(uri)
             self._unlink(listener, uri)
             self._upstreams[upstream].unsubscribe([original])
 
-    def stop(self) -> None:
-        """End every listener, and take no more: the hub stops."""
+    def stop(self, why: Over = Over.ENDED) -> None:
+        """End every listener; nobody who comes later is told anything here."""
         self._stopped = True
         if self._timer is not None:
             self._timer.cancel()
-        for listener in self._all():
-            listener.finish(Over.ENDED)
+        for listener in self._listeners:
+            listener.finish(why)
 
     # What the upstreams say
 
@@ -191,7 +185,7 @@ class Notices:
     async def _route(self, uri: str) -> Route | None:
         try:
             return await self._find(uri) if len(uri) <= LONGEST_URI else None
-        except UnknownName:
+        except (UnknownName, ConnectionNeeded):
             return None
 
     async def _subscribe(self, listener: Listener, upstream: str, originals: Mapping[str, str]) -> None:
@@ -209,7 +203,7 @@ class Notices:
             self._upstreams[held[0]].unsubscribe([held[1]])  # granted twice, or to nobody any more
         elif granted:
             listener.uris[uri] = held
-            self._resources += 1
+            self._places.resources += 1
         if uri not in listener.uris:
             listener.forget(uri)
             self._unlink(listener, uri)
@@ -221,20 +215,11 @@ class Notices:
             if not listeners:
                 del self._by_uri[uri]
 
-    def _require_room(self, listener: Listener, more: int) -> None:
-        if len(listener.uris) + more > self._limits.resources:
-            raise BadRequest(f"One client may subscribe to {self._limits.resources} resources at once; name fewer.")
-        if self._resources + more > self._limits.all_resources:
-            raise Forbidden("This hub watches as many resources as it can; try again later.")
-
     def _leave(self, listener: Listener) -> None:
-        mine = self._listeners.get(listener.owner)
-        if mine is None or listener not in mine:
+        if listener not in self._listeners:
             return
-        mine.discard(listener)
-        self._count -= 1
-        if not mine:
-            del self._listeners[listener.owner]
+        self._listeners.discard(listener)
+        self._places.give_back(listener.owner)
         for uri in list(listener.uris):
             self.unsubscribe(listener, uri)
 
@@ -244,7 +229,7 @@ class Notices:
         return route is not None and route.upstream == name
 
     def _look_soon(self) -> None:
-        if self._timer is None and not self._stopped:
+        if self._timer is None and self._listeners and not self._stopped:
             self._timer = asyncio.get_running_loop().call_later(self._delay, self._look)
 
     def _look(self) -> None:
@@ -258,12 +243,9 @@ class Notices:
 
     def _tell_all(self, kind: str) -> None:
         method = _METHODS[kind]
-        for listener in self._all():
+        for listener in self._listeners:
             if kind in listener.kinds:
                 listener.tell(method, (method, {}))
-
-    def _all(self) -> list[Listener]:
-        return [listener for each in self._listeners.values() for listener in each]
 
 
 def _differs(kind: str, before: Catalog, after: Catalog) -> bool:

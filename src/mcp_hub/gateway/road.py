@@ -23,27 +23,30 @@ from mcp_hub.errors import (
     HeaderMismatch,
     RefusedCredential,
     TimedOut,
+    UnknownName,
     Unreachable,
     UpstreamError,
 )
 from mcp_hub.gateway.ask import Ask, Description
 from mcp_hub.gateway.asking import Asking
 from mcp_hub.gateway.bridge import to_client
+from mcp_hub.gateway.fleet import Fleet
+from mcp_hub.gateway.fleets import Fleets
 from mcp_hub.gateway.inviting import Inviting
-from mcp_hub.gateway.listing import Listing
 from mcp_hub.gateway.task_list import listed
 from mcp_hub.gateway.tasks import LIST, LONGEST_RESULT, OF_TASKS, RESULT, Tasks, meta_of, require_known
 from mcp_hub.gateway.unknown import led
 from mcp_hub.gateway.url_required import for_client
 from mcp_hub.principal import Principal
 from mcp_hub.upstream.call import Call, Owner
-from mcp_hub.upstream.upstream import Upstream
 from mcp_hub.wire.eras import NAME_BEARING, Era
 from mcp_hub.wire.headers import check_param_headers, param_headers
 from mcp_hub.wire.jsonrpc import Fields, Json, Malformed, Reply, encode, fields, text, value
 
 _Turn = tuple[Route, Fields, Mapping[str, str] | None]
 """Where a request goes on: whose it is, its params in that upstream's words, and the headers that mirror them."""
+_Way = Callable[[Ask, Fleet], Awaitable[_Turn]]
+"""Finds that out among a caller's upstreams."""
 
 _LISTS: Final = frozenset(kind.method for kind in Kind)
 _REPEATABLE: Final = frozenset(
@@ -58,23 +61,24 @@ _LONGEST_KEPT: Final = 1024
 
 @final
 class _Scene:
-    """The upstreams of a road, for calls that wait for their users; see `gateway.inviting.Scene`."""
+    """A caller's upstreams, for a call that waits for its user; see `gateway.inviting.Scene`."""
 
-    def __init__(self, upstreams: Mapping[str, Upstream], longest: float) -> None:
-        self._upstreams = upstreams
-        self._longest = longest
+    def __init__(self, fleets: Fleets, caller: Principal) -> None:
+        self._fleets = fleets
+        self._caller = caller
 
     def watch(self, upstream: str, changed: Callable[[], object]) -> Callable[[], None]:
         """See `Scene`."""
-        found = self._upstreams.get(upstream)
+        found = self._fleets.of(self._caller).upstreams.get(upstream)
         return _nothing if found is None else found.watch(changed)
 
     async def settled(self, upstream: str) -> None:
         """See `Scene`."""
-        found = self._upstreams.get(upstream)
+        fleet = self._fleets.of(self._caller)
+        found = fleet.upstreams.get(upstream)
         if found is not None:
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._longest):
+                async with asyncio.timeout(fleet.listing.deadline):
                     await found.settled()
 
 
@@ -88,24 +92,21 @@ class Road:
 
     def __init__(
         self,
-        upstreams: Mapping[str, Upstream],
-        listing: Listing,
+        fleets: Fleets,
         *,
         asking: Asking,
         tasks: Tasks,
         calls: CallLog[Any],
         server_info: Json,
     ) -> None:
-        self._upstreams = upstreams
-        self._listing = listing
+        self._fleets = fleets
         self._asking = asking
         self._inviting = Inviting(asking.seal)
-        self._scene = _Scene(upstreams, listing.deadline)
         self._tasks = tasks
         self._calls = calls
         self._server_info = server_info
         self._levels: dict[str, str] = {}
-        self._forwarded: dict[str, Callable[[Ask], Awaitable[_Turn]]] = {
+        self._forwarded: dict[str, _Way] = {
             "tools/call": self._to_tool,
             "prompts/get": self._to_prompt,
             "resources/read": self._to_resource,
@@ -124,72 +125,83 @@ class Road:
             return self._list_tasks(ask)
         return self._forward(ask, self._to_whoever)
 
-    async def _to_tool(self, ask: Ask) -> "_Turn":
-        name = _required(ask, "name")
-        route = self._listing.known_tool(name) or await self._listing.tool(name)
+    async def _to_tool(self, ask: Ask, fleet: Fleet) -> "_Turn":
+        name, listing = _required(ask, "name"), fleet.listing
+        route = listing.known_tool(name) or await listing.tool(name)
         mirrored = _param_headers(ask, route) if route.params else None
         params = {**ask.params, "name": Raw(encode(route.original))}
         if "task" in params:
-            view = await self._listing.view()
-            if not self._tasks.of_call(ask, route.upstream, self._upstreams[route.upstream].known.era, view):
+            view = await listing.view()
+            if not self._tasks.of_call(ask, route.upstream, fleet.upstreams[route.upstream].known.era, view):
                 del params["task"]
         return route, params, mirrored
 
-    async def _to_task(self, ask: Ask) -> "_Turn":
-        upstream, task = self._tasks.find(ask, await self._listing.view())
+    async def _to_task(self, ask: Ask, fleet: Fleet) -> "_Turn":
+        upstream, task = self._tasks.find(ask, await fleet.listing.view())
         return Route(upstream, task), {**ask.params, "taskId": Raw(encode(task))}, None
 
-    async def _to_prompt(self, ask: Ask) -> "_Turn":
-        route = await self._listing.prompt(_required(ask, "name"))
+    async def _to_prompt(self, ask: Ask, fleet: Fleet) -> "_Turn":
+        route = await fleet.listing.prompt(_required(ask, "name"))
         return route, {**ask.params, "name": Raw(encode(route.original))}, None
 
-    async def _to_resource(self, ask: Ask) -> "_Turn":
-        route = await self._listing.resource(_required(ask, "uri"))
+    async def _to_resource(self, ask: Ask, fleet: Fleet) -> "_Turn":
+        route = await fleet.listing.resource(_required(ask, "uri"))
         return route, {**ask.params, "uri": Raw(encode(route.original))}, None
 
-    async def _to_completion(self, ask: Ask) -> "_Turn":
-        view = await self._listing.view()
+    async def _to_completion(self, ask: Ask, fleet: Fleet) -> "_Turn":
+        view = await fleet.listing.view()
         route, ref = inward_ref(ask.params.get("ref", Raw(b"null")), view.catalog)
         return route, {**ask.params, "ref": ref}, None
 
-    async def _to_whoever(self, ask: Ask) -> "_Turn":
-        view = await self._listing.view()
-        route, params = led(ask, view, self._upstreams, lambda shown: self._tasks.opened(ask, shown))
+    async def _to_whoever(self, ask: Ask, fleet: Fleet) -> "_Turn":
+        view = await fleet.listing.view()
+        route, params = led(ask, view, fleet.upstreams, lambda shown: self._tasks.opened(ask, shown))
         return route, params, None
 
     async def _list(self, ask: Ask) -> Reply:
-        return Reply(result=await self._listing.answer(ask))
+        fleet = await self._fleets.ready(ask.caller)
+        return Reply(result=await fleet.listing.answer(ask))
 
     async def _list_tasks(self, ask: Ask) -> Reply:
-        view = await self._listing.view()
+        fleet = await self._fleets.ready(ask.caller)
+        view = fleet.views.current()
         self._tasks.require_offered(ask, view)
 
         def send(name: str, params: Fields) -> Awaitable[Reply]:
-            return self._upstreams[name].send(self._call(ask, Route(name, ""), dict(params), None))
+            return fleet.upstreams[name].send(self._call(ask, fleet, Route(name, ""), dict(params), None))
 
-        names = [name for name in self._upstreams if name in view.listing_tasks]
-        return Reply(result=await listed(ask, names, self._tasks, send, deadline=self._listing.deadline))
+        names = [name for name in fleet.upstreams if name in view.listing_tasks]
+        return Reply(result=await listed(ask, names, self._tasks, send, deadline=fleet.listing.deadline))
 
-    async def _forward(self, ask: Ask, turn: "Callable[[Ask], Awaitable[_Turn]]") -> Reply:
+    async def _forward(self, ask: Ask, turn: "_Way") -> Reply:
         if "requestState" in ask.params and (invited := self._inviting.opened(ask)) is not None:
-            return await self._inviting.again(invited, lambda again: self._once(again, turn), self._scene)
+            scene = _Scene(self._fleets, ask.caller)
+            return await self._inviting.again(
+                invited, lambda again: self._once(again, turn, self._fleets.of(again.caller)), scene
+            )
+        fleet = self._fleets.of(ask.caller)
         try:
-            return await self._once(ask, turn)
+            return await self._once(ask, turn, fleet)
         except ConnectionNeeded as need:
-            return self._inviting.first(ask, need, self._scene)
+            return self._inviting.first(ask, need, _Scene(self._fleets, ask.caller))
+        except (RefusedCredential, UnknownName):
+            if self._fleets.of(ask.caller) is fleet:
+                raise
+        # It has turned out meanwhile that an upstream has people sign in. What it refused has not run.
+        return await self._forward(ask, turn)
 
-    async def _once(self, ask: Ask, turn: "Callable[[Ask], Awaitable[_Turn]]") -> Reply:
+    async def _once(self, ask: Ask, turn: "_Way", fleet: Fleet) -> Reply:
         try:
-            route, params, mirrored = await turn(ask)
+            route, params, mirrored = await turn(ask, fleet)
         except ConnectionNeeded as need:
             self._record(ask, need.upstream, _asked_for(ask), "not_connected", perf_counter())
             raise
-        upstream = self._upstreams[route.upstream]
-        call = self._call(ask, route, params, mirrored)
+        upstream = fleet.upstreams[route.upstream]
+        call = self._call(ask, fleet, route, params, mirrored)
         started = perf_counter()
         outcome: Outcome = "error"
         try:
-            reply = self._homeward(ask, route, upstream, await self._asking.send(ask, upstream, call))
+            reply = self._homeward(ask, fleet, route, await self._asking.send(ask, upstream, call))
             outcome = _outcome(reply)
         except (UpstreamError, ConnectionNeeded, asyncio.CancelledError) as error:
             outcome = _failure(error)
@@ -209,10 +221,10 @@ class Road:
             milliseconds=(perf_counter() - started) * 1000,
         )
 
-    def _call(self, ask: Ask, route: Route, params: Fields, mirrored: Mapping[str, str] | None) -> Call:
+    def _call(self, ask: Ask, fleet: Fleet, route: Route, params: Fields, mirrored: Mapping[str, str] | None) -> Call:
         params.pop("_meta", None)
         emit, ask_client = ask.emit, ask.ask_client
-        if ask.client.era is _LEGACY and route.upstream in self._listing.legacy_tasks:
+        if ask.client.era is _LEGACY and route.upstream in fleet.listing.legacy_tasks:
             emit = self._tasks.emit(ask, route.upstream)
             ask_client = self._tasks.ask_client(ask, route.upstream)
         return Call(
@@ -231,7 +243,8 @@ class Road:
             pause=ask.pause,
         )
 
-    def _homeward(self, ask: Ask, route: Route, upstream: Upstream, reply: Reply) -> Reply:
+    def _homeward(self, ask: Ask, fleet: Fleet, route: Route, reply: Reply) -> Reply:
+        upstream = fleet.upstreams[route.upstream]
         try:
             bridged = to_client(reply, ask.method, ask.client.era, upstream.known.era)
             if bridged.result is None:
@@ -241,7 +254,7 @@ class Road:
             if reply.traits.is_task:
                 require_known(ask, upstream.name)
             own = bridged.result if not bridged.traits.failed else without_own_words(bridged.result)
-            result = outward_result(ask.method, own, self._listing.namespace(route.upstream))
+            result = outward_result(ask.method, own, fleet.listing.namespace(route.upstream))
             if ask.client.era is upstream.known.era:
                 result = self._tasks.outward(ask, route.upstream, result)
             return bridged if result is bridged.result else Reply(result=result)
@@ -249,19 +262,18 @@ class Road:
             raise BrokeProtocol(upstream.name, f"{upstream.name} sent a result that is not valid JSON.") from error
 
     async def describe(self, caller: Principal, revision: str) -> Description:
-        """What `initialize` and `server/discover` answer; the same for every caller of a revision so far."""
-        del caller
-        view = await self._listing.view()
+        """What `initialize` and `server/discover` answer to this caller."""
+        view = (await self._fleets.ready(caller)).views.current()
         return Description(self._server_info, view.capabilities(revision), view.instructions, view.ttl_ms, "private")
 
     async def set_log_level(self, session: str, level: str) -> None:
         """Remember a session's level; each upstream is told before the session's next call to it."""
         self._levels[session] = level
 
-    async def end_session(self, session: str) -> None:
+    async def end_session(self, session: str, owner: tuple[str, str, str]) -> None:
         """Close the upstream sessions that were opened for a downstream session."""
         self._levels.pop(session, None)
-        await asyncio.gather(*(each.end_sessions(("session", session)) for each in self._upstreams.values()))
+        await self._fleets.end_session(session, owner)
 
 
 def owner(caller: Principal, session: str | None) -> Owner:

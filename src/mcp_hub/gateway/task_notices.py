@@ -9,7 +9,7 @@ Source: MCP extension `io.modelcontextprotocol/tasks`, "Task Status Notification
 import asyncio
 import logging
 from collections import Counter, defaultdict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Final, cast, final
@@ -19,10 +19,11 @@ from msgspec import Raw
 from mcp_hub.catalog.rewrite import outward_result
 from mcp_hub.catalog.task_ids import STATUS, rewrite_ids
 from mcp_hub.errors import BadRequest, HubError, MissingCapability
+from mcp_hub.gateway.fleet import Fleet
+from mcp_hub.gateway.fleets import Fleets
 from mcp_hub.gateway.listener import Listener, Over
 from mcp_hub.gateway.task_ids import TaskIds
 from mcp_hub.gateway.tasks import declares
-from mcp_hub.gateway.view import View
 from mcp_hub.principal import Principal
 from mcp_hub.upstream.call import ACKNOWLEDGED
 from mcp_hub.upstream.carrier import NoStream
@@ -91,24 +92,20 @@ class _Following:
 
 @final
 class TaskNotices:
-    """All followed tasks of this process. `view` gives the view of the moment, `deadline` is in seconds."""
+    """All followed tasks of this process; `deadline` is in seconds."""
 
     def __init__(
         self,
         ids: TaskIds,
-        upstreams: Mapping[str, Upstream],
-        namespaces: Mapping[str, str | None],
-        view: Callable[[], Awaitable[View]],
+        fleets: Fleets,
         *,
         deadline: float,
     ) -> None:
         self._ids = ids
-        self._upstreams = upstreams
-        self._namespaces = namespaces
-        self._view = view
+        self._fleets = fleets
         self._deadline = deadline
         self._of_principals = Counter[tuple[str, ...]]()
-        self._of_upstreams = Counter[str]()
+        self._of_upstreams = Counter[Upstream]()
 
     @asynccontextmanager
     async def follow(
@@ -127,7 +124,7 @@ class TaskNotices:
             raise MissingCapability(TASKS, f"taskIds need a client that declares the extension {TASKS}.")
         if len(shown) > MOST:
             raise BadRequest(f"One client may listen for {MOST} tasks at once; name fewer.")
-        followings = self._followings(listener, caller, await self._view(), shown)
+        followings = self._followings(listener, caller, await self._fleets.ready(caller), shown)
         streams = [asyncio.ensure_future(self._follow(each, caller, client)) for each in followings]
         try:
             await self._acknowledged(followings, streams)
@@ -138,15 +135,16 @@ class TaskNotices:
             await asyncio.gather(*streams, return_exceptions=True)
 
     def _followings(
-        self, listener: Listener, caller: Principal, view: View, shown: Sequence[str]
+        self, listener: Listener, caller: Principal, fleet: Fleet, shown: Sequence[str]
     ) -> Sequence[_Following]:
+        with_tasks = fleet.views.current().with_tasks[Era.MODERN]
         by_upstream: defaultdict[str, dict[str, str]] = defaultdict(dict)
         for each in shown:
             found = self._ids.open(caller.key, each)
-            if found is not None and found[0] in view.with_tasks[Era.MODERN]:
+            if found is not None and found[0] in with_tasks:
                 by_upstream[found[0]][found[1]] = each
         return [
-            _Following(self._upstreams[name], self._namespaces.get(name), tasks, listener)
+            _Following(fleet.upstreams[name], fleet.listing.namespace(name), tasks, listener)
             for name, tasks in by_upstream.items()
         ]
 
@@ -158,14 +156,14 @@ class TaskNotices:
                 stream.cancel()
 
     async def _follow(self, following: _Following, caller: Principal, client: Client) -> None:
-        name, principal = following.upstream.name, caller.key
-        if self._of_principals[principal] < PER_PRINCIPAL and self._of_upstreams[name] < PER_UPSTREAM:
-            with self._counted(name, principal):
+        upstream, principal = following.upstream, caller.key
+        if self._of_principals[principal] < PER_PRINCIPAL and self._of_upstreams[upstream] < PER_UPSTREAM:
+            with self._counted(upstream, principal):
                 await _listen(following, client)
         following.end()
 
     @contextmanager
-    def _counted(self, upstream: str, principal: tuple[str, ...]) -> Generator[None]:
+    def _counted(self, upstream: Upstream, principal: tuple[str, ...]) -> Generator[None]:
         self._of_principals[principal] += 1
         self._of_upstreams[upstream] += 1
         try:
@@ -173,6 +171,8 @@ class TaskNotices:
         finally:
             self._of_upstreams[upstream] -= 1
             self._of_principals[principal] -= 1
+            if not self._of_upstreams[upstream]:
+                del self._of_upstreams[upstream]
             if not self._of_principals[principal]:
                 del self._of_principals[principal]
 

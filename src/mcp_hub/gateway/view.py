@@ -6,7 +6,7 @@ was asked for twice is encoded once.
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, final
 
@@ -29,6 +29,9 @@ Entries = Sequence[tuple[Exposure, Part | None]]
 LARGE: Final = 2_000
 """Definitions in all from which on merging them at once would hold everybody up."""
 
+MOST_WARNED: Final = 1_000
+"""Warnings that are remembered, so that they are not repeated."""
+
 log = logging.getLogger(__name__)
 
 _HUB_LINE: Final = (
@@ -49,8 +52,9 @@ class View:
         eras: Mapping[str, Era | None],
         *,
         catalog: Catalog,
+        is_own: bool = False,
     ) -> None:
-        """`catalog` is what the parts of `entries` are when they are merged."""
+        """`catalog` is what the parts of `entries` are when they are merged; `is_own` if some are one caller's own."""
         known = [(exposure, part) for exposure, part in entries if part is not None]
         parts = [part for _, part in known]
         filtered = any(_filters(exposure) for exposure, _ in known)
@@ -64,7 +68,7 @@ class View:
             _HUB_LINE, [(exposure.title, part.instructions) for exposure, part in known], self.absences
         )
         self.ttl_ms = ttl_ms(parts, default_ttl)
-        self.cache_scope = cache_scope(parts, filtered=filtered)
+        self.cache_scope = cache_scope(parts, filtered=filtered or is_own)
         self._server_info = server_info
         self._encoded: dict[tuple[Kind, Era], bytes] = {}
         self._owners: dict[Kind, tuple[tuple[str, str], ...]] = {}
@@ -116,23 +120,53 @@ class View:
 
 
 @final
-class Views:
-    """Keeps the current view of a set of upstreams. Given to each upstream as its listener."""
+class Warned:
+    """Logs each warning about a merged catalog once, although a view is built at every change, and for many callers."""
 
-    def __init__(self, exposures: Mapping[str, Exposure], server_info: Json, default_ttl: int) -> None:
+    def __init__(self) -> None:
+        self._told: dict[str, None] = {}
+
+    def warn(self, warnings: Iterable[str]) -> None:
+        """Log those of these that are new."""
+        for warning in warnings:
+            if warning not in self._told:
+                log.warning("%s", warning)
+            self._told.pop(warning, None)
+            self._told[warning] = None
+        while len(self._told) > MOST_WARNED:
+            del self._told[next(iter(self._told))]
+
+
+@final
+class Views:
+    """Keeps the current view of a set of upstreams. Given to each upstream as its listener.
+
+    `own` are those of them that are one caller's own. `warned` may be shared by many.
+    """
+
+    def __init__(
+        self,
+        exposures: Mapping[str, Exposure],
+        server_info: Json,
+        default_ttl: int,
+        *,
+        own: Container[str] = (),
+        warned: Warned | None = None,
+    ) -> None:
         self._exposures = exposures
         self._server_info = server_info
         self._default_ttl = default_ttl
         self._upstreams: Mapping[str, Upstream] = {}
         self._absences: dict[str, Absence | None] = {}
         self._eras: dict[str, Era | None] = {}
-        self._told = frozenset[str]()
+        self._own = own
+        self._warned = Warned() if warned is None else warned
         self._view: View | None = None
         self._merged: tuple[Entries, Catalog] | None = None
         self._merging = asyncio.Lock()
 
     def watch(self, upstreams: Mapping[str, Upstream]) -> None:
-        """The upstreams to merge, in declaration order. Called once, before the first `current`."""
+        """The upstreams to merge, in declaration order. Called before the first `current`, and when they are others."""
         self._upstreams = upstreams
         self._view = None
 
@@ -167,19 +201,21 @@ class Views:
         self._absences = {name: _absence(upstream) for name, upstream in self._upstreams.items()}
         absences = [absence for absence in self._absences.values() if absence is not None]
         self._eras = {name: upstream.known.era for name, upstream in self._upstreams.items()}
-        view = View(entries, absences, self._server_info, self._default_ttl, self._eras, catalog=self._merged[1])
-        self._warn(view.catalog.warnings)
+        is_own = any(name in self._own for name in self._upstreams)
+        view = View(
+            entries,
+            absences,
+            self._server_info,
+            self._default_ttl,
+            self._eras,
+            catalog=self._merged[1],
+            is_own=is_own,
+        )
+        self._warned.warn(view.catalog.warnings)
         return view
 
     def _parts(self) -> Entries:
         return [(self._exposures[name], upstream.known.part) for name, upstream in self._upstreams.items()]
-
-    def _warn(self, warnings: tuple[str, ...]) -> None:
-        # Each once, as long as it holds: a view is built at every change, of whatever upstream.
-        for warning in warnings:
-            if warning not in self._told:
-                log.warning("%s", warning)
-        self._told = frozenset(warnings)
 
 
 def _size(entry: tuple[Exposure, Part | None]) -> int:
@@ -206,7 +242,8 @@ def _merging(entries: Entries, before: Catalog | None) -> Steps[Catalog]:
 def _absence(upstream: Upstream) -> Absence | None:
     if upstream.state is State.READY:
         return None
-    return Absence(upstream.name, upstream.state.value, upstream.reason, None, stale=upstream.is_stale)
+    link = upstream.known.health.link
+    return Absence(upstream.name, upstream.state.value, upstream.reason, link, stale=upstream.is_stale)
 
 
 def _filters(exposure: Exposure) -> bool:

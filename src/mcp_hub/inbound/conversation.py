@@ -24,10 +24,10 @@ from typing import Any, Final, final
 from msgspec import Raw
 
 from mcp_hub.errors import UnknownMethod
-from mcp_hub.gateway.listener import Listener
+from mcp_hub.gateway.listener import Listener, Over
 from mcp_hub.inbound.batch import serve_batch
 from mcp_hub.inbound.encode import as_message
-from mcp_hub.inbound.errors import settled
+from mcp_hub.inbound.errors import contained, settled
 from mcp_hub.inbound.flight import Ended
 from mcp_hub.inbound.incoming import look_into
 from mcp_hub.inbound.legacy import STRANGER, Legacy, key_of
@@ -86,6 +86,7 @@ class Conversation:
         self._caller = caller
         self._outlet = outlet
         self._tasks: set[asyncio.Task[None]] = set()
+        self._recoveries: set[asyncio.Task[None]] = set()
         self._held = 0
 
     async def take(self, data: bytes) -> None:
@@ -109,12 +110,21 @@ class Conversation:
             with suppress(Malformed):  # no error is owed to what is no request
                 await self._legacy.post(self._outlet, self.session, self._caller, look_into(message), _nothing)
 
-    async def relay(self, listener: Listener) -> None:
-        """Bring the client its notices until the listener is over. What changed before it was introduced is no news."""
-        while heard := await listener.heard():
-            for method, params in heard:
-                if self.introduced.is_set():
-                    await self._outlet.emit(notification(method, params or None))
+    async def relay(self, listener: Listener) -> Over | None:
+        """Bring the client its notices until the listener is over, and say why. What changed before it was introduced
+        is no news; where it is the listener's fleet that is over, it goes on in another one.
+        """
+        while True:
+            while heard := await listener.heard():
+                for method, params in heard:
+                    if self.introduced.is_set():
+                        await self._outlet.emit(notification(method, params or None))
+            if listener.over is not Over.CUT:
+                return listener.over
+            listener = self._legacy.listener(self.session, self._caller)
+            recovery = asyncio.ensure_future(contained(self._legacy.recover(self.session, self._caller, listener)))
+            self._recoveries.add(recovery)
+            recovery.add_done_callback(self._recoveries.discard)
 
     async def idle(self, within: float | None = None) -> None:
         """Wait until nothing is under way, or for so many seconds."""
@@ -125,9 +135,10 @@ class Conversation:
 
     async def aclose(self) -> None:
         """End what is under way."""
-        for task in self._tasks:
+        tasks = (*self._tasks, *self._recoveries)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _begin(self, number: Raw | None, size: int, work: Work) -> None:
         if len(self._tasks) >= MOST or self._held + size > MOST_BYTES:

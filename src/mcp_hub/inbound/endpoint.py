@@ -24,7 +24,7 @@ from functools import partial
 from typing import Final
 
 from mcp_hub.gateway.ask import Gateway
-from mcp_hub.gateway.notices import Notices
+from mcp_hub.gateway.notices import NoticesOf
 from mcp_hub.inbound.asgi import Headers, Receive, Scope, Send
 from mcp_hub.inbound.batch import serve_batch
 from mcp_hub.inbound.body import MAX_REQUEST, accepts, is_json, read_body
@@ -62,7 +62,7 @@ class Endpoint:
         self,
         gateway: Gateway,
         sessions: Sessions,
-        notices: Notices,
+        notices_of: NoticesOf,
         *,
         door: Door,
         resource: str = "",
@@ -77,8 +77,8 @@ class Endpoint:
         self._max_request = max_request
         self._timing = timing
         self._patrol = Patrol(timing.late)
-        self._modern = Modern(gateway, notices)
-        self._legacy = Legacy(gateway, sessions, notices)
+        self._modern = Modern(gateway, notices_of)
+        self._legacy = Legacy(gateway, sessions, notices_of)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request; a WebSocket is refused, anything else is nothing of this endpoint's."""
@@ -154,7 +154,7 @@ class Endpoint:
         session = await self._legacy.session(head, caller)
         if method == "DELETE":
             return await self._legacy.delete(session)
-        return await self._legacy.listen(exchange, session, head)
+        return await self._legacy.listen(exchange, session, caller, head)
 
 
 def _names_modern(head: Head) -> bool:

@@ -24,7 +24,7 @@ from msgspec import Raw
 from mcp_hub.errors import BadRequest
 from mcp_hub.gateway.ask import Ask, Description, Gateway
 from mcp_hub.gateway.listener import Listener
-from mcp_hub.gateway.notices import Notices
+from mcp_hub.gateway.notices import Notices, NoticesOf
 from mcp_hub.inbound.exchange import Exchange
 from mcp_hub.inbound.flight import Ended
 from mcp_hub.inbound.head import SESSION, VERSION, Head
@@ -55,11 +55,11 @@ _BRACE: Final = ord("{")
 class Legacy:
     """Serves sessions. What is kept of one is in `sessions`; this holds nothing itself."""
 
-    def __init__(self, gateway: Gateway, sessions: Sessions, notices: Notices) -> None:
+    def __init__(self, gateway: Gateway, sessions: Sessions, notices_of: NoticesOf) -> None:
         self._gateway = gateway
-        self._notices = notices
+        self._notices_of = notices_of
         self._sessions = sessions
-        self._streams = Streams(gateway, notices)
+        self._streams = Streams(gateway, notices_of)
 
     async def session(self, head: Head, caller: Principal) -> Session:
         """The caller's session that the request names.
@@ -132,9 +132,9 @@ class Legacy:
             if session.running.get(key) == stop:
                 del session.running[key]
 
-    async def listen(self, exchange: Exchange, session: Session, head: Head) -> Outcome:
+    async def listen(self, exchange: Exchange, session: Session, caller: Principal, head: Head) -> Outcome:
         """Serve a GET; see `Streams.get`."""
-        return await self._streams.get(exchange, session, head)
+        return await self._streams.get(exchange, session, caller, head)
 
     async def delete(self, session: Session) -> Outcome:
         """End the session at its client's wish."""
@@ -149,7 +149,7 @@ class Legacy:
             await self._set_level(session, level_of(params))
             return Reply(result=_EMPTY)
         if method in SUBSCRIBING:
-            return await self._subscription(session, method, params)
+            return await self._subscription(session, caller, method, params)
         if meta is None and "_meta" in params:
             raise BadRequest("params._meta must be an object")
         ask_client = partial(session.questions.ask, outlet.say) if outlet.takes_messages else None
@@ -173,8 +173,9 @@ class Legacy:
             session.level = level
             await self._sessions.keep(session)
 
-    async def _subscription(self, session: Session, method: str, params: Fields) -> Reply:
-        reply = await subscription(self._notices, self.listener(session), method, params)
+    async def _subscription(self, session: Session, caller: Principal, method: str, params: Fields) -> Reply:
+        notices = self._notices_of(caller)
+        reply = await subscription(notices, listener_of(notices, session), method, params)
         uri = text(params["uri"]) or ""
         without = tuple(each for each in session.resources if each != uri)
         resources = (*without, uri) if method == SUBSCRIBE else without
@@ -183,14 +184,18 @@ class Legacy:
             await self._sessions.keep(session)
         return reply
 
-    def listener(self, session: Session) -> Listener:
-        """Who hears the notices for a session, from now on if nobody did.
+    def listener(self, session: Session, caller: Principal) -> Listener:
+        """Who hears the notices for a session of this caller's, from now on if nobody did.
 
         Raises:
             Refused: the session is over (404).
             Forbidden: there are too many listeners.
         """
-        return listener_of(self._notices, session)
+        return listener_of(self._notices_of(caller), session)
+
+    async def recover(self, session: Session, caller: Principal, listener: Listener) -> None:
+        """Have the listener told what it may have missed, and subscribed to what the session was subscribed to."""
+        await self._streams.recover(session, caller, listener)
 
 
 async def subscription(notices: Notices, listener: Listener, method: str, params: Fields) -> Reply:

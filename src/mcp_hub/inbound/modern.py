@@ -14,7 +14,7 @@ from msgspec import Raw
 
 from mcp_hub.errors import UnknownMethod
 from mcp_hub.gateway.ask import Ask, Description, Gateway
-from mcp_hub.gateway.notices import Notices
+from mcp_hub.gateway.notices import NoticesOf
 from mcp_hub.inbound.exchange import Exchange
 from mcp_hub.inbound.head import METHOD, NAME, PARAM, VERSION, Head
 from mcp_hub.inbound.incoming import LONGEST_KEPT, Incoming
@@ -62,9 +62,9 @@ _BRACE: Final = ord("{")
 class Modern:
     """Serves the modern messages of any caller; keeps nothing between them."""
 
-    def __init__(self, gateway: Gateway, notices: Notices) -> None:
+    def __init__(self, gateway: Gateway, notices_of: NoticesOf) -> None:
         self._gateway = gateway
-        self._notices = notices
+        self._notices_of = notices_of
 
     def post(self, exchange: Exchange, head: Head, caller: Principal, incoming: Incoming) -> Awaitable[Outcome]:
         """Serve one POSTed message; what it comes to has to be awaited.
@@ -97,7 +97,7 @@ class Modern:
                 raise Refused(
                     INVALID_REQUEST, f"{LISTEN} is answered by a stream; accept text/event-stream", status=406
                 )
-            return listen(self._notices, outlet.emit, caller, client, incoming)
+            return listen(self._notices_of(caller), outlet.emit, caller, client, incoming)
         if method in REMOVED:
             raise UnknownMethod(f"Revision {client.revision} has no method {method}")
         param_headers = None if head is None else head.params

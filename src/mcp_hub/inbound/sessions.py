@@ -189,13 +189,13 @@ DEFAULT_LIMITS: Final = Limits()
 class MemorySessions:
     """The sessions of this process, of which `records` keeps what must survive it.
 
-    Idle ones go when any session is asked for, or when `sweep` is called. `on_end` is told the id of each that ends,
-    `on_wake` the id and the log level of each that a restart had put to sleep.
+    Idle ones go when any session is asked for, or when `sweep` is called. `on_end` is told the id and the owner of each
+    that ends, `on_wake` the id and the log level of each that a restart had put to sleep.
     """
 
     def __init__(
         self,
-        on_end: Callable[[str], Coroutine[Any, Any, None]],
+        on_end: Callable[[str, Owner], Coroutine[Any, Any, None]],
         limits: Limits = DEFAULT_LIMITS,
         clock: Callable[[], float] = time.monotonic,
         *,
@@ -376,7 +376,7 @@ class MemorySessions:
     def _part(self, session: Session, why: Event) -> None:
         session.happen(why)
         # Apart, since upstreams that are slow to say goodbye must not hold up whoever made this one end.
-        farewell = asyncio.create_task(contained(self._on_end(session.id)))
+        farewell = asyncio.create_task(contained(self._on_end(session.id, session.owner)))
         self._farewells.add(farewell)
         farewell.add_done_callback(self._farewells.discard)
 

@@ -21,7 +21,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from mcp_hub.gateway.ask import Gateway
 from mcp_hub.gateway.listener import Listener
-from mcp_hub.gateway.notices import Notices
+from mcp_hub.gateway.notices import NoticesOf
 from mcp_hub.inbound.asgi import Receive, Scope, Send
 from mcp_hub.inbound.body import MAX_REQUEST, accepts, is_json, read_body
 from mcp_hub.inbound.carry import carry
@@ -133,7 +133,7 @@ class Sse:
         self,
         gateway: Gateway,
         sessions: Sessions,
-        notices: Notices,
+        notices_of: NoticesOf,
         *,
         door: Door,
         resource: str = "",
@@ -144,7 +144,7 @@ class Sse:
         public_url: str | None = None,
     ) -> None:
         self._sessions = sessions
-        self._legacy = Legacy(gateway, sessions, notices)
+        self._legacy = Legacy(gateway, sessions, notices_of)
         self._door = door
         self._resource = resource
         self._guard = Guard(allowed_hosts, allowed_origins)
@@ -180,7 +180,7 @@ class Sse:
         session = await self._sessions.open(caller, STRANGER, lasts=False)
         session.streams.add(exchange)
         try:
-            listener = self._legacy.listener(session)
+            listener = self._legacy.listener(session, caller)
             stream = EventStream(exchange)
             self._open[session.id] = conversation = Conversation(self._legacy, session, caller, stream)
             exchange.flight.hang_up_ends = True

@@ -11,7 +11,7 @@ from typing import Final, final
 
 from mcp_hub.gateway.ask import Gateway
 from mcp_hub.gateway.listener import Over
-from mcp_hub.gateway.notices import Notices
+from mcp_hub.gateway.notices import NoticesOf
 from mcp_hub.inbound.conversation import Conversation
 from mcp_hub.inbound.errors import contained
 from mcp_hub.inbound.legacy import STRANGER, Legacy
@@ -32,13 +32,13 @@ Write = Callable[[bytes], Awaitable[None]]
 class Stdio:
     """Serves one client; an `Outlet`. `write` is called by one task at a time."""
 
-    def __init__(self, gateway: Gateway, notices: Notices, caller: Principal, write: Write) -> None:
+    def __init__(self, gateway: Gateway, notices_of: NoticesOf, caller: Principal, write: Write) -> None:
         self.takes_messages = True
         self.pause = None
         self._caller = caller
         self._sessions = MemorySessions(gateway.end_session)
-        self._legacy = Legacy(gateway, self._sessions, notices)
-        self._modern = Modern(gateway, notices)
+        self._legacy = Legacy(gateway, self._sessions, notices_of)
+        self._modern = Modern(gateway, notices_of)
         self._write = write
         self._lock = asyncio.Lock()
         self._is_gone = asyncio.Event()
@@ -85,11 +85,12 @@ class Stdio:
 
     async def _relay(self, conversation: Conversation) -> None:
         await conversation.introduced.wait()
-        listener = self._legacy.listener(conversation.session)
+        over: Over | None = Over.OVERFLOWED
         # A client that did not keep up has missed some notices; what is told from now on it shall have.
-        while listener.over in (None, Over.OVERFLOWED):
+        while over is Over.OVERFLOWED:
+            listener = self._legacy.listener(conversation.session, self._caller)
             listener.resume()
-            await conversation.relay(listener)
+            over = await conversation.relay(listener)
 
     async def _write_in_turn(self, line: bytes) -> None:
         async with self._lock:

@@ -18,8 +18,8 @@ import asyncio
 from typing import Final
 
 from mcp_hub.gateway.ask import Gateway
-from mcp_hub.gateway.listener import Listener
-from mcp_hub.gateway.notices import Notices
+from mcp_hub.gateway.listener import Listener, Over
+from mcp_hub.gateway.notices import Notices, NoticesOf
 from mcp_hub.inbound.encode import as_message
 from mcp_hub.inbound.errors import contained
 from mcp_hub.inbound.event_ids import Kind, Place, place_of
@@ -45,11 +45,11 @@ _LOST: Final = (
 class Streams:
     """Serves GET; what is kept of a stream is on its session's shelf."""
 
-    def __init__(self, gateway: Gateway, notices: Notices) -> None:
+    def __init__(self, gateway: Gateway, notices_of: NoticesOf) -> None:
         self._gateway = gateway
-        self._notices = notices
+        self._notices_of = notices_of
 
-    async def get(self, exchange: Exchange, session: Session, head: Head) -> Outcome:
+    async def get(self, exchange: Exchange, session: Session, caller: Principal, head: Head) -> Outcome:
         """Write a stream until its client hangs up, which ends this task, or it is over.
 
         Raises:
@@ -61,10 +61,10 @@ class Streams:
         exchange.flight.hang_up_ends = True
         exchange.flight.enter(Phase.ANSWERING)
         if place is None or place.kind is Kind.NOTICES:
-            return await self._notify(exchange, session, place)
+            return await self._notify(exchange, session, caller, place)
         return await _resume(exchange, session, place)
 
-    async def _notify(self, exchange: Exchange, session: Session, place: Place | None) -> Outcome:
+    async def _notify(self, exchange: Exchange, session: Session, caller: Principal, place: Place | None) -> Outcome:
         stream = None if place is None else session.shelf.find(place)
         if stream is not None and stream.connection is not None:
             # Its client is here, so the connection it had before is dead, however long that takes to be noticed.
@@ -72,7 +72,7 @@ class Streams:
             stream.connection.give_way()
         if len(session.streams) >= STREAMS:
             raise Refused(INVALID_REQUEST, f"This session has {STREAMS} streams open; close one first", status=409)
-        listener = listener_of(self._notices, session)
+        listener = listener_of(self._notices_of(caller), session)
         listener.resume()
         session.streams.add(exchange)
         after = 0 if stream is None or place is None else place.event
@@ -80,31 +80,31 @@ class Streams:
         try:
             await exchange.join(stream, after)
             async with session.reading:
-                return await self._relay(exchange, session, listener)
+                return await self._relay(exchange, session, caller, listener)
         finally:
             session.streams.discard(exchange)
             stream.leave(exchange)
 
-    async def _relay(self, exchange: Exchange, session: Session, listener: Listener) -> Outcome:
+    async def _relay(self, exchange: Exchange, session: Session, caller: Principal, listener: Listener) -> Outcome:
         if not session.missed:
             return await relay(exchange.emit, listener)
         # Beside the stream, which brings what is told meanwhile: an upstream that is slow to answer delays nothing.
-        recovery = asyncio.ensure_future(contained(self._recover(session, listener)))
+        recovery = asyncio.ensure_future(contained(self.recover(session, caller, listener)))
         try:
             return await relay(exchange.emit, listener)
         finally:
             recovery.cancel()
 
-    async def _recover(self, session: Session, listener: Listener) -> None:
-        tenant, issuer, subject = session.owner
-        hub = await self._gateway.describe(Principal(issuer, subject, tenant), session.client.revision)
+    async def recover(self, session: Session, caller: Principal, listener: Listener) -> None:
+        """Have the listener told what it may have missed, and subscribed to what the session was subscribed to."""
+        hub = await self._gateway.describe(caller, session.client.revision)
         told_again(listener, hub.capabilities)
-        await subscribed_again(self._notices, listener, lambda: session.resources)
+        await subscribed_again(self._notices_of(caller), listener, lambda: session.resources)
         session.missed = False
 
 
 def listener_of(notices: Notices, session: Session) -> Listener:
-    """The session's listener, made if there is none.
+    """The session's listener, made if there is none where its caller listens now.
 
     Raises:
         Refused: the session has ended meanwhile.
@@ -112,6 +112,11 @@ def listener_of(notices: Notices, session: Session) -> Listener:
     """
     if session.is_over:
         raise Refused(INVALID_REQUEST, "This session has ended; begin a new one with initialize", status=404)
+    listener = session.listener
+    if listener is not None and (listener.over is Over.CUT or not notices.has(listener)):
+        listener.finish(Over.CUT)  # whoever reads it comes back
+        listener.close()
+        session.listener, session.missed = None, True
     if session.listener is None:
         session.listener = notices.open(session.owner)
     return session.listener

@@ -3,7 +3,7 @@
 Rule: whatever is asked here is asked for one caller, and acts on nobody else's. No answer holds a secret.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, final
 from urllib.parse import urlsplit
@@ -56,8 +56,9 @@ class Store(Protocol):
 class Grants(Protocol):
     """The grants of everybody, in use."""
 
-    def access(self, caller: Principal, place: Place) -> Access:
-        """The caller's own way to a credential there; the same one each time, while it is in use."""
+    def access(self, caller: Principal, place: Place, also: Mapping[str, Secret]) -> Access:
+        """The caller's own way to a credential there; the same one each time, while it is in use. `also` are headers
+        that go there for everybody."""
         ...
 
     def sealed(self, grant: Grant, tokens: Tokens) -> Grant:
@@ -66,6 +67,10 @@ class Grants(Protocol):
 
     async def end(self, whose: Whose) -> Ending:
         """Delete somebody's grant, then have it ended at the other side."""
+        ...
+
+    def trouble(self, whose: Whose) -> str:
+        """Why somebody's grant could not be renewed the last time, in a public sentence; empty if it could."""
         ...
 
     def replaced(self, old: Grant, new: Grant) -> None:
@@ -139,7 +144,7 @@ class Connections:
         declared, place = self._own(upstream), self._place(upstream)
         match self.sign_in(upstream):
             case SignIn.OAUTH:
-                return self._parts.grants.access(caller, place)
+                return self._parts.grants.access(caller, place, declared.also)
             case SignIn.PASTED:
                 return PastedAccess(self._parts.keys, caller, place, _header(declared), declared.also)
             case SignIn.BROUGHT:
@@ -158,7 +163,7 @@ class Connections:
         declared, whose = self._own(upstream), Whose(*caller.key, upstream)
         match self.sign_in(upstream):
             case SignIn.OAUTH:
-                return of_grant(declared, await self._store.grant(whose))
+                return of_grant(declared, await self._store.grant(whose), self._parts.grants.trouble(whose))
             case SignIn.PASTED:
                 return of_key(declared, await self._store.key(whose))
             case SignIn.BROUGHT:

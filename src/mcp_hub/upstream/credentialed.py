@@ -1,7 +1,8 @@
 """A carrier, and whose credential goes on what it carries.
 
 Rule: a request that was refused for its credential has not run, so it is sent once more with another one, if there is
-one; nothing else is ever sent twice, and the second refusal counts. Whoever is cancelled meanwhile sends nothing more.
+one; nothing else is ever sent twice, and the second refusal counts: the access then says what its user can do. Whoever
+is cancelled meanwhile sends nothing more.
 """
 
 from collections.abc import AsyncGenerator, Callable
@@ -39,7 +40,11 @@ class Credentialed:
             return await self._carrier.send(era, call, credential)
         except RefusedCredential as refusal:
             credential = await self._access.refused(credential, refusal)
-        return await self._carrier.send(era, call, credential)
+        try:
+            return await self._carrier.send(era, call, credential)
+        except RefusedCredential as refusal:
+            await self._say(credential, refusal)
+            raise
 
     async def opened(self, owner: Owner, client: Client) -> Json:
         """See `Carrier.opened`."""
@@ -48,7 +53,11 @@ class Credentialed:
             return await self._carrier.opened(owner, client, credential)
         except RefusedCredential as refusal:
             credential = await self._access.refused(credential, refusal)
-        return await self._carrier.opened(owner, client, credential)
+        try:
+            return await self._carrier.opened(owner, client, credential)
+        except RefusedCredential as refusal:
+            await self._say(credential, refusal)
+            raise
 
     @asynccontextmanager
     async def listen(self, wanted: Json, client: Client) -> AsyncGenerator[Told]:
@@ -95,7 +104,15 @@ class Credentialed:
             return await stack.enter_async_context(stream(credential))
         except RefusedCredential as refusal:
             credential = await self._access.refused(credential, refusal)
-        return await stack.enter_async_context(stream(credential))
+        try:
+            return await stack.enter_async_context(stream(credential))
+        except RefusedCredential as refusal:
+            await self._say(credential, refusal)
+            raise
+
+    async def _say(self, credential: Credential, refusal: RefusedCredential) -> None:
+        """What the user can do now, raised by the access if it knows: nothing is sent a third time."""
+        await self._access.refused(credential, refusal)
 
 
 @final

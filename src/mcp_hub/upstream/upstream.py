@@ -248,7 +248,9 @@ class Upstream:
             self._doubting.stop()
 
     def retire(self) -> None:
-        """It is used no more: what is sent by mistake is refused, and nothing of it reaches the upstream."""
+        """It is used no more: what is sent by mistake is refused and does not reach it, and nobody waits for it."""
+        for each in (self._settled, self._usable, self._refreshed):
+            each.set()
         self._carrier.retire(Unreachable(self.name, f"The way to {self.name} was just closed. Call again."))
 
     async def aclose(self) -> None:

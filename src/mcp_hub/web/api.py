@@ -1,6 +1,6 @@
 """The JSON that the command line reads: how the upstreams stand."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, final
 
 from starlette.requests import Request
@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute, Route
 
 from mcp_hub.credentials.state import State
 from mcp_hub.identity.scopes import ADMIN
+from mcp_hub.principal import Principal
 from mcp_hub.upstream.upstream import Upstream
 from mcp_hub.web.callers import EVERYBODY, Door, called_by
 from mcp_hub.wire.jsonrpc import Json, encode
@@ -18,7 +19,7 @@ _NO_URLS: Final[Mapping[str, str]] = {}
 
 @final
 class Api:
-    """The API of one hub. `version` is the hub's; upstreams are in declaration order.
+    """The API of one hub. `version` is the hub's; `upstreams_of` gives those of a caller, in declaration order.
 
     `urls` are by upstream, without what may be a secret in them; where one is missing, its query is left out.
     It takes the tokens that are good for `resource`, as `door` knows them, and nothing else: no cookie counts.
@@ -26,7 +27,7 @@ class Api:
 
     def __init__(
         self,
-        upstreams: Mapping[str, Upstream],
+        upstreams_of: Callable[[Principal], Mapping[str, Upstream]],
         disabled: Mapping[str, str],
         version: str,
         urls: Mapping[str, str] = _NO_URLS,
@@ -34,7 +35,7 @@ class Api:
         door: Door = EVERYBODY,
         resource: str = "",
     ) -> None:
-        self._upstreams = upstreams
+        self._upstreams_of = upstreams_of
         self._urls = urls
         self._disabled = disabled
         self._version = version
@@ -49,15 +50,15 @@ class Api:
         ]
 
     async def _status(self, request: Request) -> Response:
-        await called_by(self._door, request, self._resource)
-        served = [self._shown(upstream) for upstream in self._upstreams.values()]
+        caller = await called_by(self._door, request, self._resource)
+        served = [self._shown(upstream) for upstream in self._upstreams_of(caller).values()]
         absent = [{"name": name, "state": State.DISABLED, "reason": why} for name, why in self._disabled.items()]
         return _json({"version": self._version, "upstreams": served + absent})
 
     async def _refresh(self, request: Request) -> Response:
-        await called_by(self._door, request, self._resource, scope=ADMIN)
+        caller = await called_by(self._door, request, self._resource, scope=ADMIN)
         name = request.path_params["name"]
-        upstream = self._upstreams.get(name)
+        upstream = self._upstreams_of(caller).get(name)
         if upstream is None:
             return _json({"error": f"No upstream is called {name!r} here."}, status=404)
         upstream.refresh_soon()

@@ -139,7 +139,7 @@ async def test_a_caller_who_leaves_while_it_waits_leaves_nothing_behind(over):
             await asyncio.sleep(0)
         left = [each for each in asyncio.all_tasks() - before if "settled" in repr(each)]
         assert not [each for each in left if not each.done()]
-        assert not hub.listing._settled, "the next one waits for its own full time"
+        assert not hub.listing._given_up, "the next one waits for its own full time"
 
 
 async def test_without_upstreams_the_list_is_empty_at_once(over):

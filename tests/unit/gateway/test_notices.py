@@ -9,7 +9,8 @@ from msgspec import Raw
 from mcp_hub.catalog.access import Filter
 from mcp_hub.errors import BadRequest, Forbidden
 from mcp_hub.gateway.listener import Over
-from mcp_hub.gateway.notices import KINDS, LARGEST, LONGEST_URI, Limits
+from mcp_hub.gateway.notices import LARGEST, LONGEST_URI
+from mcp_hub.gateway.places import Limits
 from rig.fake_upstream import FakeUpstream, tool
 from rig.parts import ALICE, BOB, exposed
 
@@ -79,7 +80,7 @@ async def test_an_upstream_that_appears_is_a_change(over):
     late = giving("a", "x:1")
     async with over(late, settled=False) as hub:
         listener = hub.notices.open(ALICE.key)
-        assert {method.split("/")[1] for method, _ in await heard(listener)} == KINDS
+        assert {method.split("/")[1] for method, _ in await heard(listener)} == {"tools", "resources"}
 
 
 @pytest.mark.parametrize("eras", ["modern", "legacy"])
@@ -163,7 +164,7 @@ async def test_a_listener_that_leaves_while_it_is_being_subscribed_leaves_nothin
         listener.close()
         await waiting
         await hub.fakes["a"].until_subscribed()
-        assert (hub.notices._by_uri, hub.notices._resources, hub.notices._count) == ({}, 0, 0)
+        assert (hub.notices._by_uri, hub.notices._places.resources, hub.notices._places.taken) == ({}, 0, 0)
 
 
 @pytest.mark.promise("S9")

@@ -116,12 +116,12 @@ async def test_a_sessions_level_goes_before_its_calls_and_ends_with_it(over):
         assert len(hub.fakes["up"].asked("logging/setLevel")) == 1
         meta = hub.fakes["new"].asked("tools/call")[0].message["params"]["_meta"]
         assert meta["io.modelcontextprotocol/logLevel"] == "error"
-        await hub.road.end_session("s1")
+        await hub.road.end_session("s1", LOCAL.key)
         ended = [each.headers["mcp-session-id"] for each in hub.fakes["up"].seen if each.verb == "DELETE"]
         assert ended == [hub.fakes["up"].asked("tools/call")[0].headers["mcp-session-id"]]
         await asked(hub, "tools/call", {"name": "up__echo"}, **more)
         assert len(hub.fakes["up"].asked("logging/setLevel")) == 1
-        await hub.road.end_session("never seen")
+        await hub.road.end_session("never seen", LOCAL.key)
 
 
 @pytest.mark.promise("T24")
@@ -135,7 +135,7 @@ async def test_an_upstream_that_hangs_at_the_end_of_a_session_does_not_keep_the_
             return await never(request) if request.verb == "DELETE" else None
 
         fakes[0].before = hang
-        ending = asyncio.ensure_future(hub.road.end_session("s"))
+        ending = asyncio.ensure_future(hub.road.end_session("s", LOCAL.key))
         await fakes[1].until("DELETE")
         ending.cancel()
         await asyncio.wait([ending])

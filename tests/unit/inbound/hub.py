@@ -90,7 +90,7 @@ class Road:
     async def set_log_level(self, session: str, level: str) -> None:
         self.levels.append((session, level))
 
-    async def end_session(self, session: str) -> None:
+    async def end_session(self, session: str, owner: tuple[str, str, str]) -> None:
         self.ended.append(session)
 
 
@@ -108,7 +108,10 @@ class Hub:
         self.sessions = MemorySessions(self.road.end_session, limits or Limits(), clock)
         settings = {"door": ByHeaders(identify), "allowed_hosts": {"localhost", "hub.example.com"}, **settings}
         self.notices = Notices(Views({}, {}, 0))
-        self.endpoint = Endpoint(self.road, self.sessions, self.notices, timing=timing or Timing(), **settings)
+        self.endpoint = Endpoint(self.road, self.sessions, self.notices_of, timing=timing or Timing(), **settings)
+
+    def notices_of(self, caller) -> Notices:
+        return self.notices
 
     def begin(self, method="POST", body=b"", *, parts=None, ends=True, **headers) -> Exchange:
         """Start any request; `None` leaves a header out, and `_` stands for `-`."""

@@ -30,7 +30,7 @@ class Protect(Hub):
         self.tokens = TokenDoor(self.store, places, now=lambda: self.time)
         super().__init__(door=self.tokens, resource=HUB)
         hosts = {"localhost"}
-        self.sse = Sse(self.road, self.sessions, self.notices, door=self.tokens, resource=SSE, allowed_hosts=hosts)
+        self.sse = Sse(self.road, self.sessions, self.notices_of, door=self.tokens, resource=SSE, allowed_hosts=hosts)
 
 
 def bearer(token: str) -> dict[str, str]:

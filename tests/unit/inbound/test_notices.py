@@ -8,7 +8,7 @@ import pytest
 
 from mcp_hub.errors import BadRequest
 from mcp_hub.gateway.listener import MOST_WAITING
-from mcp_hub.gateway.notices import Limits
+from mcp_hub.gateway.places import Limits
 from mcp_hub.inbound.flight import Timing
 from mcp_hub.inbound.notices import LARGEST, read_filter
 from mcp_hub.principal import LOCAL
@@ -59,7 +59,7 @@ async def test_the_acknowledgement_comes_first_and_every_notice_carries_the_requ
     assert type(second["params"]["_meta"][ID]) is type(number)
     stream.hung_up.set()
     await stream.over()
-    assert hub.notices._count == 0
+    assert hub.notices._places.taken == 0
 
 
 async def test_several_streams_of_one_client_each_have_their_own_id(hub):
@@ -86,12 +86,12 @@ async def test_a_hub_that_stops_says_so_with_the_result(hub):
 async def test_a_client_that_does_not_keep_up_loses_its_stream_without_a_result(hub):
     stream = listening(hub)
     await stream.until(b"acknowledged")
-    ((listener,),) = hub.notices._listeners.values()
+    (listener,) = hub.notices._listeners
     for number in range(MOST_WAITING + 1):
         listener.tell(str(number), (TOOLS, {}))
     response = await stream.response()
     assert [each.get("method") for each in response.events] == [ACKNOWLEDGED]
-    assert hub.notices._count == 0
+    assert hub.notices._places.taken == 0
 
 
 @pytest.mark.promise("T23")
@@ -103,7 +103,7 @@ async def test_a_client_that_reads_nothing_is_dropped():
     tell(hub)
     async with asyncio.timeout(5):
         await asyncio.wait([stream.task])
-    assert hub.notices._count == 0
+    assert hub.notices._places.taken == 0
 
 
 async def test_an_idle_stream_is_kept_alive():
@@ -117,7 +117,7 @@ async def test_an_idle_stream_is_kept_alive():
 
 @pytest.mark.promise("S9")
 async def test_one_stream_too_many_is_refused_and_the_others_stay(hub):
-    hub.notices._limits = Limits(per_principal=2)
+    hub.notices._places.limits = Limits(per_principal=2)
     streams = [listening(hub, x_caller="alice") for _ in range(2)]
     for stream in streams:
         await stream.until(b"acknowledged")
@@ -138,7 +138,7 @@ async def test_one_stream_too_many_is_refused_and_the_others_stay(hub):
 async def test_a_filter_that_is_none_is_an_invalid_parameter(hub, notifications):
     response = await listening(hub, notifications=notifications).response()
     assert (response.status, response.json["error"]["code"]) == (400, -32602)
-    assert hub.notices._count == 0
+    assert hub.notices._places.taken == 0
 
 
 def test_a_filter_is_what_it_says_and_no_more():
@@ -246,10 +246,10 @@ async def test_a_session_that_ends_leaves_no_listener(hub):
     session = await hub.open(x_caller="alice")
     stream = await streaming(hub, session, x_caller="alice")
     assert (await hub.send("DELETE", mcp_session_id=session, x_caller="bob")).status == 404
-    assert hub.notices._count == 1
+    assert hub.notices._places.taken == 1
     assert (await hub.send("DELETE", mcp_session_id=session, x_caller="alice")).status == 204
     assert (await stream.response()).status == 200
-    assert hub.notices._count == 0
+    assert hub.notices._places.taken == 0
 
 
 @pytest.mark.parametrize("method", ["resources/subscribe", "resources/unsubscribe"])

@@ -53,7 +53,7 @@ class Machine:
     async def start(self, **limits) -> MemorySessions:
         booted = self.today
 
-        async def end(session_id: str) -> None:
+        async def end(session_id: str, owner: object) -> None:
             self.ended.append(session_id)
 
         async def wake(session_id: str, level: str) -> None:

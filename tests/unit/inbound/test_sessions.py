@@ -35,7 +35,7 @@ class Table:
         self.ended: list[str] = []
         self.sessions = MemorySessions(self.end, Limits(**limits), self.clock)
 
-    async def end(self, session_id: str) -> None:
+    async def end(self, session_id: str, owner: object) -> None:
         self.ended.append(session_id)
 
 
@@ -147,7 +147,7 @@ async def test_a_caller_with_too_many_sessions_is_told_whose_turn_it_is():
 async def test_an_upstream_that_is_slow_to_say_goodbye_holds_up_nobody():
     goodbye = asyncio.Event()
 
-    async def slow(session_id: str) -> None:
+    async def slow(session_id: str, owner: object) -> None:
         await goodbye.wait()
 
     sessions = MemorySessions(slow, Limits(per_principal=1), lambda: 0.0)
@@ -159,7 +159,7 @@ async def test_an_upstream_that_is_slow_to_say_goodbye_holds_up_nobody():
 
 
 async def test_a_goodbye_that_fails_is_logged_and_harms_nobody(caplog):
-    async def broken(session_id: str) -> None:
+    async def broken(session_id: str, owner: object) -> None:
         raise RuntimeError("planted")
 
     sessions = MemorySessions(broken, Limits(), lambda: 0.0)

@@ -8,8 +8,9 @@ import pytest
 
 from mcp_hub.errors import Forbidden
 from mcp_hub.gateway.listener import Over
-from mcp_hub.gateway.notices import Limits as NoticeLimits
 from mcp_hub.gateway.notices import Notices
+from mcp_hub.gateway.places import Limits as NoticeLimits
+from mcp_hub.gateway.places import Places
 from mcp_hub.gateway.view import Views
 from mcp_hub.inbound import conversation, sse
 from mcp_hub.inbound.door import ByHeaders
@@ -94,10 +95,13 @@ class Hub:
     def __init__(self, *, timing=None, limits=None, notices=None, **settings):
         self.road = Road()
         self.sessions = MemorySessions(self.road.end_session, limits or Limits(), lambda: 0.0)
-        self.notices = Notices(Views({}, {}, 0), limits=notices or NoticeLimits(), delay=0)
+        self.notices = Notices(Views({}, {}, 0), places=Places(notices or NoticeLimits()), delay=0)
         settings = {"door": ByHeaders(identify), "allowed_hosts": {"localhost", "hub.example.com"}, **settings}
-        self.sse = Sse(self.road, self.sessions, self.notices, timing=timing or Timing(), **settings)
+        self.sse = Sse(self.road, self.sessions, self.notices_of, timing=timing or Timing(), **settings)
         self.streams: list[Stream] = []
+
+    def notices_of(self, caller) -> Notices:
+        return self.notices
 
     def begin(self, method="GET", caller="", scope=None, **headers) -> Stream:
         given = {"host": "localhost:8080", "accept": "text/event-stream", "x-caller": caller}
@@ -321,7 +325,7 @@ async def test_an_address_that_names_no_session_is_refused(hub, query):
 @pytest.mark.promise("T19")
 async def test_the_id_of_a_stream_is_none_of_the_other_transport_and_the_other_way_round(hub):
     stream = await hub.open("alice")
-    other = Endpoint(hub.road, hub.sessions, hub.notices, door=ByHeaders(identify), allowed_hosts={"localhost"})
+    other = Endpoint(hub.road, hub.sessions, hub.notices_of, door=ByHeaders(identify), allowed_hosts={"localhost"})
     for method, body in (("POST", message("tools/list")), ("GET", b""), ("DELETE", b"")):
         lines = {"host": "localhost", "x-caller": "alice", "mcp-session-id": stream.session}
         headers = [*lines.items(), ("content-type", "application/json"), ("accept", "*/*")]
@@ -382,7 +386,7 @@ async def test_the_session_ends_with_its_stream(hub):
         await hub.sessions.settle()
     assert hub.road.ended == [stream.session]
     assert (await stream.post(message("ping"))).status == 404
-    assert (len(hub.sessions), len(hub.sse), hub.notices._count) == (0, 0, 0)
+    assert (len(hub.sessions), len(hub.sse), hub.notices._places.taken) == (0, 0, 0)
 
 
 async def test_when_the_hub_stops_what_is_under_way_is_answered_and_the_stream_ends(hub):
@@ -485,7 +489,7 @@ async def test_a_thousand_streams_of_one_user_are_not_opened_and_others_are_serv
     for each in [*opened, other]:
         each.hang_up()
         await each.exchange.over()
-    assert (len(hub.sessions), len(hub.sse), hub.notices._count) == (0, 0, 0)
+    assert (len(hub.sessions), len(hub.sse), hub.notices._places.taken) == (0, 0, 0)
 
 
 async def test_without_a_place_for_its_notices_no_stream_is_opened():

@@ -43,9 +43,9 @@ class Pipes:
 
 
 async def spoken(road, *lines):
-    pipes = Pipes(*lines)
+    pipes, notices = Pipes(*lines), Notices(Views({}, {}, 0))
     async with asyncio.timeout(5):
-        await Stdio(road, Notices(Views({}, {}, 0)), ALICE, pipes.write).serve(pipes.read())
+        await Stdio(road, lambda _: notices, ALICE, pipes.write).serve(pipes.read())
     return pipes.heard
 
 
@@ -103,8 +103,9 @@ async def test_a_client_that_takes_no_more_ends_what_is_under_way_though_its_inp
         await road.entered.wait()
         raise BrokenPipeError
 
+    notices = Notices(Views({}, {}, 0))
     async with asyncio.timeout(5):
-        await Stdio(road, Notices(Views({}, {}, 0)), ALICE, broken).serve(pipes.read())
+        await Stdio(road, lambda _: notices, ALICE, broken).serve(pipes.read())
     assert road.cancelled.is_set()
     assert len(road.ended) == 1
     gc.collect()

@@ -65,6 +65,15 @@ async def test_nobody_else_has_a_user_s_grant_also_no_client_that_acts_for_itsel
     assert server.counted() == {}
 
 
+async def test_what_goes_there_for_everybody_goes_with_the_token(server, hub):
+    given = await connected(hub, server)
+    access = hub.grants.access(ADA, PLACE, {"X-Team": Secret("blue")})
+    assert (await access.credential()).open() == (
+        f"X-Team: blue\r\nAuthorization: Bearer {given['access_token']}\r\n".encode()
+    )
+    assert access.ready() is await access.credential()
+
+
 async def test_one_principal_has_one_access_as_long_as_it_is_held(hub):
     first = hub.access()
     assert hub.access() is first
@@ -413,6 +422,14 @@ async def test_what_the_upstream_asks_for_is_noted_and_its_user_asked_and_nothin
     assert (await hub.grant()).wanted == {"before", "read", "write", "admin"}
     assert server.seen == []  # more is never asked for behind its user's back
     assert access.ready() is used  # and the rest works on
+
+
+async def test_who_is_asked_for_more_after_a_renewal_is_told_so_in_the_same_call(server, hub):
+    await connected(hub, server)
+    access = hub.access()
+    again = await access.refused(await access.credential(), refusal())
+    with pytest.raises(ConnectionNeeded, match="missing: write"):
+        await access.refused(again, lacking("write"))
 
 
 async def test_who_has_allowed_more_in_another_process_goes_on(server, clock, tmp_path):

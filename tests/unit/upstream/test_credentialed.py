@@ -105,11 +105,19 @@ async def test_a_refused_request_is_sent_once_more_with_what_the_access_has_then
 
 
 @WAYS
-async def test_a_second_refusal_counts_and_the_access_is_not_asked_again(ask, answer):
+async def test_a_second_refusal_counts_whatever_the_access_has_then(ask, answer):
     server, access = Server("c"), OwnAccess("a", "b", "c")
     with pytest.raises(RefusedCredential):
         await ask(Credentialed(server, access))
-    assert (server.seen, access.refusals) == (["a", "b"], ["a"])
+    assert (server.seen, access.refusals) == (["a", "b"], ["a", "b"])
+
+
+@WAYS
+async def test_after_a_second_refusal_the_access_says_what_its_user_can_do(ask, answer):
+    server, access = Server("c"), OwnAccess("a", "b")
+    with pytest.raises(ConnectionNeeded, match="connected anew"):
+        await ask(Credentialed(server, access))
+    assert server.seen == ["a", "b"]
 
 
 @WAYS

@@ -26,7 +26,8 @@ async def http():
 
 
 def browser(upstreams, absent=None) -> httpx2.AsyncClient:
-    api = Api({each.name: each for each in upstreams}, absent or {}, "9.9")
+    served = {each.name: each for each in upstreams}
+    api = Api(lambda _: served, absent or {}, "9.9")
     app = Site([api], Frame("9.9")).app()
     return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://127.0.0.1:8080")
 

@@ -29,7 +29,7 @@ def store():
 @pytest.fixture
 async def http(store):
     door = TokenDoor(store, [Protected(HUB, ("https://hub.example",))])
-    app = Site([Api({}, {"off": "Disabled"}, "9.9", door=door, resource=HUB)], Frame("9.9")).app()
+    app = Site([Api(lambda _: {}, {"off": "Disabled"}, "9.9", door=door, resource=HUB)], Frame("9.9")).app()
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="https://hub.example") as client:
         yield client
 
