@@ -89,7 +89,7 @@ async def assemble(config: model.Config, stack: AsyncExitStack, *, keeps_session
     await sessions.recall()
     has_login = keeps_sessions and config.login.type != "none"
     entrance = await _entrance(config, store, vault, stack) if has_login else None
-    checking = Checking(config, owners=connections)
+    checking = Checking(config, owners=connections, shared=reaching.shared)
     for end in (checking.aclose, sessions.flush, memory.flush, fleets.aclose):
         stack.push_async_callback(end)
     stack.push_async_callback(parking.aclose)  # before the sessions that their calls are in

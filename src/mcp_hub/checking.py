@@ -5,6 +5,7 @@ for a call. A check remembers nothing, uses up nothing and leaves no session beh
 sign in is found out anew each time, and every step of that is shown.
 """
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Final, Protocol, final
@@ -49,6 +50,8 @@ NOBODY: Final = (
     "Each user has a credential of their own here, and nobody is named. Check as one of them with --as, or on the"
     " connections page."
 )
+MOST: Final = 16
+"""Checks that are under way at once; others wait for their turn."""
 _UNAUTHORIZED: Final = 401
 _KNOWN: Final = {"oauth": Discovered.OAUTH, "none": Discovered.NOTHING}
 
@@ -79,6 +82,7 @@ class Checking:
         self._config = config
         self._owners = owners
         self._shared = shared
+        self._turns = asyncio.Semaphore(MOST)
         self._under_way: SingleFlight[tuple[object, ...], Verdict] = SingleFlight()
 
     async def check_as(self, caller: Principal | None, name: str) -> Verdict:
@@ -96,7 +100,8 @@ class Checking:
         is_operator = caller is None or caller.is_admin
 
         async def work() -> Verdict:
-            return await self._verdict(declared, decision, caller)
+            async with self._turns:
+                return await self._verdict(declared, decision, caller)
 
         return await self._under_way.run((name, whose, is_operator), work)
 

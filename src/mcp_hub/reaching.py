@@ -60,7 +60,7 @@ class Reaching:
     def __call__(self, name: str, caller: Principal | None, ears: Ears) -> Upstream:
         """See `Maker`."""
         declared = self._served[name]
-        access = self._shared[name] if caller is None else self._own(caller, name)
+        access = self.shared(name) if caller is None else self._own(caller, name)
         return Upstream(
             settings_of(declared, self._defaults, INFO),
             access,
@@ -70,6 +70,10 @@ class Reaching:
             notices=ears.notices,
             prepare=ears.prepare,
         )
+
+    def shared(self, name: str) -> Access:
+        """What goes there for all callers alike."""
+        return self._shared[name]
 
     @property
     def own(self) -> frozenset[str]:
@@ -112,7 +116,8 @@ class Reaching:
         from mcp_hub.oauth.machine import Service  # noqa: PLC0415
 
         fetch = GuardedFetch(self._dialer)
-        service = Service(declared.name, declared.title or declared.name, declared.url or "", auth, fetch=fetch)
+        title, url = declared.title or declared.name, declared.url or ""
+        service = Service(declared.name, title, url, auth, fetch=fetch, also=declared.headers)
         for close in (fetch.aclose, service.aclose):
             stack.push_async_callback(close)
         return service

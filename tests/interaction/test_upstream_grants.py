@@ -36,7 +36,7 @@ class Worker:
     told: Any
 
     async def hears(self) -> Any:
-        return await asyncio.wait_for(asyncio.to_thread(self.told.recv), 20)
+        return await asyncio.wait_for(asyncio.to_thread(self.told.recv), 40)
 
     def kill(self) -> None:
         self.process.kill()

@@ -7,7 +7,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from mcp_hub.checking import NOBODY, Checking
+from mcp_hub.checking import MOST, NOBODY, Checking
 from mcp_hub.config import model
 from mcp_hub.credentials.access import Fixed
 from mcp_hub.errors import ConnectionNeeded, StoreFailed
@@ -412,6 +412,29 @@ async def test_a_grant_that_was_taken_back_has_its_user_connect_anew():
         found = await verdict(declared, GRANTED, OfGrants(keeper))
     assert found.status is Status.USER_NOT_AUTHENTICATED
     assert any("https://hub.example/connect/github" in each.detail for each in found.steps if not each.ok)
+
+
+async def test_a_crowd_that_checks_takes_turns():
+    release, at_once, most = asyncio.Event(), 0, 0
+
+    async def slow(request):
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        if at_once == MOST:
+            release.set()
+        await release.wait()
+        at_once -= 1
+
+    crowd = [Principal("idp", f"user-{number}") for number in range(MOST + 4)]
+    async with FakeUpstream(name="up") as fake, asyncio.timeout(20):
+        fake.handlers["server/discover"] = slow
+        declared = model.Upstream("up", fake.url, auth=model.OwnHeader("Authorization", "pasted"))
+        owners = Owners(**{each.subject: bearer("right") for each in crowd})
+        checking = Checking(model.Config(network=LOOPBACK, upstreams={"up": declared}), owners=owners)
+        found = await asyncio.gather(*(checking.check_as(each, "up") for each in crowd))
+    assert {each.status for each in found} == {Status.OK}
+    assert most == MOST
 
 
 async def test_no_session_is_left_behind():

@@ -208,7 +208,7 @@ def _tool_error(upstream: str, told: Json, era: Era) -> bytes:
 
 
 def _state(error: UpstreamError) -> str:
-    return STATES.get(type(error), "unreachable")
+    return next((STATES[kind] for kind in type(error).__mro__ if kind in STATES), "unreachable")
 
 
 def _fault(error: BaseException) -> Failure:

@@ -25,8 +25,9 @@ from mcp_hub.oauth.declared import Declared
 from mcp_hub.oauth.discovery import Discovery, DiscoveryFailed, NotOffered
 from mcp_hub.oauth.document import document, named
 from mcp_hub.oauth.registering import Registering, RegistrationFailed
-from mcp_hub.oauth.server import Found, Tokens
+from mcp_hub.oauth.server import Client, Found, Tokens
 from mcp_hub.oauth.standing import of_grant, of_key, standing
+from mcp_hub.oauth.unanswered import Unanswered
 from mcp_hub.principal import Principal
 from mcp_hub.secret import Secret
 from mcp_hub.store.connections import Grant, PastedKey, Whose
@@ -116,6 +117,7 @@ class Connections:
         self._store = store
         self._parts = parts
         self._base_url = base_url
+        self._unanswered = Unanswered()
 
     def sign_in(self, upstream: str) -> SignIn:
         """How callers come by a credential for this upstream. `UNDECIDED` until it has been asked."""
@@ -209,12 +211,11 @@ class Connections:
         """
         declared, grant = self._connectable(upstream), await self._grant(caller, upstream)
         found = await self._found(declared, grant)
-        try:
-            client = await self._parts.registering.client(upstream, declared.said, found.server)
-        except RegistrationFailed as error:
-            raise self._failed(error.code, error.public, found) from error
-        what = asked(declared.said, found, declared.url, grant)
-        whose = Whose(*caller.key, upstream)
+        what, whose = asked(declared.said, found, declared.url, grant), Whose(*caller.key, upstream)
+        client = await self._client(declared, found)
+        if self._unanswered.is_vain(whose, client.registration.id):
+            await self._parts.registering.forgotten(client.registration)
+            client = await self._client(declared, found)
         return await self._parts.authorizing.begin(
             Plan(whose, declared.stands_for, found.server, client, what, browser, window=window)
         )
@@ -229,6 +230,8 @@ class Connections:
             ConnectFailed: nothing was stored, for one of the reasons of the table in `flow`.
         """
         declared = self._connectable(upstream)
+        if caller is not None:
+            self._unanswered.came_back(Whose(*caller.key, upstream))
         back = Back(upstream, declared.title, declared.stands_for, query, caller, browser)
         try:
             made = await self._parts.authorizing.finish(back)
@@ -311,6 +314,12 @@ class Connections:
         if self.sign_in(declared.name) is SignIn.UNDECIDED:
             await self._parts.deciding.remember(declared.name)
         return outcome
+
+    async def _client(self, declared: Declared, found: Found) -> Client:
+        try:
+            return await self._parts.registering.client(declared.name, declared.said, found.server)
+        except RegistrationFailed as error:
+            raise self._failed(error.code, error.public, found) from error
 
     async def _keep(self, made: Made) -> None:
         grant = self._parts.grants.sealed(made.grant, made.tokens)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from mcp_hub.credentials.credential import Credential
-from mcp_hub.errors import Unreachable, UpstreamError
+from mcp_hub.errors import RefusedCredential, Unreachable, UpstreamError
 from mcp_hub.upstream.call import Call, Owner
 from mcp_hub.wire.eras import Client, Era
 from mcp_hub.wire.jsonrpc import Json, Message, Reply
@@ -27,6 +27,14 @@ class NoStream(Exception):
 
 class Lost(Unreachable):
     """What one owner had at the upstream has ended, which says nothing about what anybody else has there."""
+
+
+class RefusedOpening(RefusedCredential):
+    """The session was refused that several requests waited for; `credential` is the one with which it was opened."""
+
+    def __init__(self, refusal: RefusedCredential, credential: Credential) -> None:
+        super().__init__(refusal.upstream, refusal.public, status=refusal.status, challenges=refusal.challenges)
+        self.credential = credential
 
 
 @dataclass(frozen=True, slots=True)

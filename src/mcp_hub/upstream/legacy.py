@@ -18,7 +18,7 @@ from msgspec import Raw
 from mcp_hub.credentials.credential import Credential, same
 from mcp_hub.egress.request import HeaderLines, header_lines
 from mcp_hub.egress.response import Response
-from mcp_hub.errors import BrokeProtocol, UpstreamError
+from mcp_hub.errors import BrokeProtocol, RefusedCredential, UpstreamError
 from mcp_hub.single_flight import SingleFlight
 from mcp_hub.upstream.answer import OnMessage, SessionGone, read_answer
 from mcp_hub.upstream.beside import Beside, Room
@@ -32,6 +32,7 @@ from mcp_hub.upstream.call import (
     is_progress_of,
     task_seconds,
 )
+from mcp_hub.upstream.carrier import RefusedOpening
 from mcp_hub.upstream.channel import NO_LINES, Channel
 from mcp_hub.upstream.dialect import (
     CANNOT_ASK,
@@ -154,10 +155,10 @@ class LegacyWire:
         """
         session = await self.session(call.owner, call.client, credential)
         try:
-            return await self._send_in(session, call)
+            return await self._send_in(session, call, credential)
         except SessionGone:
             self._drop(session)
-            return await self._send_in(await self.session(call.owner, call.client, credential), call)
+            return await self._send_in(await self.session(call.owner, call.client, credential), call, credential)
 
     async def session(self, owner: Owner, client: Client, credential: Credential) -> Session:
         """The owner's session, opened if there is none; one opening at a time."""
@@ -216,6 +217,12 @@ class LegacyWire:
         await self.end_others(None)
 
     async def _open(self, owner: Owner, client: Client, credential: Credential) -> Session:
+        try:
+            return await self._opened(owner, client, credential)
+        except RefusedCredential as refusal:
+            raise RefusedOpening(refusal, credential) from refusal
+
+    async def _opened(self, owner: Owner, client: Client, credential: Credential) -> Session:
         number = next(self._numbers)
         body = request(number, "initialize", opening_params(client))
         response = await self._channel.post(
@@ -245,20 +252,22 @@ class LegacyWire:
             name = self._channel.name
             raise BrokeProtocol(name, f"{name} gave a session id that no header can carry.") from error
 
-    async def _send_in(self, session: Session, call: Call) -> Reply:
+    async def _send_in(self, session: Session, call: Call, credential: Credential) -> Reply:
         session.busy += 1
         try:
-            await self._set_level(session, call)
+            await self._set_level(session, call, credential)
             if session.beside is None:
-                return await self._exchange(session, call, next(self._numbers), None)
+                return await self._exchange(session, call, credential, next(self._numbers), None)
             wait = self._channel.limits.first_byte if call.wait is None else call.wait
             async with session.beside.calling(call, wait) as under_way:
-                return await self._exchange(session, call, under_way.number, under_way)
+                return await self._exchange(session, call, credential, under_way.number, under_way)
         finally:
             session.busy -= 1
             session.used = self._clock()
 
-    async def _exchange(self, session: Session, call: Call, number: int, under_way: UnderWay | None) -> Reply:
+    async def _exchange(
+        self, session: Session, call: Call, credential: Credential, number: int, under_way: UnderWay | None
+    ) -> Reply:
         params, token = request_params(call, number)
         on_message, wait = self._listening(session, call, number, token), call.wait
         if under_way is not None:
@@ -267,7 +276,7 @@ class LegacyWire:
         body = request(number, call.method, params)
         try:
             reply = await self._ask(
-                session, number, body, on_message, wait=wait, repeatable=call.repeatable, pause=call.pause
+                session, credential, number, body, on_message, wait=wait, repeatable=call.repeatable, pause=call.pause
             )
         except asyncio.CancelledError:
             self._cancel(session, number)
@@ -300,6 +309,7 @@ class LegacyWire:
     async def _ask(
         self,
         session: Session,
+        credential: Credential,
         number: int,
         body: bytes,
         on_message: OnMessage,
@@ -320,21 +330,23 @@ class LegacyWire:
                 self._drop(session)
 
         name = self._channel.name
-        response = await self._channel.post(body, session.lines, session.credential, wait=wait, repeatable=repeatable)
+        # This very one, whatever others have sent in this session since: it is the one that is told to be refused.
+        response = await self._channel.post(body, session.lines, credential, wait=wait, repeatable=repeatable)
         if response.status == _GONE and session.has_id:
             response.close()  # whatever its body says (basic/transports, "Session Management")
             raise SessionGone(name, f"{name} does not know its own session any more (HTTP 404).")
         limits = self._channel.limits if wait is None else replace(self._channel.limits, first_byte=wait)
         return await read_answer(name, response, number, limits, on_message, resume=resume, refused=refused)
 
-    async def _set_level(self, session: Session, call: Call) -> None:
+    async def _set_level(self, session: Session, call: Call, credential: Credential) -> None:
         if not session.can_log or level_to_set(call, session.log_level) is None:
             return
         async with session.levelling:
             level = level_to_set(call, session.log_level)
             if level is not None:
                 number = next(self._numbers)
-                await self._ask(session, number, request(number, "logging/setLevel", {"level": level}), ignore)
+                body = request(number, "logging/setLevel", {"level": level})
+                await self._ask(session, credential, number, body, ignore)
                 session.log_level = level
 
     def _cancel(self, session: Session, number: int) -> None:

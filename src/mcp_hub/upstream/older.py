@@ -16,10 +16,10 @@ from typing import Final, final
 from msgspec import Raw
 
 from mcp_hub.credentials.credential import Credential, same
-from mcp_hub.errors import Busy
+from mcp_hub.errors import Busy, RefusedCredential
 from mcp_hub.single_flight import SingleFlight
 from mcp_hub.upstream.call import CHANGES, Call, Owner, task_seconds
-from mcp_hub.upstream.carrier import CATALOG_OWNER, Ear, Overheard
+from mcp_hub.upstream.carrier import CATALOG_OWNER, Ear, Overheard, RefusedOpening
 from mcp_hub.upstream.channel import Channel
 from mcp_hub.upstream.dialect import can_log, introduced, level_to_set, may_ask, opening_params, request_params
 from mcp_hub.upstream.event_line import BEAT, EventLine, open_line
@@ -201,6 +201,8 @@ class Streams:
         try:
             await self._make_room()
             return await self._connected(owner, client, credential)
+        except RefusedCredential as refusal:
+            raise RefusedOpening(refusal, credential) from refusal
         finally:
             self._begun -= 1
 

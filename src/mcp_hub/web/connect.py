@@ -25,6 +25,7 @@ from mcp_hub.web.forms import Form
 from mcp_hub.web.frame import Frame, Onward
 from mcp_hub.web.keys import KeyPages
 from mcp_hub.web.lookers import Doorway, Looker
+from mcp_hub.web.pace import Pace
 from mcp_hub.wire.origin import Origin
 
 PATH: Final = "/connect"
@@ -71,6 +72,7 @@ class ConnectPages:
         connections: Connections,
         upstreams: Upstreams,
         keys: KeyPages,
+        pace: Pace,
         base_url: str,
     ) -> None:
         self._frame = frame
@@ -78,6 +80,7 @@ class ConnectPages:
         self._connections = connections
         self._upstreams = upstreams
         self._keys = keys
+        self._pace = pace
         self._base_url = base_url
 
     def routes(self) -> list[BaseRoute]:
@@ -94,6 +97,8 @@ class ConnectPages:
             return self._keys.page(looker, drawn)
         if not drawn.may_sign_in:
             return self._nothing_to_do(looker, drawn)
+        if (wait := self._pace.too_often(looker)) is not None:
+            return wait
         try:
             prospect = await self._connections.prospect(looker.caller, drawn.name)
         except ConnectFailed as failed:
@@ -122,6 +127,8 @@ class ConnectPages:
             return self._nothing_to_do(looker, drawn)
         if not _is_at(self._base_url, request.headers.get("origin")):
             return self._under_another_name(looker, drawn)
+        if (wait := self._pace.too_often(looker)) is not None:
+            return wait
         try:
             url = await self._connections.begin(looker.caller, drawn.name, looker.browser, window=_in_window(form))
         except ConnectFailed as failed:

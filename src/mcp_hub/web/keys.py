@@ -20,6 +20,7 @@ from mcp_hub.web.connections import Upstreams, drawn_card
 from mcp_hub.web.forms import Form
 from mcp_hub.web.frame import Frame
 from mcp_hub.web.lookers import Doorway, Looker
+from mcp_hub.web.pace import Pace
 
 KEY: Final = "/connect/{upstream}/key"
 CHECK: Final = "/connect/{upstream}/check"
@@ -43,13 +44,21 @@ class KeyPages:
     """The page, and what the buttons "Save and check" and "Check ... now" lead to."""
 
     def __init__(
-        self, frame: Frame, doorway: Doorway, *, connections: Connections, upstreams: Upstreams, check: Check
+        self,
+        frame: Frame,
+        doorway: Doorway,
+        *,
+        connections: Connections,
+        upstreams: Upstreams,
+        check: Check,
+        pace: Pace,
     ) -> None:
         self._frame = frame
         self._doorway = doorway
         self._connections = connections
         self._upstreams = upstreams
         self._check = check
+        self._pace = pace
 
     def routes(self) -> list[BaseRoute]:
         """Where the forms go."""
@@ -85,6 +94,8 @@ class KeyPages:
 
     async def _checked(self, looker: Looker, request: Request, *, is_saved: bool) -> Response:
         declared = self._upstreams.find(request.path_params["upstream"])
+        if (wait := self._pace.too_often(looker)) is not None:
+            return wait
         verdict = await self._check(looker.caller, declared.name)
         drawn = await self._card(looker, request)
         return self._frame.page(

@@ -21,6 +21,7 @@ from mcp_hub.web.index import Index
 from mcp_hub.web.keys import Check, KeyPages
 from mcp_hub.web.keys import Connections as Keys
 from mcp_hub.web.lookers import Doorway
+from mcp_hub.web.pace import Limits, Pace
 from mcp_hub.web.site import Part
 from mcp_hub.web.ways import ways
 
@@ -31,12 +32,14 @@ class Connections(connect.Connections, disconnect.Connections, way_back.Connecti
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """What the pages stand on: people's connections, the upstreams as they have them, a check, their calls."""
+    """What the pages stand on: people's connections, the upstreams as they have them, a check, their calls,
+    and how often."""
 
     connections: Connections
     upstreams: Upstreams
     check: Check
     calls: Calls
+    limits: Limits
 
 
 def own_parts(frame: Frame, doorway: Doorway, own: Own, *, server: model.Server, version: str, told: str) -> list[Part]:
@@ -50,13 +53,15 @@ def own_parts(frame: Frame, doorway: Doorway, own: Own, *, server: model.Server,
         endpoint=server.endpoint,
         ways=tuple(ways(server.endpoint)),
     )
-    keys = KeyPages(frame, doorway, connections=connections, upstreams=upstreams, check=own.check)
+    pace = Pace(frame, own.limits)
+    keys = KeyPages(frame, doorway, connections=connections, upstreams=upstreams, check=own.check, pace=pace)
     connecting = connect.ConnectPages(
         frame,
         doorway,
         connections=connections,
         upstreams=upstreams,
         keys=keys,
+        pace=pace,
         base_url=server.base_url,
     )
     return [

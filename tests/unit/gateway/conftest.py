@@ -96,6 +96,7 @@ async def hub_over(
     parking: Parking | None = None,
     own: Iterable[str] = (),
     access: Access | None = None,
+    shared: dict[str, Access] | None = None,
     accesses: Callable[[Principal, str], Access] | None = None,
     memory: Memory | None = None,
     life: dict[str, Any] | None = None,
@@ -122,7 +123,9 @@ async def hub_over(
                 known=ears.known,
                 prepare=ears.prepare,
                 partition=ears.partition,
-                access=access if caller is None or accesses is None else accesses(caller, name),
+                access=(shared or {}).get(name, access)
+                if caller is None or accesses is None
+                else accesses(caller, name),
                 **({"credential": whose} if whose is not None else {}),
                 **more,
             )

@@ -50,7 +50,9 @@ async def served(hub) -> AsyncIterator[str]:
     listener = socket.create_server(("127.0.0.1", 0))
     address = f"127.0.0.1:{listener.getsockname()[1]}"
     sessions = MemorySessions(hub.road.end_session, Limits())
-    endpoint = Endpoint(hub.road, sessions, lambda _: hub.notices, door=Open(LOCAL), resource="", allowed_hosts={"127.0.0.1"})
+    endpoint = Endpoint(
+        hub.road, sessions, hub.fleets.notices_of, door=Open(LOCAL), resource="", allowed_hosts={"127.0.0.1"}
+    )
     settings = uvicorn.Config(endpoint, ws="none", lifespan="off", log_config=None, access_log=False)
     server = uvicorn.Server(settings)
     running = asyncio.ensure_future(server._serve([listener]))

@@ -146,6 +146,16 @@ async def test_an_upstream_that_nobody_has_asked_yet_is_asked_without_a_credenti
     assert (honest.knocks, found.scopes) == (1, ("s",))
 
 
+@pytest.mark.parametrize("status", [404, 405])
+async def test_an_upstream_to_which_nothing_is_posted_is_opened(honest, status):
+    honest.knock = Document(status, {}, b"")
+    honest.put(URL, b"", 401, **{"www-authenticate": 'Bearer scope="s"'})
+    assert (await honest.find(challenges=None)).scopes == ("s",)
+    assert honest.asked[0] == URL
+    honest.pages[URL] = FetchFailed("it sends events without end")
+    assert (await honest.find(challenges=None)).scopes == ("read", "write")
+
+
 @pytest.mark.parametrize("status", [429, 500, 503])
 async def test_an_upstream_that_fails_is_not_taken_for_an_old_one(honest, status):
     honest.put(AT_PATH, b"SECRET", status)
