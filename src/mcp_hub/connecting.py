@@ -95,7 +95,7 @@ async def open_connections(
         grants=in_use,
         keys=keys,
         notes=basis.noted,
-        jwks=basis.key.jwks(),
+        jwks=basis.key.jwks,
     )
     runs: dict[str, Run] = {
         "changes of connections": basis.watchers.run,
@@ -159,7 +159,7 @@ def _grants(basis: _Basis, registering: Registering, stack: AsyncExitStack) -> t
 
 
 def _registering(config: model.Config, basis: _Basis, stack: AsyncExitStack) -> Registering:
-    dynamic = Dynamic(basis.fetch, basis.key.jwks())
+    dynamic = Dynamic(basis.fetch, basis.key.jwks)
     registering = Registering(basis.store, basis.seals, dynamic, base_url=config.server.base_url, now=basis.now)
     stack.push_async_callback(registering.aclose)
     return registering
