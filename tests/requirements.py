@@ -128,10 +128,9 @@ PROMISES: Final = {
 
 LATER: Final = frozenset(
     {
-        "A9", "A10", "B14", "B15", "B17", "B18", "B19", "B20", "B21", "B22", "C25",
+        "A9", "A10", "B15", "B21", "B22", "C25",
         "D29", "D30", "D31", "D34", "D35", "D36",
-        "T1", "T2", "T15", "T28",
-        "T43", "T44", "T45", "T47", "T49", "T50", "T54", "T58", "T60",
+        "T15", "T28", "T54",
     }
 )  # fmt: skip
 """Promises of which not all is built; tests may already show parts of them."""

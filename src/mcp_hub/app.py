@@ -11,7 +11,7 @@ from mcp_hub.authserver.paths import is_open
 from mcp_hub.config import model
 from mcp_hub.config.show import shown_url
 from mcp_hub.declared import unserved
-from mcp_hub.errors import HubError, Unauthenticated
+from mcp_hub.errors import BadRequest, HubError, Unauthenticated
 from mcp_hub.inbound.asgi import Headers
 from mcp_hub.inbound.bringing import takeable, with_bringing
 from mcp_hub.inbound.cors import with_cors
@@ -173,9 +173,9 @@ class Hub:
         absent = unserved(self._config.upstreams, running.fleets.names)
         urls = {name: shown_url(self._config, name) for name in running.fleets.names}
         api = Api(running.fleets.upstreams_of, absent, __version__, urls, door=door, resource=server.endpoint)
-        check = Check(running.checking.check_as, self._config.upstreams, door=door, resource=server.endpoint)
+        check = Check(running.checking.check_as, self._config.upstreams, door=_Told(bringing), resource=server.endpoint)
         frame = Frame(__version__) if entrance is None else entrance.frame
-        pages = pages_of(self._config, running, frame, absent=absent, urls=urls)
+        pages = pages_of(self._config, running, frame, door, absent=absent, urls=urls)
         self._site = _guarded(Site([Probes(), api, check, *pages], frame).app(), Guard(hosts, ()))
 
     def _door(self, running: Running) -> Door:
@@ -185,6 +185,25 @@ class Hub:
             return running.entrance.door
         # `login: none`: whoever can reach a hub that listens on loopback only is its one user.
         return Open(LOCAL) if self._config.login.type == "none" else ByHeaders(_nobody)
+
+
+@final
+class _Told:
+    """A door of the endpoint, for the site: what it refuses is told there as everything else is."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+
+    async def identify(self, headers: Headers, query: bytes, resource: str) -> Principal:
+        """See `Door`.
+
+        Raises:
+            BadRequest: the request brings something that nobody can be sent.
+        """
+        try:
+            return await self._door.identify(headers, query, resource)
+        except Refused as refused:
+            raise BadRequest(f"{refused.failure.message}.") from refused
 
 
 def _path(scope: Scope) -> str:

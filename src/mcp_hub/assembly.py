@@ -78,7 +78,7 @@ async def assemble(config: model.Config, stack: AsyncExitStack, *, keeps_session
     settings = SealedSettings(store, vault)
     connecting = await _connecting(config, store, vault, stack) if takes_connections(config) else None
     connections = None if connecting is None else connecting.connections
-    reaching = Reaching(config, connecting, stack)
+    reaching = Reaching(config, connections, stack)
     memory = Memory(store, LOCAL.tenant, _places(config), reaching.fleeting)
     fleets = await _fleets(config, reaching, memory, settings)
     parking = Parking()
@@ -89,7 +89,7 @@ async def assemble(config: model.Config, stack: AsyncExitStack, *, keeps_session
     await sessions.recall()
     has_login = keeps_sessions and config.login.type != "none"
     entrance = await _entrance(config, store, vault, stack) if has_login else None
-    checking = Checking(config, owners=connections)
+    checking = Checking(config, owners=connections, shared=reaching.shared)
     for end in (checking.aclose, sessions.flush, memory.flush, fleets.aclose):
         stack.push_async_callback(end)
     stack.push_async_callback(parking.aclose)  # before the sessions that their calls are in

@@ -5,7 +5,8 @@ for a call. A check remembers nothing, uses up nothing and leaves no session beh
 sign in is found out anew each time, and every step of that is shown.
 """
 
-import time
+import asyncio
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Final, Protocol, final
 
@@ -24,10 +25,7 @@ from mcp_hub.declared import (
 )
 from mcp_hub.egress.client import HttpClient
 from mcp_hub.egress.dial import Dialer
-from mcp_hub.egress.fetch import GuardedFetch
 from mcp_hub.errors import ConnectionNeeded, HubError, RefusedCredential
-from mcp_hub.oauth.discovery import Discovery, DiscoveryFailed, Found, Outcome, Target
-from mcp_hub.oauth.machine import Service
 from mcp_hub.principal import Principal
 from mcp_hub.single_flight import SingleFlight
 from mcp_hub.upstream.carrier import Carrier
@@ -52,10 +50,8 @@ NOBODY: Final = (
     "Each user has a credential of their own here, and nobody is named. Check as one of them with --as, or on the"
     " connections page."
 )
-_UNPUBLISHED: Final = (
-    "It publishes nothing about a sign-in, so the places that were usual before 2025-06 would be tried. If it takes a"
-    " key instead, say so in 'auth' or 'headers'."
-)
+MOST: Final = 16
+"""Checks that are under way at once; others wait for their turn."""
 _UNAUTHORIZED: Final = 401
 _KNOWN: Final = {"oauth": Discovered.OAUTH, "none": Discovered.NOTHING}
 
@@ -76,12 +72,17 @@ class Owners(Protocol):
 class Checking:
     """Checks the upstreams of one configuration. Belongs to one event loop; `aclose` ends what is under way.
 
-    `owners` knows everybody's own connections; without it nobody has any.
+    `owners` knows everybody's own connections; without it nobody has any. `shared` is what goes to an upstream where
+    the hub acts as itself; without it, that is asked for anew.
     """
 
-    def __init__(self, config: model.Config, *, owners: Owners | None = None) -> None:
+    def __init__(
+        self, config: model.Config, *, owners: Owners | None = None, shared: Callable[[str], Access] | None = None
+    ) -> None:
         self._config = config
         self._owners = owners
+        self._shared = shared
+        self._turns = asyncio.Semaphore(MOST)
         self._under_way: SingleFlight[tuple[object, ...], Verdict] = SingleFlight()
 
     async def check_as(self, caller: Principal | None, name: str) -> Verdict:
@@ -99,7 +100,8 @@ class Checking:
         is_operator = caller is None or caller.is_admin
 
         async def work() -> Verdict:
-            return await self._verdict(declared, decision, caller)
+            async with self._turns:
+                return await self._verdict(declared, decision, caller)
 
         return await self._under_way.run((name, whose, is_operator), work)
 
@@ -134,7 +136,11 @@ class Checking:
         stack: AsyncExitStack,
     ) -> Access:
         if decision.sign_in is SignIn.SERVICE:
-            return _service(declared, dialer, stack)
+            if self._shared is not None and _is_served(declared):
+                return self._shared(declared.name)
+            from mcp_hub.signing_in import service  # noqa: PLC0415 - as below
+
+            return service(declared, dialer, stack)
         if not decision.sign_in.is_own:
             return Fixed(credential_of(declared))
         if caller is None or self._owners is None or not _is_served(declared):
@@ -193,8 +199,7 @@ class _Asked:
         """Look for the sign-in where that explains how it ended."""
         asks_first = self._declared.auth is None and self._decision.sign_in in (SignIn.UNDECIDED, SignIn.NONE)
         if isinstance(error, RefusedCredential) and error.status == _UNAUTHORIZED and asks_first:
-            found = await self._found(steps, error.challenges)
-            if isinstance(found, Found):
+            if await self._found(steps, error.challenges):
                 _note(steps, decide_declared(self._declared, Discovered.OAUTH))
                 steps.note("auth", self._needed.public, ok=False)
                 return Status.USER_NOT_AUTHENTICATED
@@ -204,49 +209,14 @@ class _Asked:
             _note(steps, decide_declared(self._declared, Discovered.NOTHING))
         return status_of(error)
 
-    async def _found(self, steps: Steps, challenges: tuple[str, ...] | None) -> Outcome:
-        auth = self._declared.auth
-        said, started = auth if isinstance(auth, model.OAuth) else model.OAuth(), time.perf_counter()
-        target = Target(self._declared.name, self._declared.url or "", said, expected=auth is not None)
-        door = GuardedFetch(self._dialer)
-        discovery = Discovery(door)
-        try:
-            found = await discovery.find(target, challenges=challenges, fresh=True)
-        finally:
-            await discovery.aclose()
-            await door.aclose()
-        for each in found.trace:
-            steps.note("discovery", f"{each.what}: {each.detail}", ok=each.ok)
-        steps.note("discovery", _outcome(found), ok=isinstance(found, Found), since=started)
-        return found
+    async def _found(self, steps: Steps, challenges: tuple[str, ...] | None) -> bool:
+        from mcp_hub.signing_in import found_out  # noqa: PLC0415 - brings half of what OAuth takes, for few checks
 
-
-def _service(declared: model.Upstream, dialer: Dialer, stack: AsyncExitStack) -> Access:
-    """The hub's own access there, asked for anew: what is checked is whether it would get one."""
-    if not isinstance(declared.auth, model.ClientCredentials):
-        raise TypeError("only client credentials make the hub act as itself")
-    fetch = GuardedFetch(dialer)
-    stack.push_async_callback(fetch.aclose)
-    title, url = declared.title or declared.name, declared.url or ""
-    service = Service(declared.name, title, url, declared.auth, fetch=fetch, also=declared.headers)
-    stack.push_async_callback(service.aclose)
-    return service
+        return await found_out(self._declared, self._dialer, steps, challenges)
 
 
 def _note(steps: Steps, decision: Decision) -> None:
     steps.note("auth", f'Row "{decision.row}": {decision.why}')
-
-
-def _outcome(found: Outcome) -> str:
-    match found:
-        case Found(server=server) if not server.has_metadata:
-            return _UNPUBLISHED
-        case Found():
-            return f"Users sign in at {found.server.issuer}."
-        case DiscoveryFailed():
-            return found.public
-        case _:
-            return "It has nobody sign in, as far as can be found out."
 
 
 def _is_served(declared: model.Upstream) -> bool:

@@ -3,14 +3,15 @@
 Rule: what an upstream's configuration says of credentials is split here; the rooms get the few values they need.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import final
+from functools import partial
+from typing import Final, final
 
 from mcp_hub.config import model
-from mcp_hub.credentials.access import Access
 from mcp_hub.credentials.decide import SignIn, decide_declared
 from mcp_hub.credentials.pasted import PastedKeys
 from mcp_hub.credentials.watchers import Watchers
@@ -21,13 +22,12 @@ from mcp_hub.oauth.authorizing import Authorizing
 from mcp_hub.oauth.client_key import ClientKey, kept_client_key
 from mcp_hub.oauth.client_proof import Prover
 from mcp_hub.oauth.connection import What
-from mcp_hub.oauth.connections import Connections, Parts
+from mcp_hub.oauth.connections import OK, Connections, Parts
 from mcp_hub.oauth.deciding import Deciding
 from mcp_hub.oauth.declared import Declared
 from mcp_hub.oauth.discovery import Discovery
 from mcp_hub.oauth.dynamic import Dynamic
 from mcp_hub.oauth.grants import Grants
-from mcp_hub.oauth.machine import Service
 from mcp_hub.oauth.opened import GrantsInUse, Registered, Seals
 from mcp_hub.oauth.refreshing import Refreshing
 from mcp_hub.oauth.registering import Registering
@@ -36,20 +36,20 @@ from mcp_hub.oauth.revoking import Revoking
 from mcp_hub.oauth.token_calls import TokenCalls
 from mcp_hub.principal import Principal
 from mcp_hub.store.base import Store
+from mcp_hub.store.connections import Whose
 from mcp_hub.vault.column import SealedColumn
 from mcp_hub.vault.settings import SealedSettings
 from mcp_hub.vault.vault import Vault
 
 Run = Callable[[], Awaitable[None]]
+_SWEEP_EVERY: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Connecting:
-    """The connections of a hub. `runs` have to run for them; `services` are the accesses that all callers share, to
-    upstreams where the hub acts as itself."""
+    """The connections of a hub. `runs` have to run for them."""
 
     connections: Connections
-    services: Mapping[str, Access]
     runs: Mapping[str, Run]
 
 
@@ -66,6 +66,7 @@ class _Basis:
     key: ClientKey
     calls: TokenCalls
     watchers: Watchers
+    noted: "_Noted"
     now: Callable[[], float]
 
 
@@ -93,29 +94,29 @@ async def open_connections(
         authorizing=_authorizing(basis, registering),
         grants=in_use,
         keys=keys,
-        notes=_noted(store, stack, now),
-        jwks=basis.key.jwks(),
+        notes=basis.noted,
+        jwks=basis.key.jwks,
     )
     runs: dict[str, Run] = {
         "changes of connections": basis.watchers.run,
         "the use of connections": grants.run,
         "the use of keys": keys.run,
     }
-    services = _services(config, basis, stack)
-    return Connecting(Connections(declared, store, parts, config.server.base_url), services, runs)
+    if config.login.type == "none":  # else it runs for the entrance
+        runs["what has expired"] = partial(_sweep, store, now)
+    return Connecting(Connections(declared, store, parts, config.server.base_url), runs)
 
 
-def _services(config: model.Config, basis: _Basis, stack: AsyncExitStack) -> dict[str, Access]:
-    found: dict[str, Access] = {}
-    for each in config.upstreams.values():
-        if isinstance(each.auth, model.ClientCredentials) and each.enabled and each.url is not None:
-            title = each.title or each.name
-            service = Service(
-                each.name, title, each.url, each.auth, fetch=basis.fetch, also=each.headers, now=basis.now
-            )
-            stack.push_async_callback(service.aclose)
-            found[each.name] = service
-    return found
+async def open_revoking(config: model.Config, store: Store, vault: Vault, stack: AsyncExitStack) -> Revoking:
+    """What ends connections for an operator, whether a hub runs or not; `stack` closes what it opened.
+
+    Raises:
+        StoreFailed, Unsealable: as `open_connections`.
+    """
+    basis = await _basis(config, store, vault, stack, time.time)
+    revoking = Revoking(store, vault, basis.registered, basis.calls)
+    stack.push_async_callback(revoking.aclose)
+    return revoking
 
 
 def declared_of(upstream: model.Upstream) -> Declared:
@@ -141,13 +142,14 @@ async def _basis(
     key = await kept_client_key(settings)
     calls = TokenCalls(fetch, Prover(key, now=now), now)
     registered = Registered(store, seals)
-    return _Basis(store, vault, settings, seals, registered, fetch, key, calls, Watchers(store), now)
+    noted = _noted(store, stack, now)
+    return _Basis(store, vault, settings, seals, registered, fetch, key, calls, Watchers(store), noted, now)
 
 
 def _grants(basis: _Basis, registering: Registering, stack: AsyncExitStack) -> tuple[Grants, GrantsInUse]:
     store, vault, now = basis.store, basis.vault, basis.now
     refreshing = Refreshing(store, basis.registered, basis.calls, forgotten=registering.forgotten)
-    renewing = Renewing(store, vault, refreshing, basis.calls, now=now)
+    renewing = Renewing(store, vault, refreshing, basis.calls, now=now, ended=basis.noted.ended)
     grants = Grants(store, vault, renewing, basis.watchers, now=now)
     revoking = Revoking(store, vault, basis.registered, basis.calls)
     in_use = GrantsInUse(basis.seals, grants, revoking)
@@ -157,7 +159,7 @@ def _grants(basis: _Basis, registering: Registering, stack: AsyncExitStack) -> t
 
 
 def _registering(config: model.Config, basis: _Basis, stack: AsyncExitStack) -> Registering:
-    dynamic = Dynamic(basis.fetch, basis.key.jwks())
+    dynamic = Dynamic(basis.fetch, basis.key.jwks)
     registering = Registering(basis.store, basis.seals, dynamic, base_url=config.server.base_url, now=basis.now)
     stack.push_async_callback(registering.aclose)
     return registering
@@ -183,6 +185,12 @@ def _authorizing(basis: _Basis, registering: Registering) -> Authorizing:
     )
 
 
+async def _sweep(store: Store, now: Callable[[], float]) -> None:
+    while True:
+        await store.sweep(now())
+        await asyncio.sleep(_SWEEP_EVERY)
+
+
 def _noted(store: Store, stack: AsyncExitStack, now: Callable[[], float]) -> "_Noted":
     events = Events(store, now=now)
     stack.push_async_callback(events.aclose)
@@ -199,3 +207,8 @@ class _Noted:
     def note(self, what: What, outcome: str, *, caller: Principal | None, upstream: str) -> None:
         """See `Notes`."""
         self._events.note(Kind(what.value), outcome, actor=caller, about=upstream)
+
+    def ended(self, whose: Whose) -> None:
+        """A connection is of no use any more, and its user has to act."""
+        caller = Principal(whose.issuer, whose.subject, whose.tenant)
+        self.note(What.RECONNECT_NEEDED, OK, caller=caller, upstream=whose.upstream)

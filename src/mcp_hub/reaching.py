@@ -4,7 +4,6 @@ Rule: it is decided by the one table (`credentials.decide`), and by what was fou
 there. What is one caller's own is made for that caller and given to nobody else.
 """
 
-from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, final
 
@@ -14,6 +13,7 @@ from mcp_hub.credentials.decide import SignIn, decide_declared
 from mcp_hub.declared import INFO, credential_of, settings_of, way_to
 from mcp_hub.egress.client import HttpClient
 from mcp_hub.egress.dial import Dialer
+from mcp_hub.egress.fetch import GuardedFetch
 from mcp_hub.errors import RefusedCredential
 from mcp_hub.gateway.fleet import Ears
 from mcp_hub.gateway.undecided import Undecided
@@ -22,7 +22,7 @@ from mcp_hub.upstream.starts import Starts
 from mcp_hub.upstream.upstream import Upstream
 
 if TYPE_CHECKING:
-    from mcp_hub.connecting import Connecting
+    from mcp_hub.oauth.connections import Connections
 
 _FLEETING = frozenset({SignIn.BROUGHT, SignIn.CLAIM})
 
@@ -33,34 +33,34 @@ def served_of(config: model.Config) -> dict[str, model.Upstream]:
 
 
 def takes_connections(config: model.Config) -> bool:
-    """Whether a credential is needed anywhere that the configuration does not hold whole, or may turn out to be."""
+    """Whether callers have, or may turn out to have, a credential of their own anywhere."""
     ways = {decide_declared(each).sign_in for each in served_of(config).values()}
-    return not ways.isdisjoint({SignIn.UNDECIDED, SignIn.SERVICE}) or any(way.is_own for way in ways)
+    return SignIn.UNDECIDED in ways or any(way.is_own for way in ways)
 
 
 @final
 class Reaching:
     """Makes the upstreams of a hub: a `gateway.fleet.Maker`. `stack` closes what it opened.
 
-    `connecting` are the connections of everybody and of the hub itself; `None` where there are none.
+    `connections` are those of everybody; `None` where nobody has any.
     """
 
-    def __init__(self, config: model.Config, connecting: "Connecting | None", stack: AsyncExitStack) -> None:
+    def __init__(self, config: model.Config, connections: "Connections | None", stack: AsyncExitStack) -> None:
         self._served = served_of(config)
         self._defaults = config.defaults
-        self._connections = None if connecting is None else connecting.connections
-        self._http = HttpClient(Dialer(allow_private=config.network.allow_private))
+        self._connections = connections
+        self._dialer = Dialer(allow_private=config.network.allow_private)
+        self._http = HttpClient(self._dialer)
         self._starts = Starts()
         self.undecided = Undecided(self._signs_in)
         for close in (self._http.aclose, self.undecided.aclose):
             stack.push_async_callback(close)
-        services: Mapping[str, Access] = {} if connecting is None else connecting.services
-        self._shared = {name: self._of_all(each, services) for name, each in self._served.items()}
+        self._shared = {name: self._of_all(each, stack) for name, each in self._served.items()}
 
     def __call__(self, name: str, caller: Principal | None, ears: Ears) -> Upstream:
         """See `Maker`."""
         declared = self._served[name]
-        access = self._shared[name] if caller is None else self._own(caller, name)
+        access = self.shared(name) if caller is None else self._own(caller, name)
         return Upstream(
             settings_of(declared, self._defaults, INFO),
             access,
@@ -70,6 +70,10 @@ class Reaching:
             notices=ears.notices,
             prepare=ears.prepare,
         )
+
+    def shared(self, name: str) -> Access:
+        """What goes there for all callers alike."""
+        return self._shared[name]
 
     @property
     def own(self) -> frozenset[str]:
@@ -99,7 +103,21 @@ class Reaching:
             raise AssertionError("who has credentials of their own has connections")
         return self._connections.access(caller, name)
 
-    def _of_all(self, declared: model.Upstream, services: Mapping[str, Access]) -> Access:
-        if decide_declared(declared).sign_in is SignIn.UNDECIDED:
+    def _of_all(self, declared: model.Upstream, stack: AsyncExitStack) -> Access:
+        sign_in = decide_declared(declared).sign_in
+        if sign_in is SignIn.UNDECIDED:
             return self.undecided.access(declared.name)
-        return services.get(declared.name) or Fixed(credential_of(declared))
+        if isinstance(declared.auth, model.ClientCredentials):
+            return self._service(declared, declared.auth, stack)
+        return Fixed(credential_of(declared))
+
+    def _service(self, declared: model.Upstream, auth: model.ClientCredentials, stack: AsyncExitStack) -> Access:
+        # Loaded here: few hubs are one.
+        from mcp_hub.oauth.machine import Service  # noqa: PLC0415
+
+        fetch = GuardedFetch(self._dialer)
+        title, url = declared.title or declared.name, declared.url or ""
+        service = Service(declared.name, title, url, auth, fetch=fetch, also=declared.headers)
+        for close in (fetch.aclose, service.aclose):
+            stack.push_async_callback(close)
+        return service

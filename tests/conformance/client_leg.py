@@ -12,7 +12,7 @@ import os
 import sys
 import traceback
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from visit import AUTH, OLDEST, End, Visit, visit
 from visit import Scenario as Told
 
 import node_tools
+from mcp_hub.audit.logs import configure
 
 HERE = Path(__file__).parent
 SECONDS = 120
@@ -71,15 +72,24 @@ def run(results: Path) -> list[str]:
     revisions = asked()
     known = {name for each in revisions for name in (*each.required, *each.others)}
     unknown = [f"{name}: no revision has such a scenario" for name in (*REFUSED, *LEFT_OUT) if name not in known]
-    log = logging.FileHandler(results / "client-hubs.log")
-    logging.getLogger().addHandler(log)
-    try:
+    log = results / "client-hubs.log"
+    with _logging_to(log):
         found = [told for each in revisions for told in _revision(each, results / f"client-{each.revision}")]
-    finally:
-        logging.getLogger().removeHandler(log)
-        log.close()
-    traced = [f"A hub: see {log.baseFilename}"] if "Traceback" in Path(log.baseFilename).read_text("utf-8") else []
-    return [*unknown, *found, *traced]
+    lines = log.read_text("utf-8").splitlines()
+    traced = [line for line in lines if "Traceback" in line and "logger=mcp.client" not in line]
+    return [*unknown, *found, *(f"A hub: {line}" for line in traced)]
+
+
+@contextmanager
+def _logging_to(file: Path) -> Iterator[None]:
+    """What the hubs say goes there, in the form in which a hub says it."""
+    configure(json=False, level="WARNING")
+    (handler,) = logging.getLogger().handlers
+    assert isinstance(handler, logging.StreamHandler)
+    with file.open("w", encoding="utf-8") as log:
+        shown = handler.setStream(log)
+        yield
+        handler.setStream(shown)
 
 
 def _revision(asked: Asked, results: Path) -> Iterator[str]:

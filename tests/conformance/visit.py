@@ -26,7 +26,7 @@ TOOL = "suite__test-tool"
 DOCUMENT = "https://conformance-test.local/client-metadata.json"
 MOST = 6
 """How often the person follows a link before they lose patience; the suite allows three."""
-LINK = re.compile(r"http://127\.0\.0\.1:\d+/connect/suite\b[^\s,)]*[^\s,).]")
+LINK = re.compile(r"http://127\.0\.0\.1:\d+/connect/suite\b")
 URL_WANTED = -32042
 
 

@@ -10,8 +10,11 @@ from docs.pages import page
 from docs.test_commands import squeezed
 from mcp_hub.cli.main import cli
 from mcp_hub.cli.upstream import EXITS
+from mcp_hub.config.auth_shape import KEYS, AuthShape
 from mcp_hub.config.model import ApiKey, ClientCredentials, NoAuth, OAuth, OwnHeader, SharedHeader
+from mcp_hub.config.part import keys_of
 from mcp_hub.credentials.decide import Discovered, decide
+from mcp_hub.oauth.document import callback_of, document_url
 from mcp_hub.secret import Secret
 from mcp_hub.upstream.check import STEPS, Status
 from rig.fake_upstream import FakeUpstream
@@ -87,3 +90,19 @@ async def test_a_check_prints_what_the_page_shows(tmp_path, monkeypatch):
 def test_every_step_has_its_row():
     named = {name.strip() for cells in PAGE.table("The steps of a check") for name in cells[0].split(",")}
     assert named == set(STEPS)
+
+
+@pytest.mark.promise("B17")
+def test_the_addresses_to_register_are_those_of_the_hub():
+    base = "https://hub.example.com"
+    assert {callback_of(base, "NAME"), document_url(base, "NAME", "private_key_jwt")} <= set(PAGE.codes)
+
+
+@pytest.mark.promise("B17")
+def test_what_is_to_be_written_about_a_server_belongs_to_oauth():
+    written = {
+        name.partition(":")[0] for cells in PAGE.table("With OAuth") for name in re.findall(r"[a-z_]{5,}", cells[1])
+    }
+    assert {name for name in written if name in keys_of(AuthShape)} <= KEYS["oauth"]
+    assert {"authorization_url", "token_url", "revocation_url", "issuer", "scopes", "resource"} <= written
+    assert {"unadvertised_pkce", "extra_params", "client_id"} <= written

@@ -38,6 +38,8 @@ def test_every_address_answers_as_its_row_says(tmp_path):
         shown = json.loads(ask(hub.url, "GET", "/api/v1/status"))
         assert {"state", "reason"} <= set(shown["upstreams"][0])
         rows.pop("/api/v1/status")
+        assert json.loads(ask(hub.url, "GET", "/api/v1/connections"))
+        rows.pop("/api/v1/connections")
         refresh, check = rows
         assert json.loads(ask(hub.url, "POST", refresh.replace("NAME", "gone")))["state"] == "unreachable"
         assert json.loads(ask(hub.url, "POST", check.replace("NAME", "gone")))["status"] == "Failed"

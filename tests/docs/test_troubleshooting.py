@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 import processes
+from docs import connecting_cases
 from docs.pages import page
 from mcp_hub.app import create_app
 from mcp_hub.config.model import Config, Login
@@ -52,7 +53,7 @@ PAGE = page("docs/troubleshooting.md")
 SECONDS = 30
 VARIABLE_PARTS = (
     "NAME", "HOST", "PORT", "FILE", "LINE", "COLUMN", "KEY", "VARIABLE", "STATUS", "TYPE", "SECONDS", "BYTES", "REASON",
-    "ADDRESS",
+    "ADDRESS", "USER", "HEADER",
 )  # fmt: skip
 
 
@@ -107,7 +108,7 @@ class Place:
 
 
 Case = Callable[[Place], Awaitable[str]]
-CASES: dict[str, Case] = {}
+CASES: dict[str, Case] = {**connecting_cases.CASES}
 ACCEPT = {"Accept": "application/json, text/event-stream"}
 JSON = {**ACCEPT, "Content-Type": "application/json"}
 

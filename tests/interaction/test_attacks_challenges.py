@@ -55,7 +55,7 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene(answer: Answer, credential: str = "") -> AsyncIterator[Scene]:
+async def scene(answer: Answer, credential: str = "", *, allowed: str = "127.0.0.2/32") -> AsyncIterator[Scene]:
     async with (
         asyncio.timeout(20),
         Elsewhere(name="good") as good,
@@ -70,7 +70,7 @@ async def scene(answer: Answer, credential: str = "") -> AsyncIterator[Scene]:
 
         bad.before = refuse
         config = (
-            "network: {allow_private: [127.0.0.2/32]}\n"
+            f"network: {{allow_private: [{allowed}]}}\n"
             f"upstreams:\n  good: {{url: '{good.url}'}}\n  bad: {{url: '{bad.url}'{credential}}}\n"
         )
         async with serving(config) as hub:
@@ -130,3 +130,10 @@ async def test_a_refusal_leads_nowhere_and_costs_nobody_else_anything(attack, sh
     assert SECRET not in told
     assert "127.0.0.1" not in told.replace(place.url.removesuffix("/mcp"), "")
     assert "\\u001b" not in told
+
+
+@pytest.mark.promise("T1")
+async def test_the_canary_would_sing_where_the_operator_lets_the_hub_go_there():
+    async with scene(INWARD["metadata inside"], allowed="127.0.0.0/8") as place:
+        await place.ask("tools/list")
+        assert place.canary.connections > 0

@@ -36,7 +36,7 @@ class Worker:
     told: Any
 
     async def hears(self) -> Any:
-        return await asyncio.wait_for(asyncio.to_thread(self.told.recv), 20)
+        return await asyncio.wait_for(asyncio.to_thread(self.told.recv), 40)
 
     def kill(self) -> None:
         self.process.kill()
@@ -94,6 +94,17 @@ async def test_of_eight_processes_with_many_callers_one_renews_and_all_get_its_t
     assert got[0] != given["access_token"]
     assert server.is_live(got[0])
     assert (server.count("/token"), server.reuses) == (1, 0)
+
+
+@pytest.mark.promise("T32")
+async def test_no_token_or_secret_can_be_read_from_the_store_and_its_log(server, path):
+    given = await connect(server, path)
+    async with the_next_one(path) as hub:
+        await hub.access().credential()
+        planted = [given["access_token"], given["refresh_token"], *await hub.tokens(), "s e/cret"]
+        stored = b"".join(each.read_bytes() for each in path.parent.iterdir())
+        assert b"github" in stored
+        assert not [each for each in planted if each.encode() in stored]
 
 
 async def killed_at(step, path):

@@ -1,6 +1,6 @@
 """The connections of a hub, put together as the hub does it, with one upstream that people sign in to."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,7 +10,6 @@ import httpx2
 
 from mcp_hub.config.model import Config, Network, OAuth, Server, Upstream
 from mcp_hub.connecting import Connecting, open_connections
-from mcp_hub.credentials.access import Access
 from mcp_hub.oauth.connections import Connections
 from mcp_hub.principal import Principal
 from mcp_hub.store.connections import Grant, Registration, Whose
@@ -60,12 +59,6 @@ class Rig:
         """What is tested."""
         assert self._made is not None
         return self._made.connections
-
-    @property
-    def services(self) -> Mapping[str, Access]:
-        """The accesses that all share."""
-        assert self._made is not None
-        return self._made.services
 
     def now(self) -> float:
         return self.time

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field, replace
 
 from mcp_hub.catalog.parts import Kind, Part
 from mcp_hub.credentials.state import State
+from mcp_hub.identity.limits import Limits
 from mcp_hub.oauth.connection import ConnectFailed, Connection, Ending, Finished, Prospect
 from mcp_hub.oauth.server import Step
 from mcp_hub.store.connections import Source
 from mcp_hub.upstream.check import Status, Verdict
 from mcp_hub.upstream.check import Step as CheckStep
 from mcp_hub.upstream.health import Health
-from mcp_hub.upstream.upstream import Known
+from mcp_hub.upstream.known import Known
 from mcp_hub.web.cards import Declared
 from mcp_hub.web.connections import Upstreams
 from mcp_hub.web.own import Own
@@ -47,7 +48,7 @@ class Contact:
     reason: str = ""
     known: Known = field(default_factory=Known)
 
-    async def settled(self) -> None:
+    async def refreshed(self) -> None:
         return None
 
 
@@ -170,7 +171,7 @@ class FakeConnections:
 
     def own(self, store):
         """What pages take."""
-        return Own(self, Upstreams(self.declared, self.contacts), self.check, store)
+        return Own(self, Upstreams(self.declared, self.contacts), self.check, store, Limits(now=lambda: NOW))
 
     def _declared(self, name):
         return next(each for each in self.declared if each.name == name)

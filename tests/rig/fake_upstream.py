@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -78,6 +79,7 @@ class FakeUpstream:
         self.handlers: dict[str, Handler] = {}
         self.before: Handler | None = None
         self.sessions: dict[str, Json] = {}
+        self._numbers = itertools.count()  # an ended session's name never comes again
         self.seen: list[Request] = []
         self.streams: list[asyncio.Queue[bytes]] = []
         self.refused: set[str] = set()
@@ -242,7 +244,7 @@ class FakeUpstream:
     def _legacy(self, request: Request) -> Answer:
         session = request.headers.get("mcp-session-id")
         if request.method == "initialize":
-            session = f"session-{len(self.sessions)}"
+            session = f"session-{next(self._numbers)}"
             self.sessions[session] = request.message["params"]
             opened = {
                 "protocolVersion": request.message["params"]["protocolVersion"],

@@ -440,7 +440,9 @@ async def test_the_id_of_a_task_is_the_same_after_a_restart_and_at_no_other_hub(
 
 
 async def test_a_hub_without_a_login_loads_nothing_of_what_signing_in_takes():
-    look = "import sys, mcp_hub.cli.server; print({'argon2', 'joserfc', 'limits'} & set(sys.modules))"
+    look = (
+        "import sys, mcp_hub.cli.server; print({'argon2', 'joserfc', 'limits', 'mcp_hub.web.own'} & set(sys.modules))"
+    )
     asked = await asyncio.create_subprocess_exec(sys.executable, "-c", look, stdout=asyncio.subprocess.PIPE)
     said, _ = await asked.communicate()
     assert said.decode().strip() == "set()"

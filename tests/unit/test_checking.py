@@ -7,13 +7,17 @@ from ipaddress import ip_network
 
 import pytest
 
-from mcp_hub.checking import NOBODY, Checking
+from mcp_hub.checking import MOST, NOBODY, Checking
 from mcp_hub.config import model
+from mcp_hub.credentials.access import Fixed
 from mcp_hub.errors import ConnectionNeeded, StoreFailed
 from mcp_hub.principal import ADMIN, Principal
 from mcp_hub.secret import Secret
 from mcp_hub.upstream.check import Status
 from rig.fake_upstream import Answer, FakeUpstream
+from rig.granted import ADA as GRANTED
+from rig.granted import connected, keeping
+from rig.misbehaving_as import MisbehavingAS
 from rig.parts import bearer
 from rig.places import Places
 
@@ -98,8 +102,9 @@ def with_oauth(fake, *tokens):
     return handler
 
 
-async def verdict(declared, caller=ADA, owners=None, *, network=LOOPBACK):
-    checking = Checking(model.Config(network=network, upstreams={declared.name: declared}), owners=owners)
+async def verdict(declared, caller=ADA, owners=None, *, network=LOOPBACK, shared=None):
+    declared_only = model.Config(network=network, upstreams={declared.name: declared})
+    checking = Checking(declared_only, owners=owners, shared=shared)
     try:
         async with asyncio.timeout(5):
             return await checking.check_as(caller, declared.name)
@@ -303,6 +308,15 @@ async def test_a_machine_is_checked_with_the_hubs_own_credential(is_known):
         assert (found.status, found.steps[-1].step, fake.seen) == (Status.FAILED, "auth", [])
 
 
+@pytest.mark.promise("B21")
+async def test_a_running_hub_checks_with_the_token_that_it_has():
+    auth = model.ClientCredentials("https://id.example", "hub", KEY)
+    async with FakeUpstream(name="up") as fake:
+        fake.before = guarded("right")
+        found = await verdict(model.Upstream("up", fake.url, auth=auth), shared=lambda _: Fixed(bearer("right")))
+    assert found.status is Status.OK
+
+
 async def test_a_fault_of_the_hub_is_failed():
     async with FakeUpstream(name="up") as fake:
         owners = Owners(ada=StoreFailed("The store could not be read."))
@@ -352,6 +366,75 @@ async def test_the_addresses_of_a_network_are_told_to_those_who_run_it_only():
     assert "127.0.0.1" in told[0]
     assert told[0] == told[1]
     assert told[2] == "its name is known"
+
+
+class OfGrants(Owners):
+    """Connections that are grants of an authorization server."""
+
+    def __init__(self, keeper):
+        super().__init__(sign_in="oauth")
+        self.keeper = keeper
+
+    def access(self, caller, upstream):
+        return self.keeper.access(caller)
+
+
+def letting_in(server):
+    """What lets in whoever brings a token that is good at this server."""
+
+    async def handler(request):
+        token = request.headers.get("authorization", "").removeprefix("Bearer ")
+        return None if server.is_live(token) or request.path != "/mcp" else Answer(b"", 401)
+
+    return handler
+
+
+@pytest.mark.promise("B15", "B19")
+async def test_a_token_that_has_ended_is_renewed_once_as_for_a_call_and_the_grant_survives():
+    async with FakeUpstream(name="github") as fake, MisbehavingAS() as server, keeping() as keeper:
+        given = await connected(keeper, server)
+        server.expire(given["access_token"])
+        fake.before = letting_in(server)
+        declared, owners = model.Upstream("github", fake.url, auth=model.OAuth()), OfGrants(keeper)
+        first, second = await verdict(declared, GRANTED, owners), await verdict(declared, GRANTED, owners)
+        assert (first.status, second.status) == (Status.OK, Status.OK)
+        assert server.count("/token", grant_type="refresh_token") == 1
+        assert server.reuses == 0
+
+
+@pytest.mark.promise("B15", "B19")
+async def test_a_grant_that_was_taken_back_has_its_user_connect_anew():
+    async with FakeUpstream(name="github") as fake, MisbehavingAS() as server, keeping() as keeper:
+        await connected(keeper, server)
+        server.end("ada")
+        fake.before = letting_in(server)
+        declared = model.Upstream("github", fake.url, auth=model.OAuth())
+        found = await verdict(declared, GRANTED, OfGrants(keeper))
+    assert found.status is Status.USER_NOT_AUTHENTICATED
+    assert any("https://hub.example/connect/github" in each.detail for each in found.steps if not each.ok)
+
+
+async def test_a_crowd_that_checks_takes_turns():
+    release, at_once, most = asyncio.Event(), 0, 0
+
+    async def slow(request):
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        if at_once == MOST:
+            release.set()
+        await release.wait()
+        at_once -= 1
+
+    crowd = [Principal("idp", f"user-{number}") for number in range(MOST + 4)]
+    async with FakeUpstream(name="up") as fake, asyncio.timeout(20):
+        fake.handlers["server/discover"] = slow
+        declared = model.Upstream("up", fake.url, auth=model.OwnHeader("Authorization", "pasted"))
+        owners = Owners(**{each.subject: bearer("right") for each in crowd})
+        checking = Checking(model.Config(network=LOOPBACK, upstreams={"up": declared}), owners=owners)
+        found = await asyncio.gather(*(checking.check_as(each, "up") for each in crowd))
+    assert {each.status for each in found} == {Status.OK}
+    assert most == MOST
 
 
 async def test_no_session_is_left_behind():

@@ -9,15 +9,13 @@ from collections.abc import AsyncGenerator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from mcp_hub.assembly import unlocked
-from mcp_hub.checking import Checking
+from mcp_hub.checking import Checking, Owners
 from mcp_hub.cli.people import people_of
 from mcp_hub.config.model import Config
 from mcp_hub.config.places import is_kept, store_path
-from mcp_hub.connecting import open_connections
 from mcp_hub.credentials.decide import SignIn, decide_declared
 from mcp_hub.errors import BadRequest, HubFault
 from mcp_hub.identity.principals import principal_of
-from mcp_hub.oauth.connections import Connections
 from mcp_hub.principal import LOCAL, Principal
 
 
@@ -60,11 +58,13 @@ async def _caller(config: Config, who: str) -> Principal | None:
     return principal_of(user)
 
 
-async def _owners(config: Config, names: Collection[str], stack: AsyncExitStack) -> Connections | None:
+async def _owners(config: Config, names: Collection[str], stack: AsyncExitStack) -> Owners | None:
     sign_ins = {decide_declared(config.upstreams[name]).sign_in for name in names}
     needed = any(each.is_own for each in sign_ins)
     if not _has_store(config) or not (needed or SignIn.UNDECIDED in sign_ins):
         return None
+    from mcp_hub.connecting import open_connections  # noqa: PLC0415 - brings all that OAuth takes
+
     try:
         store, vault = await unlocked(config, stack)
         return (await open_connections(config, store, vault, stack)).connections

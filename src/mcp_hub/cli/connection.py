@@ -19,11 +19,15 @@ from mcp_hub.cli.output import print_json, print_table
 from mcp_hub.cli.people import moment, moment_json
 from mcp_hub.config.model import Config
 from mcp_hub.config.places import is_kept, store_path
-from mcp_hub.errors import BadRequest
+from mcp_hub.connecting import open_revoking
+from mcp_hub.declared import masters_of
+from mcp_hub.errors import BadRequest, HubFault
+from mcp_hub.identity.events import OPERATOR, Events, Kind
 from mcp_hub.oauth.connection import Ending
 from mcp_hub.principal import DEFAULT_TENANT
 from mcp_hub.store.connections import Grant, GrantState, PastedKey, Whose
 from mcp_hub.store.sqlite import SqliteStore
+from mcp_hub.vault.vault import Vault
 
 
 @click.group()
@@ -113,8 +117,24 @@ async def _ended(config: Config, upstream: str, who: str) -> tuple[_Connected, E
         store = _opened(config, stack)
         one = _one_of([each for each in await _all_of(store) if each.whose.upstream == upstream], upstream, who)
         await store.drop_key(one.whose)
-        await store.drop_grant(one.whose)
-        return one, Ending.NO_WAY
+        ending = Ending.NO_WAY if one.grant is None else await _revoked(config, store, one.whose, stack)
+        events = Events(store)
+        events.note(Kind.DISCONNECTED, ending.value, actor=OPERATOR, about=f"{upstream} {one.user or one.name}")
+        await events.aclose()
+        return one, ending
+
+
+async def _revoked(config: Config, store: SqliteStore, whose: Whose, stack: AsyncExitStack) -> Ending:
+    try:
+        vault = await Vault.unlock(store, masters_of(config, os.environ))
+        revoking = await open_revoking(config, store, vault, stack)
+    except HubFault as fault:
+        # Without the master key nobody can tell the other side which token it is about; the hub's copy goes all the
+        # same, since that is what was asked for.
+        await store.drop_grant(whose)
+        click.echo(f"The other side was not asked. {fault.public}", err=True)
+        return Ending.NO_ANSWER
+    return await revoking.disconnect(whose)
 
 
 def _one_of(there: Sequence[_Connected], upstream: str, who: str) -> _Connected:

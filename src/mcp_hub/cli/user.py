@@ -131,7 +131,10 @@ def enable(who: str, file: Path | None) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @file_option
 def remove(who: str, file: Path | None, *, yes: bool) -> None:
-    """Delete an account and all that is signed in for it."""
+    """Delete an account, all that is signed in for it, and what it has connected to.
+
+    Upstreams are not asked to end anything: 'mcp-hub connection disconnect' does that, before.
+    """
 
     async def end(people: People, found: User) -> User:
         if not yes and sys.stdin.isatty():

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import parse_qsl, urlsplit
 
 from mcp_hub.config.addresses import Address, split_url
 from mcp_hub.config.fields import CONTROL, VARIABLE, Json, Reader, wrong
@@ -15,7 +16,7 @@ FILE: Final = "file:"
 
 _LARGEST_KEY: Final = 65_536
 _PEM: Final = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,40})-----\s[A-Za-z0-9+/=:,\s-]+-----END \1-----\s*")
-_SET_BY_OTHERS: Final = re.compile(r"origin|referer|sec-.*|via|x-real-ip|set-cookie", re.IGNORECASE)
+_SET_BY_OTHERS: Final = re.compile(r"origin|referer|sec-.*|accept-.*|via|x-real-ip|set-cookie", re.IGNORECASE)
 # RFC 3986 section 3.1, in the characters of section 2; RFC 8707 section 2: without a fragment.
 _URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!$-;=?-Z_a-z~\[\]]+")
 _PROTOCOL: Final = frozenset(
@@ -33,7 +34,7 @@ class OwnHeaderName(HeaderName):
     def read(self, raw: str) -> str:
         name = HeaderName.read(self, raw)
         if _SET_BY_OTHERS.fullmatch(name):
-            raise wrong("this header says where a request comes from, which no credential does")
+            raise wrong("this header belongs to browsers and proxies, and holds no credential")
         return name
 
 
@@ -98,6 +99,20 @@ class Parameter(Reader):
 
     def schema(self) -> Json:
         return {"type": "string", "pattern": "^[A-Za-z0-9_.~-]{1,64}$"}
+
+
+@dataclass(frozen=True, slots=True)
+class SignInPage(Address):
+    """The address on which users sign in; its query stays, and says nothing that is the flow's to say."""
+
+    takes = "a URL such as https://id.example.com/authorize"
+
+    def read(self, raw: str) -> str | None:
+        read = Address.read(self, raw)
+        names = {name.lower() for name, _ in parse_qsl(urlsplit(raw).query, keep_blank_values=True)}
+        if names & _PROTOCOL:
+            raise wrong("holds a parameter that belongs to the protocol; the hub sets it itself", "remove it")
+        return read
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from mcp_hub.config.auth_fields import (
     PrivateKey,
     Resource,
     Scheme,
+    SignInPage,
 )
 from mcp_hub.config.fields import Choice, Json, Switch, Text, wrong
 from mcp_hub.config.headers import HeaderValue
@@ -128,7 +129,7 @@ class AuthShape(Part):
         description="For `client_credentials`, instead of a secret: the key it signs with, in PEM from a variable, or"
         " `file:PATH`.",
     )
-    authorization_url: Annotated[str | None, Address()] = Field(
+    authorization_url: Annotated[str | None, SignInPage()] = Field(
         default=None, description="For `oauth`, where it cannot be found out: the page on which users sign in."
     )
     token_url: Annotated[str | None, Address()] = Field(

@@ -1,8 +1,9 @@
 """Whose credential goes to an upstream, as the way to it asks: one `Access` is one caller's at one upstream.
 
 Rule: nothing a client sends reaches an upstream unless the configuration says so. Whoever sends asks `ready` first,
-which costs a look-up; asks `credential` where that knows none; and tells `refused` when the upstream took it not, once
-per request. What an access gives belongs to its caller and is handed to nobody else.
+which costs a look-up; asks `credential` where that knows none; and tells `refused` when the upstream took it not: once
+to send the request again, and if that is refused too, once more to learn what its user is told. What an access gives
+belongs to its caller and is handed to nobody else.
 """
 
 from collections.abc import Callable

@@ -35,6 +35,8 @@ class Limit(StrEnum):
     """Requests to the token and revocation endpoints, by network address."""
     REGISTER = "register"
     """Clients that register themselves, by network address."""
+    CONNECT = "connect"
+    """Connections to upstreams that are looked into, begun or checked, by user."""
     DOCUMENT_HOST = "document_host"
     """Client metadata documents that are fetched, by their host."""
     DOCUMENTS = "documents"
@@ -50,6 +52,7 @@ DEFAULTS: Final[Mapping[Limit, str]] = {
     Limit.AUTHORIZE: "120 per minute",
     Limit.TOKEN: "600 per minute",
     Limit.REGISTER: "30 per hour",
+    Limit.CONNECT: "60 per minute",
     Limit.DOCUMENT_HOST: "20 per minute",
     Limit.DOCUMENTS: "120 per minute",
 }

@@ -2,7 +2,8 @@
 
 Rule: default deny. Only the headers that an upstream is configured to get are looked at, and only for whoever is let in
 by the door behind this one; what says who calls, where from, or how the message is read is never one of them, whatever
-the configuration says. A value that cannot be handed on as it is, or stands twice, ends the request.
+the configuration says. A value that cannot be handed on as it is, stands twice, or holds the token that the caller is
+known by here, ends the request.
 """
 
 import re
@@ -13,6 +14,7 @@ from typing import Final, final
 from mcp_hub.credentials.values import wrong_with
 from mcp_hub.inbound.asgi import Headers
 from mcp_hub.inbound.door import Door
+from mcp_hub.inbound.head import AUTHORIZATION
 from mcp_hub.inbound.outcome import Refused
 from mcp_hub.principal import Principal
 from mcp_hub.secret import Secret
@@ -23,6 +25,8 @@ _DENIED: Final = re.compile(
     r"|connection|keep-alive|te|trailer|transfer-encoding|upgrade|expect|content-.*|accept.*|last-event-id"
 )
 """Hop by hop, of the protocol, of a browser or of a proxy; and what a caller signs in to the hub with."""
+_LEAST_TOKEN: Final = 16
+"""Bytes: what is shorter is no token, and may stand in a value by chance."""
 
 
 def takeable(names: Iterable[str]) -> frozenset[str]:
@@ -69,8 +73,15 @@ class Bringing:
                 name = raw.decode()
                 if name in found:
                     raise _refused(name, "stands there more than once")
+                if _holds_token(headers, value):
+                    raise _refused(name, "holds the token that you sign in to the hub with, which never leaves it")
                 found[name] = Secret(_text(name, value))
         return tuple(sorted((name, each) for name, each in found.items() if each.open()))
+
+
+def _holds_token(headers: Headers, value: bytes) -> bool:
+    tokens = [sent.rpartition(b" ")[2] for name, sent in headers if name == AUTHORIZATION]
+    return any(len(token) >= _LEAST_TOKEN and token in value for token in tokens)
 
 
 def _text(name: str, value: bytes) -> str:

@@ -3,7 +3,7 @@
 Rule: whatever is asked here is asked for one caller, and acts on nobody else's. No answer holds a secret.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, final
 from urllib.parse import urlsplit
@@ -25,8 +25,9 @@ from mcp_hub.oauth.declared import Declared
 from mcp_hub.oauth.discovery import Discovery, DiscoveryFailed, NotOffered
 from mcp_hub.oauth.document import document, named
 from mcp_hub.oauth.registering import Registering, RegistrationFailed
-from mcp_hub.oauth.server import Found, Tokens
+from mcp_hub.oauth.server import Client, Found, Tokens
 from mcp_hub.oauth.standing import of_grant, of_key, standing
+from mcp_hub.oauth.unanswered import Unanswered
 from mcp_hub.principal import Principal
 from mcp_hub.secret import Secret
 from mcp_hub.store.connections import Grant, PastedKey, Whose
@@ -56,8 +57,9 @@ class Store(Protocol):
 class Grants(Protocol):
     """The grants of everybody, in use."""
 
-    def access(self, caller: Principal, place: Place) -> Access:
-        """The caller's own way to a credential there; the same one each time, while it is in use."""
+    def access(self, caller: Principal, place: Place, also: Mapping[str, Secret]) -> Access:
+        """The caller's own way to a credential there; the same one each time, while it is in use. `also` are headers
+        that go there for everybody."""
         ...
 
     def sealed(self, grant: Grant, tokens: Tokens) -> Grant:
@@ -66,6 +68,10 @@ class Grants(Protocol):
 
     async def end(self, whose: Whose) -> Ending:
         """Delete somebody's grant, then have it ended at the other side."""
+        ...
+
+    def trouble(self, whose: Whose) -> str:
+        """Why somebody's grant could not be renewed the last time, in a public sentence; empty if it could."""
         ...
 
     def replaced(self, old: Grant, new: Grant) -> None:
@@ -111,6 +117,7 @@ class Connections:
         self._store = store
         self._parts = parts
         self._base_url = base_url
+        self._unanswered = Unanswered()
 
     def sign_in(self, upstream: str) -> SignIn:
         """How callers come by a credential for this upstream. `UNDECIDED` until it has been asked."""
@@ -139,7 +146,7 @@ class Connections:
         declared, place = self._own(upstream), self._place(upstream)
         match self.sign_in(upstream):
             case SignIn.OAUTH:
-                return self._parts.grants.access(caller, place)
+                return self._parts.grants.access(caller, place, declared.also)
             case SignIn.PASTED:
                 return PastedAccess(self._parts.keys, caller, place, _header(declared), declared.also)
             case SignIn.BROUGHT:
@@ -158,7 +165,7 @@ class Connections:
         declared, whose = self._own(upstream), Whose(*caller.key, upstream)
         match self.sign_in(upstream):
             case SignIn.OAUTH:
-                return of_grant(declared, await self._store.grant(whose))
+                return of_grant(declared, await self._store.grant(whose), self._parts.grants.trouble(whose))
             case SignIn.PASTED:
                 return of_key(declared, await self._store.key(whose))
             case SignIn.BROUGHT:
@@ -204,12 +211,11 @@ class Connections:
         """
         declared, grant = self._connectable(upstream), await self._grant(caller, upstream)
         found = await self._found(declared, grant)
-        try:
-            client = await self._parts.registering.client(upstream, declared.said, found.server)
-        except RegistrationFailed as error:
-            raise self._failed(error.code, error.public, found) from error
-        what = asked(declared.said, found, declared.url, grant)
-        whose = Whose(*caller.key, upstream)
+        what, whose = asked(declared.said, found, declared.url, grant), Whose(*caller.key, upstream)
+        client = await self._client(declared, found)
+        if self._unanswered.is_vain(whose, client.registration.id):
+            await self._parts.registering.forgotten(client.registration)
+            client = await self._client(declared, found)
         return await self._parts.authorizing.begin(
             Plan(whose, declared.stands_for, found.server, client, what, browser, window=window)
         )
@@ -224,6 +230,8 @@ class Connections:
             ConnectFailed: nothing was stored, for one of the reasons of the table in `flow`.
         """
         declared = self._connectable(upstream)
+        if caller is not None:
+            self._unanswered.came_back(Whose(*caller.key, upstream))
         back = Back(upstream, declared.title, declared.stands_for, query, caller, browser)
         try:
             made = await self._parts.authorizing.finish(back)
@@ -306,6 +314,12 @@ class Connections:
         if self.sign_in(declared.name) is SignIn.UNDECIDED:
             await self._parts.deciding.remember(declared.name)
         return outcome
+
+    async def _client(self, declared: Declared, found: Found) -> Client:
+        try:
+            return await self._parts.registering.client(declared.name, declared.said, found.server)
+        except RegistrationFailed as error:
+            raise self._failed(error.code, error.public, found) from error
 
     async def _keep(self, made: Made) -> None:
         grant = self._parts.grants.sealed(made.grant, made.tokens)

@@ -34,7 +34,7 @@ class Declared:
     @property
     def target(self) -> Target:
         """What discovery is told of it."""
-        return Target(self.name, self.url, self.said, expected=self.sign_in is SignIn.OAUTH)
+        return Target(self.name, self.url, self.said, expected=self.sign_in is SignIn.OAUTH, title=self.title)
 
     @property
     def stands_for(self) -> str:

@@ -48,6 +48,9 @@ _HEAD: Final = {
     "mcp-protocol-version": LATEST_MODERN,
     "mcp-method": "server/discover",
 }
+_NOT_POSTED: Final = frozenset({404, 405})
+_OPEN: Final = {"accept": "text/event-stream"}
+_OPEN_SECONDS: Final = 3.0
 _BODY: Final = encode(
     {
         "jsonrpc": "2.0",
@@ -63,12 +66,18 @@ _BODY: Final = encode(
 @dataclass(frozen=True, slots=True)
 class Target:
     """An upstream whose users sign in, or may. `said` is what the operator says of it; `expected` is whether they say
-    that its users sign in, so that more is tried before that is given up."""
+    that its users sign in, so that more is tried before that is given up. `title` is for sentences, if not the name."""
 
     name: str
     url: str
     said: OAuth = field(default_factory=OAuth)
     expected: bool = True
+    title: str = ""
+
+    @property
+    def called(self) -> str:
+        """What people call it."""
+        return self.title or self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +183,7 @@ class _Search:
             return DiscoveryFailed(stop.code, stop.public, tuple(self._trace))
         except TimeoutError:
             self._note("everything together", f"took longer than {MOST_SECONDS:g} s", ok=False)
-            return DiscoveryFailed("unavailable", _DOWN.format(name=self._target.name), tuple(self._trace))
+            return DiscoveryFailed("unavailable", _DOWN.format(name=self._target.called), tuple(self._trace))
         if found is None:
             return NotOffered(tuple(self._trace))
         server, resource, scopes = found
@@ -212,12 +221,20 @@ class _Search:
 
     async def _knock(self) -> Document | None:
         try:
-            return await self._door.post_json(self._target.url, _BODY, headers=_HEAD)
+            answer = await self._door.post_json(self._target.url, _BODY, headers=_HEAD)
+            return await self._opened() or answer if answer.status in _NOT_POSTED else answer
         except FetchFailed as error:
             if self._is_told:
                 return None
             self._note("the upstream, without a credential", str(error), ok=False)
-            raise _Stop("unreachable", f"{self._target.name} cannot be reached: {error}. Try again later.") from error
+            raise _Stop("unreachable", f"{self._target.called} cannot be reached: {error}. Try again later.") from error
+
+    async def _opened(self) -> Document | None:
+        """What an upstream of HTTP+SSE says, where nothing is posted; one that lets anybody in does not end."""
+        try:
+            return await self._door.get(self._target.url, headers=_OPEN, seconds=_OPEN_SECONDS)
+        except FetchFailed:
+            return None
 
     @property
     def _is_told(self) -> bool:
@@ -245,7 +262,7 @@ class _Search:
             found = read_resource(document, self._target.url)
         except WrongResource as error:
             self._note("its resource", "is another one than the upstream that was asked", ok=False)
-            raise _Stop("resource_mismatch", _MISMATCH.format(name=self._target.name)) from error
+            raise _Stop("resource_mismatch", _MISMATCH.format(name=self._target.called)) from error
         if found is None:
             self._note("its resource", "is not named: this is no such document", ok=False)
         else:
@@ -261,11 +278,11 @@ class _Search:
             return None
         if not resource.servers:
             self._note("the authorization server", "is not named", ok=False)
-            raise _Stop("no_server", _NO_SERVER.format(name=self._target.name))
+            raise _Stop("no_server", _NO_SERVER.format(name=self._target.called))
         issuer = self._bound if self._bound in resource.servers else resource.servers[0]
         if not is_issuer(issuer):
             self._note("the authorization server", "has an address that cannot be used", ok=False)
-            raise _Stop("bad_issuer", _NO_SERVER.format(name=self._target.name))
+            raise _Stop("bad_issuer", _NO_SERVER.format(name=self._target.called))
         self._note("the authorization server", _host(issuer))
         return issuer
 
@@ -289,7 +306,7 @@ class _Search:
             metadata = await self._document(place, "authorization server metadata", SERVER_KEPT)
             if metadata is not None:
                 return self._read_server(metadata, issuer)
-        raise _Stop("no_metadata", _NO_METADATA.format(name=self._target.name, host=_host(issuer)))
+        raise _Stop("no_metadata", _NO_METADATA.format(name=self._target.called, host=_host(issuer)))
 
     async def _older(self, *, is_refused: bool, is_bearer: bool) -> Server | None:
         """The upstream itself, if it is of 2025-03-26."""
@@ -311,7 +328,7 @@ class _Search:
             server = read_server(metadata, issuer, self._said)
         except BadServer as error:
             self._note("what they say", str(error), ok=False)
-            public = _BAD_SERVER.format(name=self._target.name, host=_host(issuer), why=error)
+            public = _BAD_SERVER.format(name=self._target.called, host=_host(issuer), why=error)
             raise _Stop(error.code, public) from error
         self._note("what they say", "can be used")
         return server
@@ -329,7 +346,7 @@ class _Search:
             found = await published(self._door, place, headers)
         except NotNow as error:
             self._note(f"{what} at {_place(place)}", str(error), ok=False)
-            raise _Stop("unavailable", _DOWN.format(name=self._target.name)) from error
+            raise _Stop("unavailable", _DOWN.format(name=self._target.called)) from error
         if found.document is not None:
             self._fetched.append((place, found, longest))
         self._note(f"{what} at {_place(place)}", found.detail, ok=found.document is not None)

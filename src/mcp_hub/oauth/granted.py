@@ -10,8 +10,9 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Final, Literal, Protocol, final
 
 from mcp_hub.credentials.credential import Credential
@@ -36,6 +37,7 @@ _NO_RENEWAL: Final = "It refuses the access that it was given, which cannot be r
 _log: Final = logging.getLogger(__name__)
 
 Work = Callable[[], Awaitable[None]]
+NO_HEADERS: Final = MappingProxyType[str, Secret]({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +95,27 @@ class Source(Protocol):
 
 @final
 class Granted:
-    """The `Access` of one caller to one upstream with their grant. Belongs to one event loop."""
+    """The `Access` of one caller to one upstream with their grant; `also` are headers that go there for everybody.
+    Belongs to one event loop.
+    """
 
     __slots__ = (
-        "__weakref__", "_caller", "_epoch", "_failure", "_held", "_now", "_place", "_replaced", "_second", "_source",
-        "_stepping", "_whose",
+        "__weakref__", "_also", "_caller", "_epoch", "_failure", "_held", "_now", "_place", "_replaced", "_second",
+        "_source", "_stepping", "_whose",
     )  # fmt: skip
 
-    def __init__(self, caller: Principal, place: Place, source: Source, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        caller: Principal,
+        place: Place,
+        source: Source,
+        now: Callable[[], float] = time.time,
+        *,
+        also: Mapping[str, Secret] = NO_HEADERS,
+    ) -> None:
         self._caller = caller
         self._place = place
+        self._also = also
         self._whose = Whose(*caller.key, place.upstream)
         self._source = source
         self._now = now
@@ -135,7 +148,7 @@ class Granted:
     async def refused(self, credential: Credential, refusal: RefusedCredential) -> Credential:
         """See `Access`. What this gives is for the one request; if that is refused with it as well, whoever sends may
         ask once more, and is told what its user can do."""
-        if any(each is credential for each in self._second):
+        if refusal.status == _UNAUTHORIZED and any(each is credential for each in self._second):
             raise self._reconnect(_REFUSED) from refusal
         held = await self._stored_or(credential)
         if held is None:
@@ -194,10 +207,13 @@ class Granted:
         token = await self._source.token(grant)
         due, until = times(grant.refreshed_at, grant.expires_at)
         due = until if grant.refresh_token is None else due
-        return Held(grant, token, _bearer(token), due, until)
+        return Held(grant, token, self._bearer(token), due, until)
 
     def _reconnect(self, why: str) -> HubError:
         return reconnect_needed(self._place, self._caller, why)
+
+    def _bearer(self, token: Secret) -> Credential:
+        return Credential({**self._also, "Authorization": Secret(f"Bearer {token.open()}")})
 
     # After a refusal
 
@@ -217,7 +233,7 @@ class Granted:
         if held.grant.refresh_token is None:
             raise self._reconnect(_NO_RENEWAL) from refusal
         self._raise_failure()
-        if not self._replaced.may_be(self._now()):
+        if not self._replaced.may_be(self._now(), (held.grant.id, held.grant.version)):
             raise self._reconnect(_REFUSED) from refusal
         await self._source.alone(self._whose, lambda: self._renew(held))
         self._raise_failure()
@@ -225,7 +241,7 @@ class Granted:
 
     def _another(self, held: Held) -> Credential:
         """The same lines in an object of its own, so that it is known again if it is refused as well."""
-        again = _bearer(held.token)
+        again = self._bearer(held.token)
         self._second.append(again)
         return again
 
@@ -293,7 +309,3 @@ class Granted:
                 return for_admin(self._place, failure.why)
             case "user":
                 return self._reconnect(failure.why)
-
-
-def _bearer(token: Secret) -> Credential:
-    return Credential({"Authorization": Secret(f"Bearer {token.open()}")})

@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 from mcp_hub.credentials.needed import Place
 from mcp_hub.credentials.watchers import Watchers
 from mcp_hub.errors import StoreFailed
-from mcp_hub.oauth.granted import Granted, Work
+from mcp_hub.oauth.granted import NO_HEADERS, Granted, Work
 from mcp_hub.oauth.renewing import LEASE, Renewing
 from mcp_hub.oauth.sealed import open_access_token
 from mcp_hub.principal import Principal
@@ -64,12 +64,13 @@ class Grants:
         self._under_way = 0
         self._quiet = asyncio.Event()
 
-    def access(self, caller: Principal, place: Place) -> Granted:
-        """The access of this principal there; the same one while somebody holds it."""
+    def access(self, caller: Principal, place: Place, also: Mapping[str, Secret] = NO_HEADERS) -> Granted:
+        """The access of this principal there, with headers that `also` go there for everybody; the same one while
+        somebody holds it."""
         whose = Whose(*caller.key, place.upstream)
         found = self._kept.get(whose)
         if found is None:
-            found = self._kept[whose] = Granted(caller, place, self, self._now)
+            found = self._kept[whose] = Granted(caller, place, self, self._now, also=also)
         return found
 
     def trouble(self, whose: Whose) -> str:

@@ -33,18 +33,24 @@ def times(got_at: float, expires_at: float | None) -> tuple[float, float]:
 class Replaced:
     """The refused tokens of one access."""
 
-    __slots__ = ("_at",)
+    __slots__ = ("_at", "_last")
 
     def __init__(self) -> None:
         self._at: deque[float] = deque(maxlen=MOST_REPLACED)
+        self._last: object = None
 
-    def may_be(self, now: float) -> bool:
-        """Whether there may be another one; it counts from now on."""
+    def may_be(self, now: float, token: object = None) -> bool:
+        """Whether there may be another one; it counts from now on. Many requests may be refused with the same `token`,
+        which is replaced once for all of them."""
+        if token is not None and token == self._last:
+            return True
         if len(self._at) == MOST_REPLACED and now - self._at[0] < WITHIN:
             return False
         self._at.append(now)
+        self._last = token
         return True
 
     def forget(self) -> None:
         """Begin anew."""
         self._at.clear()
+        self._last = None

@@ -7,6 +7,7 @@ credentials`.
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, final
@@ -31,12 +32,14 @@ APART: Final = 5.0
 """Seconds between two attempts after one that failed."""
 _UNAUTHORIZED: Final = 401
 _POST: Final = "client_secret_post"
+_MOST_SECOND: Final = 64
 
 _log: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class _Held:
+    token: Secret
     credential: Credential
     due: float
     until: float
@@ -70,6 +73,7 @@ class Service:
         self._discovery = Discovery(fetch, now, said.issuer, metadata_urls(said.issuer))
         self._flights: SingleFlight[str, None] = SingleFlight()
         self._replaced = Replaced()
+        self._second: deque[Credential] = deque(maxlen=_MOST_SECOND)
         self._held: _Held | None = None
         self._failure: tuple[str, float] | None = None
 
@@ -92,15 +96,19 @@ class Service:
         return ready
 
     async def refused(self, credential: Credential, refusal: RefusedCredential) -> Credential:
-        """See `Access`."""
-        if refusal.status != _UNAUTHORIZED:
+        """See `Access`. What this gives is for the one request, so that its refusal is known for the second."""
+        if refusal.status != _UNAUTHORIZED or any(each is credential for each in self._second):
             raise refusal
-        held = self._held
-        if held is not None and held.credential is credential:
+        if self._held is not None and self._held.credential is credential:
             if not self._replaced.may_be(self._now()):
                 raise refusal
             self._held = None
-        return await self.credential()
+        await self.credential()
+        if self._held is None:
+            raise refusal
+        again = self._bearer(self._held.token)
+        self._second.append(again)
+        return again
 
     def watch(self, changed: Callable[[], object]) -> Callable[[], None]:
         """See `Access`: it never does."""
@@ -127,9 +135,11 @@ class Service:
             self._failure = why, self._now() + APART
             return
         due, until = times(self._now(), tokens.expires_at)
-        bearer = Secret(f"Bearer {tokens.access_token.open()}")
-        self._held = _Held(Credential({**self._also, "Authorization": bearer}), due, until)
+        self._held = _Held(tokens.access_token, self._bearer(tokens.access_token), due, until)
         self._failure = None
+
+    def _bearer(self, token: Secret) -> Credential:
+        return Credential({**self._also, "Authorization": Secret(f"Bearer {token.open()}")})
 
     async def _asked(self) -> Tokens:
         said = self._said

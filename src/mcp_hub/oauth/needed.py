@@ -3,6 +3,7 @@
 Rule: each sentence is complete: what is wrong, whose turn it is, and what to do then. Pure.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -11,15 +12,21 @@ from mcp_hub.errors import ConnectionNeeded, Unreachable
 from mcp_hub.principal import Principal
 
 _MOST_NAMED: Final = 8
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_:-]{1,40}")
 
 
 def allow_more(place: Place, caller: Principal, missing: Iterable[str]) -> ConnectionNeeded:
-    """They have to allow more than they did; `missing` are scopes, in the form that RFC 6749 gives them."""
-    names = sorted(missing)
-    named = ", ".join(names[:_MOST_NAMED]) + (" and more" if len(names) > _MOST_NAMED else "")
+    """They have to allow more than they did; `missing` are scopes, in the form that RFC 6749 gives them.
+
+    They are an upstream's words in a sentence of the hub's, so only plain names are shown: nothing that could be taken
+    for an address, or for more of the sentence.
+    """
+    wanted = sorted(missing)
+    names = [each for each in wanted if _PLAIN.fullmatch(each)][:_MOST_NAMED]
+    named = ", ".join(names) + (" and more" if len(names) < len(wanted) else "")
     public = (
-        f"{place.title} asks for more than {name_of(caller)} has allowed (missing: {named}). Open {place.page} to allow"
-        " it, then try again."
+        f"{place.title} asks for more than {name_of(caller)} has allowed{f' (missing: {named})' if names else ''}."
+        f" Open {place.page} to allow it, then try again."
     )
     return ConnectionNeeded(place.upstream, public, url=place.page, state="reconnect_needed")
 

@@ -4,6 +4,7 @@ Rule: a secret is opened when it is needed, and kept by nobody here.
 """
 
 import asyncio
+from collections.abc import Mapping
 from typing import Protocol, final
 
 from mcp_hub.credentials.needed import Place
@@ -80,9 +81,13 @@ class GrantsInUse:
         self._revoking = revoking
         self._under_way: set[asyncio.Task[Ending]] = set()
 
-    def access(self, caller: Principal, place: Place) -> Granted:
-        """The same one for the same caller, while somebody holds it."""
-        return self._grants.access(caller, place)
+    def access(self, caller: Principal, place: Place, also: Mapping[str, Secret]) -> Granted:
+        """The same one for the same caller, while somebody holds it; `also` are headers that go there for everybody."""
+        return self._grants.access(caller, place, also)
+
+    def trouble(self, whose: Whose) -> str:
+        """Why somebody's grant could not be renewed the last time, in a public sentence; empty if it could."""
+        return self._grants.trouble(whose)
 
     def sealed(self, grant: Grant, tokens: Tokens) -> Grant:
         """A new grant with these tokens in it."""

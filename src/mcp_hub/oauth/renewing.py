@@ -68,7 +68,8 @@ class _Got(NamedTuple):
 @final
 class Renewing:
     """Renews grants. Whoever calls sees to it that in this process nobody else renews the same one meanwhile, and does
-    not cancel it: what is under way then may be lost at both sides. `pause` waits for seconds."""
+    not cancel it: what is under way then may be lost at both sides. `pause` waits for seconds; `ended`
+    is told of each that its user has to make anew."""
 
     def __init__(
         self,
@@ -79,7 +80,9 @@ class Renewing:
         *,
         now: Callable[[], float] = time.time,
         pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        ended: Callable[[Whose], object] | None = None,
     ) -> None:
+        self._ended = ended
         self._store = store
         self._vault = vault
         self._refreshing = refreshing
@@ -152,7 +155,9 @@ class Renewing:
 
     async def _marked(self, grant: Grant, reason: str) -> Grant | None:
         # Does nothing where somebody else was first; what there is then counts.
-        await self._store.mark_grant(grant.id, grant.version, reason, self._now())
+        is_mine = await self._store.mark_grant(grant.id, grant.version, reason, self._now())
+        if is_mine and self._ended is not None:
+            self._ended(grant.whose)
         return await self._store.grant(grant.whose)
 
     async def _let_go(self, grant: Grant, now: Grant | None) -> None:

@@ -14,13 +14,15 @@ def standing(declared: Declared, sign_in: SignIn, state: State, sentence: str) -
     return Connection(declared.name, declared.title, declared.host, sign_in.value, state, sentence)
 
 
-def of_grant(declared: Declared, grant: Grant | None) -> Connection:
-    """By what somebody gave the hub."""
+def of_grant(declared: Declared, grant: Grant | None, trouble: str = "") -> Connection:
+    """By what somebody gave the hub; `trouble` is why it could not be renewed the last time."""
     if grant is None:
         return standing(declared, SignIn.OAUTH, State.NOT_CONNECTED, _CONNECT.format(title=declared.title))
     is_ready = grant.state is GrantState.READY
     wanted = grant.wanted - grant.scopes
-    sentence = f"{declared.title} asked for more than you have allowed. Connect again to allow it." if wanted else ""
+    sentence = (
+        f"{declared.title} asked for more than you have allowed. Connect again to allow it." if wanted else trouble
+    )
     return Connection(
         upstream=declared.name,
         title=declared.title,

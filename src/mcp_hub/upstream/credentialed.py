@@ -1,12 +1,13 @@
 """A carrier, and whose credential goes on what it carries.
 
 Rule: a request that was refused for its credential has not run, so it is sent once more with another one, if there is
-one; nothing else is ever sent twice, and the second refusal counts. Whoever is cancelled meanwhile sends nothing more.
+one; nothing else is ever sent twice, and the second refusal counts: the access then says what its user can do. Whoever
+is cancelled meanwhile sends nothing more.
 """
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import TypeVar, final
+from typing import Final, TypeVar, final
 
 from mcp_hub.credentials.access import Access
 from mcp_hub.credentials.credential import Credential
@@ -17,6 +18,8 @@ from mcp_hub.wire.eras import Client, Era
 from mcp_hub.wire.jsonrpc import Json, Reply
 
 T = TypeVar("T")
+MOST_SHARED: Final = 4
+"""How often one request may share in an opening that was refused for somebody else's credential, and be sent again."""
 
 
 @final
@@ -37,18 +40,18 @@ class Credentialed:
         credential = self._access.ready() or await self._access.credential()
         try:
             return await self._carrier.send(era, call, credential)
-        except RefusedCredential as refusal:
-            credential = await self._another(credential, refusal)
-        return await self._carrier.send(era, call, credential)
+        except RefusedCredential as error:
+            refusal = error
+        return await self._again(credential, refusal, lambda other: self._carrier.send(era, call, other))
 
     async def opened(self, owner: Owner, client: Client) -> Json:
         """See `Carrier.opened`."""
         credential = self._access.ready() or await self._access.credential()
         try:
             return await self._carrier.opened(owner, client, credential)
-        except RefusedCredential as refusal:
-            credential = await self._another(credential, refusal)
-        return await self._carrier.opened(owner, client, credential)
+        except RefusedCredential as error:
+            refusal = error
+        return await self._again(credential, refusal, lambda other: self._carrier.opened(owner, client, other))
 
     @asynccontextmanager
     async def listen(self, wanted: Json, client: Client) -> AsyncGenerator[Told]:
@@ -87,19 +90,37 @@ class Credentialed:
         """See `Carrier.aclose`."""
         await self._carrier.aclose()
 
-    async def _another(self, credential: Credential, refusal: RefusedCredential) -> Credential:
-        tried = refusal.credential if isinstance(refusal, RefusedOpening) else credential
-        return await self._access.refused(tried, refusal)
-
     async def _entered(
         self, stack: AsyncExitStack, stream: Callable[[Credential], AbstractAsyncContextManager[T]]
     ) -> T:
         credential = self._access.ready() or await self._access.credential()
         try:
             return await stack.enter_async_context(stream(credential))
-        except RefusedCredential as refusal:
-            credential = await self._another(credential, refusal)
-        return await stack.enter_async_context(stream(credential))
+        except RefusedCredential as error:
+            refusal = error
+        return await self._again(credential, refusal, lambda other: stack.enter_async_context(stream(other)))
+
+    async def _again(
+        self, credential: Credential, refusal: RefusedCredential, once: Callable[[Credential], Awaitable[T]]
+    ) -> T:
+        """Once more with another credential; after the second refusal the access says what its user can do.
+
+        Who shared in the opening of a session, and it was another credential that was refused for it, has not been
+        refused.
+        """
+        refusals = 0
+        for _ in range(MOST_SHARED):
+            tried = refusal.credential if isinstance(refusal, RefusedOpening) else credential
+            refusals += tried is credential
+            another = await self._access.refused(tried, refusal)
+            if refusals > 1:
+                break
+            credential = another
+            try:
+                return await once(credential)
+            except RefusedCredential as error:
+                refusal = error
+        raise refusal
 
 
 @final

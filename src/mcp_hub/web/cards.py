@@ -12,7 +12,7 @@ from mcp_hub.catalog.parts import Kind
 from mcp_hub.credentials.decide import SignIn
 from mcp_hub.credentials.state import State
 from mcp_hub.oauth.connection import Connection
-from mcp_hub.upstream.upstream import Known
+from mcp_hub.upstream.known import Known
 
 OAUTH: Final = SignIn.OAUTH
 PASTED: Final = SignIn.PASTED
@@ -69,7 +69,7 @@ class Contact(Protocol):
     def reason(self) -> str: ...
     @property
     def known(self) -> Known: ...
-    async def settled(self) -> None: ...
+    async def refreshed(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +159,13 @@ def card(declared: Declared, mine: Connection | None, sign_in: str, contact: Con
     )
 
 
+def is_outdated(mine: Connection | None, contact: Contact) -> bool:
+    """Whether an upstream has not been asked since its user stands as they do."""
+    if not contact.known.health.tried:
+        return True
+    return mine is not None and mine.state is State.READY and contact.state is State.NOT_CONNECTED
+
+
 def offered(contact: Contact | None) -> str:
     """What its lists hold, such as `41 tools, 3 prompts`; empty while that is not known."""
     part = None if contact is None else contact.known.part
@@ -195,7 +202,7 @@ def _standing(mine: Connection, contact: Contact | None) -> tuple[State, str]:
     if mine.state is not State.READY:
         return mine.state, mine.sentence or _NOT_YET.get(mine.sign_in, "")
     sentence = mine.sentence or (_MORE if mine.wanted - mine.scopes else "")
-    if contact is None or not contact.known.health.tried:
+    if contact is None or is_outdated(mine, contact):
         return mine.state, sentence
     return contact.state, contact.reason or sentence
 

@@ -16,7 +16,7 @@ from starlette.responses import RedirectResponse, Response
 
 from mcp_hub.oauth.connection import Connection
 from mcp_hub.principal import Principal
-from mcp_hub.web.cards import OAUTH, PASTED, Card, Contact, Declared, card, cards, summary
+from mcp_hub.web.cards import OAUTH, PASTED, Card, Contact, Declared, card, cards, is_outdated, summary
 from mcp_hub.web.frame import Frame, Notice
 from mcp_hub.web.lookers import Doorway, Looker
 from mcp_hub.web.ways import Way
@@ -108,7 +108,7 @@ class ConnectionsPage:
     async def _cards(self, caller: Principal) -> list[Card]:
         mine = await self._connections.shown(caller)
         contacts = self._upstreams.contacts(caller)
-        await _first_heard(contacts)
+        await _heard(contacts, mine)
         declared = self._upstreams.declared
         sign_ins = {each.name: self._connections.sign_in(each.name) for each in declared if not each.absent}
         return cards(declared, mine, sign_ins, contacts)
@@ -153,11 +153,12 @@ def _said(request: Request, upstreams: Upstreams) -> dict[str, Notice]:
     return {found.name: Notice(sentence.format(title=found.title), "good" if is_well else "warn")}
 
 
-async def _first_heard(contacts: Mapping[str, Contact]) -> None:
-    """Give those that nobody has heard of yet a moment to answer."""
-    unheard = [each for each in contacts.values() if each.known.part is None and not each.known.health.tried]
-    if unheard:
-        waits = [asyncio.ensure_future(each.settled()) for each in unheard]
+async def _heard(contacts: Mapping[str, Contact], mine: Sequence[Connection]) -> None:
+    """Give those a moment to answer that have not been asked since their user stands as they do."""
+    stands = {each.upstream: each for each in mine}
+    news = [each for name, each in contacts.items() if is_outdated(stands.get(name), each)]
+    if news:
+        waits = [asyncio.ensure_future(each.refreshed()) for each in news]
         await asyncio.wait(waits, timeout=_PATIENCE)
         for wait in waits:
             wait.cancel()

@@ -9,8 +9,11 @@ from starlette.types import Receive, Scope, Send
 
 from mcp_hub.web.site import Part
 
-PATHS: Final = ("/", "/connect/{rest:path}", "/oauth/callback/{rest:path}", "/disconnect/{rest:path}", "/activity")
-"""Where the pages about somebody's own connections are."""
+PATHS: Final = (
+    *("/", "/activity", "/connect/{rest:path}", "/disconnect/{rest:path}", "/oauth/{rest:path}"),
+    *("/api/v1/connections", "/api/v1/connections/{rest:path}"),
+)
+"""Where the pages about somebody's own connections are, and what belongs to them."""
 
 
 @final

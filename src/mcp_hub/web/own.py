@@ -12,29 +12,34 @@ from mcp_hub.config import model
 from mcp_hub.oauth.connection import Connection
 from mcp_hub.principal import Principal
 from mcp_hub.secret import Secret
-from mcp_hub.web import connect, disconnect
+from mcp_hub.web import connect, disconnect, way_back
 from mcp_hub.web.activity import ActivityPage, Calls
 from mcp_hub.web.cards import Declared
 from mcp_hub.web.connections import ConnectionsPage, Upstreams
 from mcp_hub.web.frame import Frame
 from mcp_hub.web.index import Index
+from mcp_hub.web.keys import Check, KeyPages
+from mcp_hub.web.keys import Connections as Keys
 from mcp_hub.web.lookers import Doorway
+from mcp_hub.web.pace import Limits, Pace
 from mcp_hub.web.site import Part
 from mcp_hub.web.ways import ways
 
 
-class Connections(connect.Connections, disconnect.Connections, Protocol):
+class Connections(connect.Connections, disconnect.Connections, way_back.Connections, Keys, Protocol):
     """All that the pages ask of people's connections."""
 
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """What the pages stand on: people's connections, the upstreams as they have them, a check, their calls."""
+    """What the pages stand on: people's connections, the upstreams as they have them, a check, their calls,
+    and how often."""
 
     connections: Connections
     upstreams: Upstreams
-    check: connect.Check
+    check: Check
     calls: Calls
+    limits: Limits
 
 
 def own_parts(frame: Frame, doorway: Doorway, own: Own, *, server: model.Server, version: str, told: str) -> list[Part]:
@@ -48,17 +53,22 @@ def own_parts(frame: Frame, doorway: Doorway, own: Own, *, server: model.Server,
         endpoint=server.endpoint,
         ways=tuple(ways(server.endpoint)),
     )
+    pace = Pace(frame, own.limits)
+    keys = KeyPages(frame, doorway, connections=connections, upstreams=upstreams, check=own.check, pace=pace)
     connecting = connect.ConnectPages(
         frame,
         doorway,
         connections=connections,
         upstreams=upstreams,
-        check=own.check,
+        keys=keys,
+        pace=pace,
         base_url=server.base_url,
     )
     return [
         Index(version, told, home.endpoint),
         connecting,
+        way_back.WayBack(frame, doorway, connections=connections, upstreams=upstreams),
+        keys,
         disconnect.DisconnectPages(frame, doorway, connections=connections, upstreams=upstreams),
         ActivityPage(frame, doorway, calls=own.calls, upstreams=upstreams),
     ]

@@ -16,6 +16,7 @@ from mcp_hub.config.model import Config, Network, OAuth, OwnHeader, Upstream
 from mcp_hub.config.model import Server as Listening
 from mcp_hub.connecting import Connecting, open_connections
 from mcp_hub.credentials.state import State
+from mcp_hub.identity.limits import Limits
 from mcp_hub.identity.principals import principal_of
 from mcp_hub.store.base import CallRecord
 from mcp_hub.store.connections import Grant, GrantState, Whose
@@ -190,7 +191,7 @@ def whole(server: Server) -> Iterator[Whole]:
         people = server.do(_people())
         made = server.do(_made(url, at, people, stack, clock))
         upstreams = Upstreams(declared(_upstreams(at).values(), {}, {"github": at.resource}), lambda _caller: {})
-        own = Own(made.connections, upstreams, FakeConnections().check, people.store)
+        own = Own(made.connections, upstreams, FakeConnections().check, people.store, Limits())
         site.app = site_of(people, url, own=own).app()
         yield Whole(url, server, people, at, made, clock)
         server.do(stack.aclose())

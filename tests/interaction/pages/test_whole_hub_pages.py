@@ -14,6 +14,7 @@ from interaction.pages.conftest import Stranger
 pytestmark = pytest.mark.promise("E37", "C24")
 SET_UP = re.compile(r"\bSet up\s+(http\S+)")
 PASSWORD = "a quiet green lamp"
+CODE = "c0de-that-nobody-may-log"
 CONFIG = """\
 version: 1
 login:
@@ -41,6 +42,7 @@ def set_up(tmp_path):
         yield hub.url
     assert hub.complaints() == []
     assert PASSWORD not in hub.log
+    assert CODE not in hub.log
 
 
 def says_hello(url: str, token: str) -> int:
@@ -89,6 +91,7 @@ def test_whoever_starts_a_hub_gets_in_makes_a_token_and_ends_it(set_up, browser,
     make_account(page)
     expect(page.get_by_role("heading", name="Connections")).to_be_visible()
     url = page.url.rstrip("/")
+    assert httpx2.get(f"{url}/oauth/callback/github?code={CODE}&state={CODE}", timeout=10).status_code == 404
     assert under_another_name(url) == {421}
     assert says_hello(url, "mcphub_pat_" + "x" * 43) == 401
     token = make_token(page)

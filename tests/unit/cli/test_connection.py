@@ -19,6 +19,8 @@ from mcp_hub.oauth.sealed import with_secrets, with_tokens
 from mcp_hub.oauth.server import Tokens
 from mcp_hub.secret import Secret
 from mcp_hub.store.connections import GrantState
+from mcp_hub.vault.written import generated
+from rig.misbehaving_as import MisbehavingAS, broken
 
 pytestmark = pytest.mark.promise("E38", "D29")
 
@@ -162,3 +164,59 @@ def test_a_store_in_memory_has_none_to_show(here):
     result = run("list")
     assert result.exit_code == Exit.USAGE
     assert "in memory" in result.stderr
+
+
+async def _with_server(here, server, *, key="") -> str:
+    """Ann has connected GitHub at this server; what the command says that ends it."""
+    server.admit(REGISTRATION.client_id, "planted-secret")
+    (here / "hub.yaml").write_text("version: 1\nnetwork: {allow_private: [127.0.0.0/8]}\n")
+
+    async def connected(store, vault):
+        await store.add_user(ANN)
+        tokens = Tokens(Secret("planted-access"), Secret("planted-refresh"), 9e9, GRANT.scopes)
+        endpoints = {"token_endpoint": server.token_endpoint, "revocation_endpoint": server.revocation_endpoint}
+        registration = replace(REGISTRATION, issuer=server.issuer)
+        sealed = with_secrets(vault, registration, secret=Secret("planted-secret"))
+        await store.add_registration(sealed, instead_of=None)
+        grant = replace(GRANT, authorization_server=server.issuer, **endpoints)
+        await store.put_grant(with_tokens(vault, grant, tokens))
+
+    await asyncio.to_thread(with_store, connected)
+    words = ["connection", "disconnect", "github", "--user", "u-ann"]
+    result = await asyncio.to_thread(CliRunner(env={"MCP_HUB_MASTER_KEY": key or None}).invoke, cli, words)
+    assert result.exit_code == Exit.DONE, result.output
+    assert await asyncio.to_thread(listed) == []
+    assert [each for each in SECRETS if each in result.output] == []
+    return result.stderr
+
+
+@pytest.mark.promise("T59")
+async def test_the_other_side_is_asked_to_end_it_too(here):
+    async with MisbehavingAS() as server:
+        said = await _with_server(here, server)
+        revoked = [each.form["token"] for each in server.seen if each.path == "/revoke"]
+    assert revoked == ["planted-refresh", "planted-access"]
+    assert said.splitlines()[1] == "The other side has confirmed that it is over there too."
+
+
+async def test_what_the_other_side_does_not_confirm_is_ended_here_and_said(here):
+    async with MisbehavingAS() as server:
+        server.answers["/revoke"] = broken(500)
+        assert "The other side did not confirm that it is over there" in await _with_server(here, server)
+
+
+async def test_without_the_master_key_it_is_ended_here_and_nobody_else_is_asked(here):
+    async with MisbehavingAS() as server:
+        said = await _with_server(here, server, key=generated())
+        assert not [each for each in server.seen if each.path == "/revoke"]
+    assert "The other side was not asked. " in said
+    assert "does not open this store" in said
+    assert "did not confirm" in said
+
+
+def test_what_the_operator_ended_is_in_the_record(here):
+    with_store(_filled)
+    run("disconnect", "github", "--user", "u-ann")
+    (event,) = with_store(lambda store, vault: store.events("default", limit=9))
+    assert (event.kind, event.outcome, event.subject_of) == ("disconnected", "no_way", "github u-ann")
+    assert (event.issuer, event.subject) == ("local", "command")

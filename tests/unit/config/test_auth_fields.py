@@ -3,6 +3,8 @@
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
 from mcp_hub.config.auth_fields import (
@@ -14,11 +16,18 @@ from mcp_hub.config.auth_fields import (
     PrivateKey,
     Resource,
     Scheme,
+    SignInPage,
 )
+from mcp_hub.inbound.bringing import takeable
 from mcp_hub.secret import Secret
 
 pytestmark = pytest.mark.promise("E39")
 
+DENIED = [
+    *("authorization", "cookie", "set-cookie", "host", "origin", "referer", "forwarded", "via", "x-real-ip", "accept"),
+    *("connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "expect", "last-event-id"),
+]
+FAMILIES = r"(x-forwarded|proxy|mcp|sec|content|accept)-[a-z]{0,9}"
 READERS = [
     BroughtName(),
     Chosen(),
@@ -28,6 +37,7 @@ READERS = [
     PrivateKey(),
     Resource(),
     Scheme(),
+    SignInPage(),
 ]
 _PKCS8 = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8)
 _KEY = ec.generate_private_key(ec.SECP256R1())
@@ -68,6 +78,27 @@ def test_what_the_caller_signs_in_with_is_never_passed_on(name):
     assert OwnHeaderName().read(name) == name
 
 
+@pytest.mark.promise("B14", "T12", "T13")
+@given(
+    st.one_of(
+        st.sampled_from(DENIED), st.from_regex(r"(x-forwarded|proxy|mcp|sec|content|accept)-[a-z]{0,9}", fullmatch=True)
+    )
+)
+def test_what_is_never_taken_from_a_request_is_refused_where_it_is_configured(name):
+    assert takeable([name]) == frozenset()
+    assert refusal(BroughtName(), name.title())
+
+
+@pytest.mark.promise("B14")
+@given(st.from_regex(r"[a-z][a-z0-9-]{0,20}", fullmatch=True))
+def test_what_may_be_configured_is_taken_from_requests(name):
+    try:
+        configured = BroughtName()._read(name)
+    except PydanticCustomError:
+        return
+    assert takeable([configured]) == {configured}
+
+
 @pytest.mark.promise("B14")
 def test_a_brought_header_is_known_in_lower_case():
     assert BroughtName().read("X-Billing-Token") == "x-billing-token"
@@ -94,6 +125,15 @@ def test_what_is_not_chosen_is_left_out():
 )
 def test_a_parameter_of_the_protocol_is_the_hubs_to_send(name):
     assert "belongs to the protocol" in refusal(Parameter(), name)
+
+
+@pytest.mark.promise("B17")
+def test_so_it_is_in_the_address_on_which_users_sign_in():
+    good = "https://id.example.com/authorize?tenant=t1&prompt=login"
+    assert SignInPage().read(good) == good
+    for query in ("state=canary", "a=b&Redirect_URI=canary", "scope", "%73tate=canary"):
+        assert "belongs to the protocol" in refusal(SignInPage(), f"https://id.example.com/authorize?{query}")
+    assert refusal(SignInPage(), "id.example.com") == "must be a URL such as https://id.example.com/authorize"
 
 
 def test_a_further_parameter_is_taken():

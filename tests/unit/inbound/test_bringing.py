@@ -69,6 +69,17 @@ async def test_a_value_that_cannot_be_handed_on_ends_the_request_and_is_not_repe
     assert hub.road.asks == []
 
 
+@pytest.mark.promise("T13")
+@pytest.mark.parametrize("value", ["{}", "Bearer {}", "x{}y"])
+async def test_the_token_that_lets_a_caller_in_is_handed_on_in_no_header(hub, value):
+    token = "mcphub_pat_planted-token"
+    response = await hub.modern("tools/list", authorization=f"Bearer {token}", x_docs_key=value.format(token))
+    assert response.status == 400
+    assert "which never leaves it" in response.json["error"]["message"]
+    assert token.encode() not in response.body
+    assert hub.road.asks == []
+
+
 @pytest.mark.promise("T12")
 @pytest.mark.parametrize("values", [("one", "two"), ("one", "one"), ("", "two"), ("one", "")])
 async def test_two_values_of_one_header_end_the_request(hub, values):

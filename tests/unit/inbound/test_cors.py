@@ -45,6 +45,13 @@ async def test_an_allowed_page_may_ask_first(served):
     assert answer.status == 204
     assert answer.headers["access-control-allow-methods"] == "GET, POST, DELETE"
     assert answer.headers["access-control-allow-headers"] == "authorization, mcp-param-a, last-event-id"
+
+
+@pytest.mark.promise("B14")
+async def test_a_page_may_send_the_headers_that_callers_bring_for_an_upstream():
+    served = with_cors(Hub().endpoint, [PAGE], Guard(["localhost"], [PAGE]), ["x-docs-key"])
+    answer = await preflight(served, "authorization, X-Docs-Key, x-other-key")
+    assert answer.headers["access-control-allow-headers"] == "authorization, x-docs-key"
     assert answer.headers["access-control-allow-origin"] == PAGE
 
 

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from mcp_hub.config.model import Auth, ClientCredentials, OAuth, OwnHeader, Upstream
+from mcp_hub.config.model import Auth, OAuth, OwnHeader, Upstream
 from mcp_hub.credentials.decide import SignIn
 from mcp_hub.credentials.state import State
 from mcp_hub.errors import ConnectionNeeded, RefusedCredential
@@ -16,9 +16,9 @@ from mcp_hub.oauth.authorizing import KIND, LASTS
 from mcp_hub.oauth.connection import ConnectFailed, Ending
 from mcp_hub.oauth.deciding import APART
 from mcp_hub.secret import Secret
-from mcp_hub.store.connections import GrantState, Source
+from mcp_hub.store.connections import KEPT_FOR, GrantState, Source
 from rig.connecting import ADA, BOB, BROWSER, OTHER, connecting, visit, with_said
-from rig.misbehaving_as import OMIT, UNTOLD, MisbehavingAS, broken, huge, redirecting, refusing
+from rig.misbehaving_as import OMIT, UNTOLD, Answer, MisbehavingAS, broken, huge, redirecting, refusing
 from rig.places import Places
 
 pytestmark = pytest.mark.promise("B15")
@@ -122,6 +122,10 @@ async def test_a_window_is_remembered_until_somebody_comes_back(rig):
 async def test_what_happens_is_recorded_and_no_more(rig, server):
     await rig.connect()
     await back(rig, [("state", "x")], "no_such_flow")
+    server.end("ada")
+    rig.time += 4000
+    with pytest.raises(ConnectionNeeded):
+        await rig.hub.access(ADA, "gh").credential()
     await rig.hub.disconnect(ADA, "gh")
     await rig.stop()
     events = await rig.store.events("default", limit=9)
@@ -129,6 +133,7 @@ async def test_what_happens_is_recorded_and_no_more(rig, server):
     assert said == [
         ("connected", "ok", "gh", "ada"),
         ("connect_refused", "no_such_flow", "gh", "ada"),
+        ("reconnect_needed", "ok", "gh", "ada"),
         ("disconnected", "confirmed", "gh", "ada"),
     ]
     await rig.start()
@@ -363,6 +368,22 @@ async def test_what_cannot_be_found_out_is_said_with_its_steps(rig, server):
     assert [step.ok for step in failed.trace][-1] is False
 
 
+async def test_an_upstream_that_says_nothing_of_a_sign_in_cannot_be_connected(rig, server):
+    for place in ("/.well-known/oauth-protected-resource/mcp", "/mcp", "/.well-known/oauth-authorization-server"):
+        server.answers[place] = Answer(404, {})
+    failed = await fails("not_offered", rig.hub.prospect(ADA, "gh"))
+    assert failed.trace
+
+
+async def test_a_registration_that_is_gone_connects_nobody(rig, server):
+    query = await visit(await rig.begin())
+    (row,) = await rig.registrations()
+    await rig.store.retire_registration(row.id, rig.time - KEPT_FOR - 1)
+    await rig.store.sweep(rig.time)
+    await back(rig, query, "client_unknown")
+    assert server.count("/token") == 0
+
+
 async def test_the_store_holds_nothing_that_can_be_read(rig, server):
     url = await rig.begin()
     state = dict(parse_qsl(urlsplit(url).query))["state"]
@@ -389,6 +410,15 @@ async def test_an_upstream_that_nothing_is_said_about_is_decided_when_it_refuses
         rig.url = f"{server.issuer}/other"
         await rig.start()
         assert rig.hub.sign_in("gh") is SignIn.UNDECIDED
+
+
+async def test_whoever_connects_an_upstream_that_nothing_is_said_about_decides_it(server):
+    async with connecting(server.resource, said=None) as rig:
+        server.now = rig.now
+        with pytest.raises(KeyError):
+            rig.hub.access(ADA, "gh")
+        await rig.connect()
+        assert rig.hub.sign_in("gh") is SignIn.OAUTH
 
 
 async def test_an_upstream_that_is_down_decides_nothing(server):
@@ -427,27 +457,17 @@ async def test_a_key_is_pasted_used_and_forgotten(rig):
 
 
 async def test_what_somebody_is_or_brings_needs_no_page(rig):
-    caller = replace(ADA, brought=(("x-my", Secret("mine")),))
+    caller = replace(ADA, email_verified=True, brought=(("x-my", Secret("mine")),))
     rig.upstreams = {
-        **others(OwnHeader("X-User", "claim", "email")),
+        **others(OwnHeader("X-User", "claim", "subject")),
         "brought": Upstream("brought", "https://b.example", auth=OwnHeader("X-Key", "brought", "x-my")),
     }
     hub = await rig.start()
     assert [each.sign_in for each in await hub.shown(caller)] == ["oauth", "claim", "brought"]
-    assert b"ada@example.com" in (await hub.access(caller, "other").credential()).open()
+    assert b"X-User: ada" in (await hub.access(caller, "other").credential()).open()
     assert b"mine" in (await hub.access(caller, "brought").credential()).open()
     with pytest.raises(ConnectionNeeded):
         await hub.access(ADA, "brought").credential()
-
-
-async def test_an_upstream_where_the_hub_acts_as_itself_is_the_same_for_all(rig, server):
-    server.admit("hub", "secret")
-    said = ClientCredentials(server.issuer, "hub", Secret("secret"), resource=server.resource)
-    rig.upstreams = {"service": Upstream("service", server.resource, auth=said)}
-    hub = await rig.start()
-    assert hub.sign_in("service") is SignIn.SERVICE
-    credential = await rig.services["service"].credential()
-    assert server.is_live(credential.open().decode().split("Bearer ")[1].strip())
 
 
 async def test_upstreams_where_nobody_connects_are_none(rig):

@@ -71,6 +71,8 @@ class World:
         self.asked.append(url)
         self.headers.append(headers)
         page = self.pages.get(url, Document(404, {}, b"nothing"))
+        if isinstance(page, asyncio.Event):
+            await page.wait()
         if isinstance(page, FetchFailed):
             raise page
         return page
@@ -142,6 +144,16 @@ async def test_an_upstream_that_nobody_has_asked_yet_is_asked_without_a_credenti
     honest.knock = Document(401, {"www-authenticate": 'Basic realm="x", Bearer scope="s"'}, b"")
     found = await honest.find(challenges=None)
     assert (honest.knocks, found.scopes) == (1, ("s",))
+
+
+@pytest.mark.parametrize("status", [404, 405])
+async def test_an_upstream_to_which_nothing_is_posted_is_opened(honest, status):
+    honest.knock = Document(status, {}, b"")
+    honest.put(URL, b"", 401, **{"www-authenticate": 'Bearer scope="s"'})
+    assert (await honest.find(challenges=None)).scopes == ("s",)
+    assert honest.asked[0] == URL
+    honest.pages[URL] = FetchFailed("it sends events without end")
+    assert (await honest.find(challenges=None)).scopes == ("read", "write")
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
@@ -386,6 +398,32 @@ async def test_what_is_missing_is_looked_for_again(honest):
     await honest.fails("unavailable")
     honest.put(AT_PATH, RESOURCE)
     assert isinstance(await honest.find(), Found)
+
+
+async def test_a_search_ends_however_slow_the_other_side_is(world, monkeypatch):
+    monkeypatch.setattr("mcp_hub.oauth.discovery.MOST_SECONDS", 0.0)
+    world.pages[AT_PATH] = asyncio.Event()
+    failed = await world.fails("unavailable")
+    assert "longer than" in failed.trace[-1].detail
+
+
+async def test_a_document_that_names_no_resource_is_passed_over(honest):
+    honest.put(AT_PATH, {"hello": 1})
+    honest.put(PRM, {"resource": "https://mcp.example", "authorization_servers": [AS]})
+    assert (await honest.find()).resource == "https://mcp.example"
+
+
+async def test_a_server_that_is_told_whole_does_not_depend_on_what_it_publishes(honest):
+    honest.put(OAUTH, server_of("https://evil.example"))
+    found = await honest.find(TOLD)
+    assert (found.server.issuer, found.server.has_metadata) == (AS, False)
+
+
+async def test_no_more_is_kept_than_there_is_room_for(honest, monkeypatch):
+    monkeypatch.setattr("mcp_hub.oauth.discovery._MOST_KEPT", 1)
+    for _ in range(2):
+        await honest.find()
+    assert honest.asked.count(AT_PATH) == 2
 
 
 async def test_many_who_ask_at_once_share_one_search(honest):

@@ -8,6 +8,7 @@ from contextlib import suppress
 import pytest
 
 from mcp_hub.errors import ConnectionNeeded, RefusedCredential, StoreFailed, Unreachable
+from mcp_hub.oauth.connection import Ending
 from mcp_hub.oauth.lasting import MOST_REPLACED
 from mcp_hub.principal import Principal
 from mcp_hub.secret import Secret
@@ -63,6 +64,15 @@ async def test_nobody_else_has_a_user_s_grant_also_no_client_that_acts_for_itsel
         with pytest.raises(ConnectionNeeded):
             await hub.access(other).credential()
     assert server.counted() == {}
+
+
+async def test_what_goes_there_for_everybody_goes_with_the_token(server, hub):
+    given = await connected(hub, server)
+    access = hub.grants.access(ADA, PLACE, {"X-Team": Secret("blue")})
+    assert (await access.credential()).open() == (
+        f"X-Team: blue\r\nAuthorization: Bearer {given['access_token']}\r\n".encode()
+    )
+    assert access.ready() is await access.credential()
 
 
 async def test_one_principal_has_one_access_as_long_as_it_is_held(hub):
@@ -273,6 +283,67 @@ async def test_a_server_that_has_forgotten_a_client_that_registered_itself_gets_
     assert (await hub.grant()).state is GrantState.READY
 
 
+async def test_what_only_an_admin_can_set_right_is_said_to_be_theirs(server, hub, clock):
+    await registered(hub, server, auth_method="private_key_jwt")  # and there is no key
+    await connected(hub, server)
+    access = hub.access()
+    clock.at += 4000
+    with pytest.raises(Unreachable, match=r"no key to sign with.* administrator"):
+        await access.credential()
+    assert server.seen == []
+
+    async def gone(registration):
+        return None
+
+    hub.registrations.client = gone
+    clock.at += 200
+    with pytest.raises(Unreachable, match=r"registration at 127.0.0.1 is gone.* administrator"):
+        await access.credential()
+    assert await hub.revoking.disconnect(Whose(*ADA.key, PLACE.upstream)) is Ending.NO_ANSWER
+
+
+async def test_an_upstream_that_its_server_does_not_know_is_the_admin_s(server, hub, clock):
+    await connected(hub, server)
+    server.takes_resource = False
+    clock.at += 4000
+    with pytest.raises(Unreachable, match="as a resource"):
+        await hub.access().credential()
+    assert (await hub.grant()).state is GrantState.READY
+
+
+async def test_a_refusal_without_a_reason_may_pass(server, hub, clock):
+    await connected(hub, server)
+    server.answers["/token"] = broken(403)  # as a firewall says it
+    clock.at += 4000
+    with pytest.raises(Unreachable, match="status 403"):
+        await hub.access().credential()
+
+
+async def test_a_store_that_fails_beside_a_renewal_does_not_undo_it(server, clock):
+    class Failing:
+        def __init__(self, store):
+            self.store = store
+
+        def __getattr__(self, name):
+            return getattr(self.store, name)
+
+        async def put_secret(self, *told, **more):
+            raise StoreFailed("full")
+
+        release_grant = put_secret
+
+    async with keeping(now=clock, store_as=Failing) as hub:
+        await registered(hub, server, previous_secret=Secret("before"))
+        await connected(hub, server)
+        access = hub.access()
+        clock.at += 4000
+        assert server.is_live(token_in(await access.credential()))
+        server.answers["/token"] = Answer(500, {})
+        clock.at += 4000
+        with pytest.raises(Unreachable):
+            await access.credential()
+
+
 async def test_scopes_that_are_not_taken_back_are_left_out_once(server, hub, clock):
     await connected(hub, server, scopes="read write")
 
@@ -413,6 +484,14 @@ async def test_what_the_upstream_asks_for_is_noted_and_its_user_asked_and_nothin
     assert (await hub.grant()).wanted == {"before", "read", "write", "admin"}
     assert server.seen == []  # more is never asked for behind its user's back
     assert access.ready() is used  # and the rest works on
+
+
+async def test_who_is_asked_for_more_after_a_renewal_is_told_so_in_the_same_call(server, hub):
+    await connected(hub, server)
+    access = hub.access()
+    again = await access.refused(await access.credential(), refusal())
+    with pytest.raises(ConnectionNeeded, match="missing: write"):
+        await access.refused(again, lacking("write"))
 
 
 async def test_who_has_allowed_more_in_another_process_goes_on(server, clock, tmp_path):

@@ -38,3 +38,9 @@ def test_who_refuses_everything_is_given_a_few_tokens_a_minute():
     assert not replaced.may_be(WITHIN + 0.5)
     replaced.forget()
     assert replaced.may_be(WITHIN + 0.5)
+
+
+def test_a_token_that_many_requests_are_refused_with_is_replaced_once():
+    replaced = Replaced()
+    assert all(replaced.may_be(0.0, "first") for _ in range(100))
+    assert [replaced.may_be(0.0, number) for number in range(MOST_REPLACED)] == [True] * (MOST_REPLACED - 1) + [False]

@@ -7,6 +7,7 @@ import pytest
 
 from mcp_hub.oauth.connection import ConnectFailed
 from mcp_hub.oauth.registering import AHEAD, configured_method, document_method
+from mcp_hub.oauth.unanswered import MOST
 from mcp_hub.secret import Secret
 from mcp_hub.store.connections import Source
 from rig.connecting import ADA, BOB, BROWSER, connecting, visit
@@ -139,7 +140,7 @@ def test_a_document_says_how_the_hub_proves_itself():
 
 
 async def test_many_who_connect_at_once_register_the_hub_once(rig, server):
-    urls = await asyncio.gather(*(rig.begin(each) for each in (ADA, BOB) * 10))
+    urls = await asyncio.gather(*(rig.begin(replace(ADA, subject=f"user {each}")) for each in range(20)))
     assert server.count("/register") == 1
     assert len({url.split("client_id=")[1].split("&")[0] for url in urls}) == 1
     await rig.start()
@@ -170,6 +171,18 @@ async def test_a_client_that_the_server_forgot_is_registered_anew_by_the_next_tr
     assert failed.value.code == "client_refused"
     again = await rig.connect()
     assert again.registration != first.id
+    assert server.count("/register") == 2
+
+
+async def test_a_client_that_only_the_server_knows_to_be_forgotten_is_registered_anew(rig, server):
+    """It shows its user a page of its own then, and sends nobody back."""
+    await rig.connect()
+    (first,) = await rig.registrations()
+    server.forget(first.client_id)
+    for _ in range(MOST):
+        assert f"client_id={first.client_id}" in await rig.begin()
+    assert f"client_id={first.client_id}" in await rig.begin(BOB)
+    await rig.connect()
     assert server.count("/register") == 2
 
 

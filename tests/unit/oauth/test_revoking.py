@@ -132,6 +132,20 @@ async def test_a_renewal_under_way_does_not_bring_a_connection_back_and_ends_wha
     assert [each for each in server._access.values() if not each.ended] == []
 
 
+async def test_what_was_got_for_nobody_and_could_not_be_ended_is_in_the_log(server, hub, clock, caplog):
+    await connected(hub, server)
+    slow = Slow()
+    clock.at += 4000
+    server.answers |= {"/token": slow, "/revoke": Answer(500, {})}
+    waiting = asyncio.ensure_future(hub.access().credential())
+    await asyncio.wait_for(slow.came.wait(), 5)
+    await hub.store.drop_grant(HERS)
+    slow.go.set()
+    with pytest.raises(ConnectionNeeded):
+        await asyncio.wait_for(waiting, 5)
+    assert "was not revoked" in caplog.text
+
+
 async def test_a_renewal_under_way_leaves_alone_what_its_user_has_connected_anew(server, hub, clock):
     await connected(hub, server)
     access, slow = hub.access(), Slow()

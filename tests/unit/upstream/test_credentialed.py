@@ -8,8 +8,8 @@ import pytest
 
 from mcp_hub.credentials.access import Fixed
 from mcp_hub.errors import BrokeProtocol, ConnectionNeeded, RefusedCredential, TimedOut, Unreachable
-from mcp_hub.upstream.carrier import NoStream
-from mcp_hub.upstream.credentialed import Credentialed
+from mcp_hub.upstream.carrier import NoStream, RefusedOpening
+from mcp_hub.upstream.credentialed import MOST_SHARED, Credentialed
 from mcp_hub.wire.eras import Era
 from mcp_hub.wire.jsonrpc import Reply
 from rig.accesses import OwnAccess
@@ -105,11 +105,59 @@ async def test_a_refused_request_is_sent_once_more_with_what_the_access_has_then
 
 
 @WAYS
-async def test_a_second_refusal_counts_and_the_access_is_not_asked_again(ask, answer):
+async def test_a_second_refusal_counts_whatever_the_access_has_then(ask, answer):
     server, access = Server("c"), OwnAccess("a", "b", "c")
     with pytest.raises(RefusedCredential):
         await ask(Credentialed(server, access))
-    assert (server.seen, access.refusals) == (["a", "b"], ["a"])
+    assert (server.seen, access.refusals) == (["a", "b"], ["a", "b"])
+
+
+@WAYS
+async def test_after_a_second_refusal_the_access_says_what_its_user_can_do(ask, answer):
+    server, access = Server("c"), OwnAccess("a", "b")
+    with pytest.raises(ConnectionNeeded, match="connected anew"):
+        await ask(Credentialed(server, access))
+    assert server.seen == ["a", "b"]
+
+
+class Shared(Server):
+    """A carrier whose sessions are opened for several: `others` have begun, with a token that is refused."""
+
+    def __init__(self, *takes: str, others: int) -> None:
+        super().__init__(*takes)
+        self.others = others
+
+    async def _take(self, credential) -> None:
+        try:
+            await super()._take(credential)
+        except RefusedCredential as refusal:
+            raise RefusedOpening(refusal, credential) from refusal
+        if self.others:
+            self.others -= 1
+            raise RefusedOpening(RefusedCredential("up", "up rejected the credential (HTTP 401)."), bearer("theirs"))
+
+
+class Renewed(OwnAccess):
+    """An access that has another token by the time somebody else's old one is refused."""
+
+    async def refused(self, credential, refusal):
+        mine = any(credential is each for each in self._tokens)
+        return await super().refused(credential, refusal) if mine else await self.credential()
+
+
+@WAYS
+async def test_who_shared_in_an_opening_that_was_refused_for_another_token_has_not_been_refused(ask, answer):
+    server, access = Shared("new", others=2), Renewed("old", "new")
+    assert await ask(Credentialed(server, access)) == answer
+    assert server.seen == ["old", "new", "new", "new"]
+
+
+@WAYS
+async def test_openings_that_are_refused_for_others_again_and_again_end_the_request(ask, answer):
+    server, access = Shared("new", others=99), Renewed("new")
+    with pytest.raises(RefusedCredential):
+        await ask(Credentialed(server, access))
+    assert len(server.seen) == MOST_SHARED + 1
 
 
 @WAYS

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import httpx2
 
+from mcp_hub.principal import Principal
 from rig import html
 
 URL = "http://127.0.0.1:8080"
@@ -36,7 +37,8 @@ class Screen:
 class Sitting:
     """One browser before a site."""
 
-    def __init__(self, app, cookie: str | None = None, url: str = URL):
+    def __init__(self, app, cookie: str | None = None, url: str = URL, caller: Principal | None = None):
+        self.caller = caller
         self.http = httpx2.AsyncClient(
             transport=httpx2.ASGITransport(app), base_url=url, headers={"accept": "text/html"}
         )

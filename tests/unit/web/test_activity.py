@@ -4,19 +4,12 @@ import pytest
 
 from mcp_hub.identity.principals import principal_of
 from mcp_hub.store.base import CallRecord
-from rig.household import NOW, People
+from rig.household import NOW
 from rig.site import site_of
 from unit.web.screens import URL, Sitting
 
 pytestmark = pytest.mark.promise("E37")
 MARKUP = "<img src=x onerror=alert(1)>"
-
-
-@pytest.fixture
-async def people():
-    people = People()
-    yield people
-    await people.aclose()
 
 
 def call(who, name, outcome="ok", milliseconds=12.0, client="Claude Code"):

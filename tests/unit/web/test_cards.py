@@ -4,6 +4,8 @@ import pytest
 
 from mcp_hub.credentials.state import State
 from mcp_hub.oauth.connection import Connection
+from mcp_hub.upstream.health import Health
+from mcp_hub.upstream.known import Known
 from mcp_hub.web.cards import Declared, card, cards, offered, summary
 from rig.connections import DECLARED, SIGN_INS, Contact, answering, silent
 
@@ -40,6 +42,7 @@ def test_what_waits_for_its_user_comes_first_and_what_is_switched_off_last():
         (mine(), answering(1), State.READY, ""),
         (mine(), None, State.READY, ""),
         (mine(), Contact(State.UNREACHABLE, "The first contact is under way."), State.READY, ""),
+        (mine(), Contact(State.NOT_CONNECTED, "Sign in.", Known(Health(tried=True))), State.READY, ""),
         (mine(), silent("GitHub does not answer."), State.UNREACHABLE, "GitHub does not answer."),
         (
             mine(state=State.RECONNECT_NEEDED, sentence="Do it again."),

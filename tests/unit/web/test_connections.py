@@ -6,32 +6,11 @@ from mcp_hub.credentials.state import State
 from mcp_hub.identity.principals import principal_of
 from mcp_hub.principal import LOCAL
 from mcp_hub.secret import Secret
-from rig.connections import FakeConnections, answering
-from rig.household import People
+from rig.connections import answering
 from rig.site import private_site, site_of
 from unit.web.screens import URL, Sitting
 
 pytestmark = pytest.mark.promise("E37")
-
-
-@pytest.fixture
-async def people():
-    people = People()
-    yield people
-    await people.aclose()
-
-
-@pytest.fixture
-def fake():
-    return FakeConnections()
-
-
-@pytest.fixture
-async def ada(people, fake):
-    user = await people.add("Ada")
-    sitting = Sitting(site_of(people, URL, own=fake.own(people.store)).app(), await people.sign_in(user))
-    sitting.caller = principal_of(user)
-    return sitting
 
 
 async def test_nobody_sees_anything_before_they_have_signed_in(people, fake):

@@ -5,31 +5,14 @@ import pytest
 from mcp_hub.identity.principals import principal_of
 from mcp_hub.oauth.connection import Ending
 from mcp_hub.secret import Secret
-from rig.connections import FakeConnections
-from rig.household import People
-from rig.site import site_of
-from unit.web.screens import URL, Sitting
+from unit.web.conftest import signed_in
 
 pytestmark = pytest.mark.promise("E37")
 
 
 @pytest.fixture
-async def people():
-    people = People()
-    yield people
-    await people.aclose()
-
-
-@pytest.fixture
-def fake():
-    return FakeConnections()
-
-
-@pytest.fixture
-async def ada(people, fake):
-    user = await people.add("Ada")
-    sitting = Sitting(site_of(people, URL, own=fake.own(people.store)).app(), await people.sign_in(user))
-    sitting.caller = principal_of(user)
+async def ada(people, site, fake):
+    sitting = await signed_in(people, site, await people.add("Ada"))
     fake.connect(sitting.caller, "github")
     return sitting
 
