@@ -9,10 +9,11 @@ from contextlib import AsyncExitStack
 from typing import Final
 
 from mcp_hub.config import model
+from mcp_hub.connecting import declared_of
 from mcp_hub.credentials.access import Access
 from mcp_hub.egress.dial import Dialer
 from mcp_hub.egress.fetch import GuardedFetch
-from mcp_hub.oauth.discovery import Discovery, DiscoveryFailed, Found, Outcome, Target
+from mcp_hub.oauth.discovery import Discovery, DiscoveryFailed, Found, Outcome
 from mcp_hub.oauth.machine import Service
 from mcp_hub.upstream.check import Steps
 
@@ -27,14 +28,13 @@ async def found_out(declared: model.Upstream, dialer: Dialer, steps: Steps, chal
 
     `challenges` are what it refused with; `None` has it asked first. Never raises for what another side does.
     """
-    said, started = declared.auth if isinstance(declared.auth, model.OAuth) else model.OAuth(), time.perf_counter()
-    target = Target(declared.name, declared.url or "", said, expected=declared.auth is not None)
+    started = time.perf_counter()
     async with AsyncExitStack() as stack:
         fetch = GuardedFetch(dialer)
         stack.push_async_callback(fetch.aclose)
         discovery = Discovery(fetch)
         stack.push_async_callback(discovery.aclose)
-        found = await discovery.find(target, challenges=challenges, fresh=True)
+        found = await discovery.find(declared_of(declared).target, challenges=challenges, fresh=True)
     for each in found.trace:
         steps.note("discovery", f"{each.what}: {each.detail}", ok=each.ok)
     steps.note("discovery", _outcome(found), ok=isinstance(found, Found), since=started)

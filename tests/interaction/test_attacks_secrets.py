@@ -147,7 +147,7 @@ async def test_nothing_of_a_body_that_is_no_mcp_is_told_to_anybody(tmp_path: Pat
             del late
             if "late-" in request.path and request.method != "tools/call":
                 return None
-            return LIES.get(name, LIES["s404"])  # what it publishes of a sign-in is asked for, too
+            return LIES.get(name, LIES["page"])  # where its users sign in is looked for elsewhere
 
         inner.before = lie
         names = [f"{prefix}{name}" for name in LIES for prefix in ("", "late-")]

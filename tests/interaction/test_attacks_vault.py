@@ -135,4 +135,4 @@ upstreams: {{up: {{url: '{up.url}'}}}}
             assert len(rest["tools"]) == 2, "a cursor of before is as good as ever"
         shown = json.loads((await command("key", "status", "--json", env=env)).out)
     states = [(each["state"], each["values"]) for each in shown["keys"]]
-    assert states == [("retired", 0), ("current", 4)]
+    assert states == [("retired", 0), ("current", 5)]

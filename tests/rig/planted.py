@@ -5,6 +5,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import quote
 
+PREFIX = b"planted-"
+"""How everything begins that a test plants and that may be in no database or log, of whatever test."""
+KEPT = (".db", ".db-wal", ".db-shm", ".log")
+
 
 def spellings(secret: str) -> list[bytes]:
     """The secret as it is, and as programs like to write it."""
@@ -21,3 +25,9 @@ def found(text: str | bytes, secrets: Iterable[str]) -> list[str]:
 def files_below(folder: Path) -> dict[str, bytes]:
     """The content of every file: a database with its write-ahead log, whatever else lies beside them."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def left_below(folder: Path) -> list[str]:
+    """The databases and logs in which something lies that a test planted."""
+    files = (path for path in folder.rglob("*") if path.name.endswith(KEPT) and path.is_file())
+    return sorted(str(path) for path in files if PREFIX in path.read_bytes())

@@ -3,7 +3,7 @@
 Rule: whatever is asked here is asked for one caller, and acts on nobody else's. No answer holds a secret.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, final
 from urllib.parse import urlsplit
@@ -98,7 +98,7 @@ class Parts:
     grants: Grants
     keys: PastedKeys
     notes: Notes
-    jwks: Json
+    jwks: Callable[[], Json]
 
 
 OK: Final = "ok"
@@ -279,7 +279,7 @@ class Connections:
 
     def jwks(self) -> Json:
         """What is published at `/oauth/jwks.json`: the public half of the hub's key."""
-        return self._parts.jwks
+        return self._parts.jwks()
 
     # Inside
 

@@ -51,9 +51,9 @@ class Registered:
 
 @final
 class Dynamic:
-    """Registers. `jwks` is what is published of the hub's key."""
+    """Registers. `jwks` gives what is published of the hub's key."""
 
-    def __init__(self, posts: Posts, jwks: Json, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, posts: Posts, jwks: Callable[[], Json], now: Callable[[], float] = time.time) -> None:
         self._posts = posts
         self._jwks = jwks
         self._now = now
@@ -76,7 +76,7 @@ class Dynamic:
         method = registered_method(server.auth_methods)
         said = {**described(base_url, upstream), "token_endpoint_auth_method": method}
         if method == "private_key_jwt":
-            said |= SIGNED | ({"jwks_uri": f"{base_url}{JWKS}"} if is_public(base_url) else {"jwks": self._jwks})
+            said |= SIGNED | ({"jwks_uri": f"{base_url}{JWKS}"} if is_public(base_url) else {"jwks": self._jwks()})
         return said
 
     async def _asked(self, server: Server, wanted: Json) -> Registered:

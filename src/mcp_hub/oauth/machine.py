@@ -17,9 +17,10 @@ from mcp_hub.config.model import ClientCredentials
 from mcp_hub.credentials.credential import Credential
 from mcp_hub.egress.fetch import Fetch
 from mcp_hub.errors import RefusedCredential, Unreachable
-from mcp_hub.oauth.client_proof import CannotProve, PemKey, Prover
+from mcp_hub.oauth.client_proof import CannotProve, Prover
 from mcp_hub.oauth.lasting import Replaced, times
 from mcp_hub.oauth.metadata import Discovery, IssuerUnavailable, Metadata, metadata_urls, safe_url
+from mcp_hub.oauth.pem_key import PemKey
 from mcp_hub.oauth.resources import canonical, texts
 from mcp_hub.oauth.server import Client, Tokens
 from mcp_hub.oauth.token_calls import Denied, TokenCallFailed, TokenCalls

@@ -2,10 +2,10 @@
 
 import pytest
 from joserfc import jwt
-from joserfc.jwk import ECKey, KeySet
+from joserfc.jwk import KeySet
 
 from mcp_hub.errors import StoreFailed
-from mcp_hub.oauth.client_key import KEY_NAME, kept_client_key
+from mcp_hub.oauth.client_key import _ORDER, KEY_NAME, SEED_BYTES, ClientKey, kept_client_key
 
 pytestmark = pytest.mark.promise("B17")
 
@@ -31,13 +31,15 @@ async def test_every_replica_signs_with_the_same_key_and_shows_its_public_half()
     assert settings.values[KEY_NAME] not in repr(one).encode()
 
 
-@pytest.mark.parametrize("stored", [b"x", b"{}", b"[]", b"null"])
+@pytest.mark.parametrize("stored", [b"", b"x", b"{}" * 30])
 async def test_what_is_no_key_is_not_used_and_not_shown(stored):
-    with pytest.raises(StoreFailed):
+    with pytest.raises(StoreFailed) as failed:
         await kept_client_key(Kept(**{KEY_NAME: stored}))
+    assert stored == b"" or stored.decode() * 2 not in failed.value.public
 
 
-async def test_a_public_key_alone_is_no_key():
-    public = ECKey.generate_key("P-256").as_dict(private=False)
-    with pytest.raises(StoreFailed):
-        await kept_client_key(Kept(**{KEY_NAME: str(public).replace("'", '"').encode()}))
+@pytest.mark.parametrize("seed", [bytes(SEED_BYTES), b"\xff" * SEED_BYTES, (_ORDER - 1).to_bytes(SEED_BYTES)])
+def test_every_seed_makes_a_key(seed):
+    key = ClientKey(seed)
+    token = jwt.decode(key.sign({"a": 1}), KeySet.import_key_set(key.jwks()), algorithms=["ES256"])
+    assert token.claims == {"a": 1}

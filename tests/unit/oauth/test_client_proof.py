@@ -9,7 +9,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
-from mcp_hub.oauth.client_proof import LASTS, CannotProve, PemKey, Prover
+from mcp_hub.oauth.client_proof import LASTS, CannotProve, Prover
+from mcp_hub.oauth.pem_key import PemKey
 from mcp_hub.oauth.server import Client
 from mcp_hub.secret import Secret
 from mcp_hub.store.connections import Registration, Source

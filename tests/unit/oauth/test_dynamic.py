@@ -38,13 +38,13 @@ def server(methods=("none",)):
 
 async def register(*answers, methods=("none",), base=BASE):
     posts = Posts(*answers)
-    return posts, await Dynamic(posts, JWKS).register(server(methods), base, "gh")
+    return posts, await Dynamic(posts, lambda: JWKS).register(server(methods), base, "gh")
 
 
 async def refused(*answers, methods=("none",)):
     posts = Posts(*answers)
     with pytest.raises(Refused) as failed:
-        await Dynamic(posts, JWKS).register(server(methods), BASE, "gh")
+        await Dynamic(posts, lambda: JWKS).register(server(methods), BASE, "gh")
     assert "SECRET" not in str(failed.value)
     return posts, failed.value
 
