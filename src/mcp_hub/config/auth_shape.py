@@ -140,15 +140,16 @@ class AuthShape(Part):
     )
     scopes: list[Annotated[str, Scope()]] | None = Field(
         default=None,
-        description="For `oauth` and `client_credentials`: what is asked for. Left out, what the server says.",
+        description="For `oauth` and `client_credentials`: what is asked for. Left out, for `oauth` what the server"
+        " says, else nothing is said.",
     )
     extra_params: dict[Annotated[str, Parameter()], Annotated[str, Text()]] = Field(
         default={}, description="For `oauth`: further parameters of the address on which users sign in."
     )
     resource: Annotated[str | None, Resource()] = Field(
         default=None,
-        description="For `oauth` and `client_credentials`: what tokens are asked for (RFC 8707). Left out, what the"
-        " server says; `false` for servers that refuse to be told.",
+        description="For `oauth` and `client_credentials`: what tokens are asked for (RFC 8707). Left out, for `oauth`"
+        " what the server says, else the upstream's own address; `false` for servers that refuse to be told.",
     )
     document_url: Annotated[str | None, DocumentUrl()] = Field(
         default=None,

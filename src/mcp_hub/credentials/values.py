@@ -27,5 +27,6 @@ def wrong_with(value: str) -> str:
 
 
 def with_scheme(scheme: str, value: str) -> str:
-    """The value as it stands in the header: `Bearer abc`."""
-    return f"{scheme} {value}" if scheme else value
+    """The value as it stands in the header: `Bearer abc`, also where somebody has copied it with its scheme."""
+    has_it = value.lower().startswith(f"{scheme.lower()} ")
+    return value if has_it or not scheme else f"{scheme} {value}"

@@ -38,7 +38,7 @@ def test_everything_else_is_told_in_words_that_do_not_repeat_it(value, words):
 
 @given(st.text(max_size=40))
 def test_what_passes_is_never_refused_later(value):
-    if not wrong_with(value):
+    if not wrong_with(value) and not value.lower().startswith("bearer "):
         lines = Credential({"X-Key": Secret(with_scheme("Bearer", value))}).open()
         assert lines == f"X-Key: Bearer {value}\r\n".encode()
         assert lines.count(b"\n") == 1
@@ -46,3 +46,4 @@ def test_what_passes_is_never_refused_later(value):
 
 def test_a_scheme_stands_before_the_value():
     assert (with_scheme("Bearer", "abc"), with_scheme("", "abc")) == ("Bearer abc", "abc")
+    assert with_scheme("Bearer", "bearer abc") == "bearer abc", "so it is copied from where it is sent"
