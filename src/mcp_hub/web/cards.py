@@ -50,8 +50,8 @@ _NOUNS: Final = {Kind.TOOL: "tool", Kind.PROMPT: "prompt", Kind.RESOURCE: "resou
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """An upstream of the configuration. `host` is where it is, in words if it is no address. `header` is the one that
-    clients send, where they do; `absent` says why it is not served, empty if it is."""
+    """An upstream of the configuration. `host` is where it is, in words if it is no address, and empty if it is not
+    served. `header` is the one that clients send, where they do; `absent` says why it is not served, empty if it is."""
 
     name: str
     title: str
