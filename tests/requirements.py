@@ -128,7 +128,7 @@ PROMISES: Final = {
 
 LATER: Final = frozenset(
     {
-        "A9", "A10", "B15", "B21", "C25",
+        "A9", "A10", "B21", "C25",
         "D29", "D30", "D31", "D34", "D35", "D36",
         "T28", "T54",
     }

@@ -40,7 +40,7 @@ OTHER = replace(
 GRANT = Grant(
     "g-ann", ANN, "r-1", "https://as.example", "https://as.example/token", "https://as.example/revoke",
     "https://mcp.github.example/mcp", frozenset({"repo", "read:org"}), frozenset({"admin"}), b"sealed access",
-    b"sealed refresh", 4600.0, GrantState.READY, "", "ann@github \u00c4", 1, 1000.0, 1000.0, None,
+    b"sealed refresh", 4600.0, GrantState.READY, "", "ann@github \u00c4", 1, 1000.0, 1000.0, None, None, "place",
 )  # fmt: skip
 BARE = replace(
     GRANT, id="g-bob", whose=BOB, revocation_endpoint=None, resource=None, scopes=frozenset(), wanted=frozenset(),
@@ -52,7 +52,7 @@ SECOND = replace(
     scopes=frozenset({"repo"}), version=2, refreshed_at=5000.0,
 )  # fmt: skip
 
-KEY = PastedKey("k-ann", ANN, b"sealed key", "cdef", 1000.0, None)
+KEY = PastedKey("k-ann", ANN, b"sealed key", "cdef", 1000.0, None, "place")
 
 
 async def with_grants(store: Store, *grants: Grant) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import httpx2
@@ -66,6 +67,17 @@ async def granted(challenge: str, status: int) -> str:
     raise AssertionError("nobody has to act")
 
 
+async def moved() -> str:
+    """What a user is told whose grant was given for another address."""
+    async with MisbehavingAS() as server, keeping() as keeper:
+        await connected(keeper, server)
+        try:
+            await keeper.access(place=replace(PLACE, stands_for="elsewhere")).credential()
+        except ConnectionNeeded as need:
+            return need.public
+    raise AssertionError("nobody has to act")
+
+
 async def unclaimed() -> str:
     """What a caller is told of whom a server is to know what the hub does not know."""
     try:
@@ -77,6 +89,7 @@ async def unclaimed() -> str:
 
 CASES: dict[str, Callable[[object], Awaitable[str]]] = {
     "NAME is not connected for USER.": lambda _: called("per_user: true"),
+    "The address of NAME was changed in the hub's configuration since you connected.": lambda _: moved(),
     "NAME does not accept the key that you pasted for it.": lambda _: called(
         "per_user: true", pastes="another-key", refuses=True
     ),

@@ -13,8 +13,9 @@ import httpx2
 import pytest
 
 from mcp_hub.assembly import unlocked
-from mcp_hub.config.model import Config
+from mcp_hub.config.model import Config, Upstream
 from mcp_hub.config.model import Store as StorePlace
+from mcp_hub.connecting import declared_of
 from mcp_hub.credentials import watchers
 from mcp_hub.credentials.pasted import PastedKeys
 from mcp_hub.credentials.watchers import Watchers
@@ -50,7 +51,11 @@ class World:
         return Whose("default", "local", self.subjects[name], "docs")
 
     async def paste(self, name: str, key: str) -> None:
-        await PastedKeys(self.beside, self.vault, Watchers(self.beside)).paste(self.whose(name), Secret(key))
+        keys, place = (
+            PastedKeys(self.beside, self.vault, Watchers(self.beside)),
+            declared_of(Upstream("docs", self.docs.url)).place,
+        )
+        await keys.paste(self.whose(name), Secret(key), place)
 
     async def call(self, name: str, upstream: str) -> tuple[dict[str, str] | None, str]:
         """The headers that the upstream was sent for this caller, and the whole answer."""

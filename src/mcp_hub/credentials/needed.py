@@ -4,6 +4,7 @@ Rule: each sentence is complete in itself: what is missing, for whom, and where 
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from mcp_hub.errors import ConnectionNeeded
 from mcp_hub.principal import Principal
@@ -11,11 +12,15 @@ from mcp_hub.principal import Principal
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An upstream as people are told of it: its configured name, its title, and the page where they connect to it."""
+    """An upstream as people are told of it: its configured name, its title, and the page where they connect to it.
+
+    `stands_for` stands for its address: what somebody gave for another one does not go there.
+    """
 
     upstream: str
     title: str
     page: str
+    stands_for: str = ""
 
 
 def name_of(caller: Principal) -> str:
@@ -29,7 +34,15 @@ def not_connected(place: Place, caller: Principal) -> ConnectionNeeded:
     return ConnectionNeeded(place.upstream, public, url=place.page, state="not_connected")
 
 
+def moved(place: Place) -> str:
+    """Why what they gave the hub is not sent: it was given for another address."""
+    return MOVED.format(title=place.title)
+
+
 def reconnect_needed(place: Place, caller: Principal, reason: str) -> ConnectionNeeded:
     """Their connection is of no use any more; `reason` is a whole public sentence."""
     public = f"{reason} Open {place.page} to connect {place.title} again for {name_of(caller)}, then try again."
     return ConnectionNeeded(place.upstream, public, url=place.page, state="reconnect_needed")
+
+
+MOVED: Final = "The address of {title} was changed in the hub's configuration since you connected."

@@ -15,7 +15,7 @@ from typing import Final, NoReturn, Protocol, final
 from mcp_hub.config.model import OwnHeader
 from mcp_hub.credentials.credential import Credential
 from mcp_hub.credentials.given import own_header
-from mcp_hub.credentials.needed import Place, not_connected, reconnect_needed
+from mcp_hub.credentials.needed import Place, moved, not_connected, reconnect_needed
 from mcp_hub.credentials.sealed_keys import open_key, seal_key
 from mcp_hub.credentials.values import wrong_with
 from mcp_hub.credentials.watchers import Watchers
@@ -70,8 +70,9 @@ class PastedKeys:
         self._now = now
         self._used: dict[str, float] = {}
 
-    async def paste(self, whose: Whose, key: Secret) -> None:
-        """Keep this key, in the place of the one before. Spaces and line ends around it are not part of it.
+    async def paste(self, whose: Whose, key: Secret, place: str = "") -> None:
+        """Keep this key, in the place of the one before. Spaces and line ends around it are not part of it. `place`
+        stands for the address that it is for (`Place.stands_for`).
 
         Raises:
             UnusableKey: no header can carry it; the sentence does not repeat it.
@@ -81,17 +82,17 @@ class PastedKeys:
         wrong = wrong_with(text)
         if wrong:
             raise UnusableKey(f"This is no key that can be sent: it {wrong}. Nothing was changed. Paste it again.")
-        empty = PastedKey(secrets.token_urlsafe(12), whose, b"", hint_of(text), self._now(), None)
+        empty = PastedKey(secrets.token_urlsafe(12), whose, b"", hint_of(text), self._now(), None, place)
         await self._store.put_key(seal_key(self._vault, empty, Secret(text)))
 
-    async def opened(self, whose: Whose) -> tuple[str, Secret] | None:
-        """The id of what somebody pasted, and the key itself.
+    async def opened(self, whose: Whose) -> tuple[PastedKey, Secret] | None:
+        """What somebody pasted, and the key itself.
 
         Raises:
             HubFault: the store fails, or the key cannot be opened.
         """
         stored = await self._store.key(whose)
-        return None if stored is None else (stored.id, await open_key(self._vault, stored))
+        return None if stored is None else (stored, await open_key(self._vault, stored))
 
     def note_use(self, key: str) -> None:
         """A key was sent just now."""
@@ -170,10 +171,12 @@ class PastedAccess:
         if opened is None:
             return None
         key, secret = opened
+        if key.place != self._place.stands_for:
+            raise reconnect_needed(self._place, self._caller, moved(self._place))
         credential = own_header(self._header, secret.open(), self._also)
-        self._keys.note_use(key)
+        self._keys.note_use(key.id)
         if changes == self._changes:  # otherwise it may be the one before already
-            self._id, self._credential = key, credential
+            self._id, self._credential = key.id, credential
         return credential
 
     def _said(self, refusal: RefusedCredential) -> str:

@@ -31,9 +31,14 @@ IDLE: Final = 1800.0
 """Seconds after which a fleet that nobody uses ends."""
 MOST: Final = 1_000
 """Fleets at once. The one that was unused for the longest time makes room."""
+MOST_OF_ONE: Final = 64
+"""Fleets of one caller at once, who has one for whatever their requests bring. They make room for their own only."""
 SWEEP: Final = 60.0
 """Seconds between two looks for fleets that nobody uses."""
 _DIGEST: Final = 16
+
+_FULL: Final = "This hub serves as many people at once as it can. Try again later."
+_TOO_MANY: Final = "You use this hub with as many credentials at once as one person may. End some of these uses first."
 
 Key = tuple[Owner, bytes]
 """Whose a fleet is, and a digest of what their requests bring."""
@@ -44,8 +49,8 @@ class Fleets:
     """All fleets of this process. Belongs to one event loop; nothing is contacted before `start`.
 
     `make` makes the upstreams, `own` names those that each caller has for themselves, and `known` is what was known of
-    the others. `by_claims` says that what else is known of a caller counts as brought. At most `most` fleets end `idle`
-    seconds after their last use; `clock` gives seconds.
+    the others. `by_claims` says that what else is known of a caller counts as brought. There are at most `most` fleets,
+    `most_of_one` of them one caller's, and each ends `idle` seconds after its last use; `clock` gives seconds.
     """
 
     def __init__(
@@ -59,6 +64,7 @@ class Fleets:
         by_claims: bool = False,
         limits: Limits = DEFAULT_LIMITS,
         most: int = MOST,
+        most_of_one: int = MOST_OF_ONE,
         idle: float = IDLE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -69,7 +75,7 @@ class Fleets:
         self._own = frozenset(own)
         self._by_claims = by_claims
         self._places, self._warned = Places(limits), Warned()
-        self._most, self._idle, self._clock = most, idle, clock
+        self._most, self._most_of_one, self._idle, self._clock = most, most_of_one, idle, clock
         self._secret = secrets.token_bytes(_DIGEST)
         self._follow: Follow | None = None
         self._fleets: dict[Key, Fleet] = {}
@@ -95,7 +101,8 @@ class Fleets:
         """The caller's fleet: a look-up, unless it is the first time.
 
         Raises:
-            Forbidden: there are as many as there may be, and all of them are in use; or the hub stops.
+            Forbidden: there are as many as there may be, in all or of this caller, and all of them are in use; or the
+                hub stops.
         """
         if not self._own:
             return self._common
@@ -227,8 +234,11 @@ class Fleets:
     def _begun(self, key: Key, caller: Principal) -> Fleet:
         if self._is_over:
             raise Forbidden("The hub is stopping; call again in a moment.")
-        if len(self._fleets) >= self._most:
-            self._make_room()
+        mine = [each for each in self._fleets if each[0] == key[0]]
+        if len(mine) >= self._most_of_one:
+            self._make_room(mine, _TOO_MANY)
+        elif len(self._fleets) >= self._most:
+            self._make_room(self._fleets, _FULL)
         fleet = self._fleets[key] = Fleet(self._pattern, self._places, self._warned, caller, self._digest(key))
         for name in self.names:
             if name in self._own:
@@ -250,10 +260,10 @@ class Fleets:
         if self._runs_now and not self._is_over:
             fleet.runs.append(asyncio.ensure_future(_kept(upstreams, memory)))
 
-    def _make_room(self) -> None:
-        unused = [key for key, fleet in self._fleets.items() if not fleet.is_used]
+    def _make_room(self, among: Iterable[Key], full: str) -> None:
+        unused = [key for key in among if not self._fleets[key].is_used]
         if not unused:
-            raise Forbidden("This hub serves as many people at once as it can. Try again later.")
+            raise Forbidden(full)
         self._end(min(unused, key=lambda key: self._fleets[key].used))
 
     def _end(self, key: Key) -> None:

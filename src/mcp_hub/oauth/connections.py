@@ -4,7 +4,7 @@ Rule: whatever is asked here is asked for one caller, and acts on nobody else's.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol, final
 from urllib.parse import urlsplit
 
@@ -235,7 +235,7 @@ class Connections:
         except ConnectFailed as error:
             self._note(What.CONNECT_REFUSED, error.code, caller, upstream)
             raise
-        await self._keep(made)
+        await self._keep(made, declared.place)
         self._note(What.CONNECTED, OK, caller, upstream)
         return Finished(upstream, declared.title, made.grant.account, made.window)
 
@@ -248,7 +248,7 @@ class Connections:
         if self.sign_in(upstream) is not SignIn.PASTED:
             raise KeyError(upstream)
         try:
-            await self._parts.keys.paste(Whose(*caller.key, upstream), key)
+            await self._parts.keys.paste(Whose(*caller.key, upstream), key, self._declared[upstream].place)
         except UnusableKey as error:
             raise ConnectFailed(error.public, "unusable_key") from error
         self._note(What.KEY_PASTED, OK, caller, upstream)
@@ -303,10 +303,13 @@ class Connections:
         return self._declared[upstream]
 
     def _place(self, upstream: str) -> Place:
-        return Place(upstream, self._declared[upstream].title, f"{self._base_url}/connect/{upstream}")
+        declared = self._declared[upstream]
+        return Place(upstream, declared.title, f"{self._base_url}/connect/{upstream}", declared.place)
 
     async def _grant(self, caller: Principal, upstream: str) -> Grant | None:
-        return await self._store.grant(Whose(*caller.key, upstream))
+        """What they gave for where it is now: what was for another place says nothing of this one."""
+        grant = await self._store.grant(Whose(*caller.key, upstream))
+        return grant if grant is not None and grant.place == self._declared[upstream].place else None
 
     async def _found(self, declared: Declared, grant: Grant | None) -> Found:
         """Where they sign in. Whoever connects anew does so because something changed, so nothing known is used."""
@@ -329,8 +332,8 @@ class Connections:
         except RegistrationFailed as error:
             raise self._failed(error.code, error.public, found) from error
 
-    async def _keep(self, made: Made) -> None:
-        grant = self._parts.grants.sealed(made.grant, made.tokens)
+    async def _keep(self, made: Made, place: str) -> None:
+        grant = self._parts.grants.sealed(replace(made.grant, place=place), made.tokens)
         old = await self._store.put_grant(grant)
         if old is not None:
             self._parts.grants.replaced(old, grant)

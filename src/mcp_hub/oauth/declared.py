@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from urllib.parse import urlsplit
 
 from mcp_hub.config.model import OAuth, OwnHeader
@@ -35,6 +36,11 @@ class Declared:
     def target(self) -> Target:
         """What discovery is told of it."""
         return Target(self.name, self.url, self.said, expected=self.sign_in is SignIn.OAUTH, title=self.title)
+
+    @property
+    def place(self) -> str:
+        """What stands for where it is and who lets its users in: what they gave for another one goes nowhere."""
+        return sha256(f"{self.url}\n{self.said.issuer or ''}".encode("utf-8", "surrogatepass")).hexdigest()
 
     @property
     def stands_for(self) -> str:

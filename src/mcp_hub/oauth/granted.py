@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Final, Literal, Protocol, final
 
 from mcp_hub.credentials.credential import Credential
-from mcp_hub.credentials.needed import Place, not_connected, reconnect_needed
+from mcp_hub.credentials.needed import Place, moved, not_connected, reconnect_needed
 from mcp_hub.credentials.watchers import Watchers
 from mcp_hub.errors import HubError, RefusedCredential
 from mcp_hub.oauth.lasting import Replaced, times
@@ -204,6 +204,8 @@ class Granted:
             raise not_connected(self._place, self._caller)
         if grant.state is not GrantState.READY:
             raise self._reconnect(grant.reason)
+        if grant.place != self._place.stands_for:
+            raise self._reconnect(moved(self._place))
         token = await self._source.token(grant)
         due, until = times(grant.refreshed_at, grant.expires_at)
         due = until if grant.refresh_token is None else due

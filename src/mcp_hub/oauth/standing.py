@@ -3,6 +3,7 @@
 from typing import Final
 
 from mcp_hub.credentials.decide import SignIn
+from mcp_hub.credentials.needed import MOVED
 from mcp_hub.credentials.state import State
 from mcp_hub.oauth.connection import Connection
 from mcp_hub.oauth.declared import Declared
@@ -18,7 +19,9 @@ def of_grant(declared: Declared, grant: Grant | None, trouble: str = "") -> Conn
     """By what somebody gave the hub; `trouble` is why it could not be renewed the last time."""
     if grant is None:
         return standing(declared, SignIn.OAUTH, State.NOT_CONNECTED, _CONNECT.format(title=declared.title))
-    is_ready = grant.state is GrantState.READY
+    is_here = grant.place == declared.place
+    is_ready = grant.state is GrantState.READY and is_here
+    reason = grant.reason or MOVED.format(title=declared.title)
     wanted = grant.wanted - grant.scopes
     sentence = (
         f"{declared.title} asked for more than you have allowed. Connect again to allow it." if wanted else trouble
@@ -29,7 +32,7 @@ def of_grant(declared: Declared, grant: Grant | None, trouble: str = "") -> Conn
         host=declared.host,
         sign_in=SignIn.OAUTH.value,
         state=State.READY if is_ready else State.RECONNECT_NEEDED,
-        sentence=sentence if is_ready else f"{grant.reason} Connect again to go on.",
+        sentence=sentence if is_ready else f"{reason} Connect again to go on.",
         account=grant.account,
         scopes=grant.scopes,
         since=grant.created_at,
@@ -42,12 +45,14 @@ def of_key(declared: Declared, key: PastedKey | None) -> Connection:
     """By what somebody pasted."""
     if key is None:
         return standing(declared, SignIn.PASTED, State.NOT_CONNECTED, _PASTE.format(title=declared.title))
+    is_here = key.place == declared.place
     return Connection(
         upstream=declared.name,
         title=declared.title,
         host=declared.host,
         sign_in=SignIn.PASTED.value,
-        state=State.READY,
+        state=State.READY if is_here else State.RECONNECT_NEEDED,
+        sentence="" if is_here else f"{MOVED.format(title=declared.title)} Paste your key again to go on.",
         since=key.created_at,
         used=key.used_at,
         key_hint=key.hint,

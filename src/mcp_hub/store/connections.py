@@ -102,6 +102,8 @@ class Grant:
     used_at: float | None
     marked_at: float | None = None
     """Since when its user has to connect anew."""
+    place: str = ""
+    """What stands for the address of the upstream that it was given for: it goes to no other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,8 @@ class PastedKey:
     hint: str
     created_at: float
     used_at: float | None
+    place: str = ""
+    """As in `Grant`."""
 
 
 class Sealed(StrEnum):

@@ -16,14 +16,14 @@ from mcp_hub.store.sqlite_words import pack, unpack
 _SELECT: Final = """
     SELECT id, tenant, issuer, subject, upstream, registration, authorization_server, token_endpoint,
         revocation_endpoint, resource, scopes, wanted, access_token, refresh_token, expires_at, state, reason, account,
-        version, created_at, refreshed_at, used_at, marked_at
+        version, created_at, refreshed_at, used_at, marked_at, place
     FROM grants
 """
 _ADD: Final = """
     INSERT INTO grants (id, tenant, issuer, subject, upstream, registration, authorization_server, token_endpoint,
         revocation_endpoint, resource, scopes, wanted, access_token, refresh_token, expires_at, state, reason, account,
-        version, created_at, refreshed_at, used_at, marked_at)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        version, created_at, refreshed_at, used_at, marked_at, place)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _ONE: Final = _SELECT + "WHERE tenant = ? AND issuer = ? AND subject = ? AND upstream = ?"
 _OF: Final = (
@@ -145,13 +145,13 @@ def _row(grant: Grant) -> tuple[object, ...]:
     tokens = (grant.access_token, grant.refresh_token, grant.expires_at)
     state = (grant.state.value, grant.reason, grant.account, grant.version)
     times = (grant.created_at, grant.refreshed_at, grant.used_at, grant.marked_at)
-    return (grant.id, *grant.whose, *there, *allowed, *tokens, *state, *times)
+    return (grant.id, *grant.whose, *there, *allowed, *tokens, *state, *times, grant.place)
 
 
 def _grant(
     row: tuple[
         str, str, str, str, str, str, str, str, str | None, str | None, str, str, bytes, bytes | None, float | None,
-        str, str, str, int, float, float, float | None, float | None,
+        str, str, str, int, float, float, float | None, float | None, str,
     ],
 ) -> Grant:  # fmt: skip
     scopes, wanted = unpack(row[10]), unpack(row[11])

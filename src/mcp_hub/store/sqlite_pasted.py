@@ -12,10 +12,10 @@ from mcp_hub.store.base import visible_to
 from mcp_hub.store.connections import PastedKey, Sealed, Whose
 from mcp_hub.store.sqlite_changes import changed
 
-_SELECT: Final = "SELECT id, tenant, issuer, subject, upstream, key, hint, created_at, used_at FROM pasted_keys "
+_SELECT: Final = "SELECT id, tenant, issuer, subject, upstream, key, hint, created_at, used_at, place FROM pasted_keys "
 _PUT: Final = """
-    INSERT OR REPLACE INTO pasted_keys (id, tenant, issuer, subject, upstream, key, hint, created_at, used_at)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT OR REPLACE INTO pasted_keys (id, tenant, issuer, subject, upstream, key, hint, created_at, used_at, place)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _ONE: Final = _SELECT + "WHERE tenant = ? AND issuer = ? AND subject = ? AND upstream = ?"
 _OF: Final = (
@@ -40,12 +40,12 @@ _RESEAL: Final = {
     Sealed.KEY: "UPDATE pasted_keys SET key = ? WHERE id = ? AND key = ?",
 }
 
-_Row = tuple[str, str, str, str, str, bytes, str, float, float | None]
+_Row = tuple[str, str, str, str, str, bytes, str, float, float | None, str]
 
 
 def put(db: sqlite3.Connection, key: PastedKey) -> None:
     """Insert, in the place of the one before."""
-    db.execute(_PUT, (key.id, *key.whose, key.key, key.hint, key.created_at, key.used_at))
+    db.execute(_PUT, (key.id, *key.whose, key.key, key.hint, key.created_at, key.used_at, key.place))
     changed(db, [key.whose])
 
 

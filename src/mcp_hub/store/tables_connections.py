@@ -29,7 +29,7 @@ _GRANTS: Final = (
         scopes TEXT NOT NULL, wanted TEXT NOT NULL, access_token BLOB NOT NULL, refresh_token BLOB, expires_at REAL,
         state TEXT NOT NULL CHECK (state IN ('ready', 'reconnect_needed')), reason TEXT NOT NULL,
         account TEXT NOT NULL, version INTEGER NOT NULL, created_at REAL NOT NULL, refreshed_at REAL NOT NULL,
-        used_at REAL, marked_at REAL, lease_owner TEXT, lease_until REAL,
+        used_at REAL, marked_at REAL, place TEXT NOT NULL, lease_owner TEXT, lease_until REAL,
         UNIQUE (tenant, issuer, subject, upstream)
     )
     """,
@@ -41,7 +41,7 @@ _KEYS: Final = (
     CREATE TABLE pasted_keys (
         id TEXT NOT NULL PRIMARY KEY,
         tenant TEXT NOT NULL, issuer TEXT NOT NULL, subject TEXT NOT NULL, upstream TEXT NOT NULL,
-        key BLOB NOT NULL, hint TEXT NOT NULL, created_at REAL NOT NULL, used_at REAL,
+        key BLOB NOT NULL, hint TEXT NOT NULL, created_at REAL NOT NULL, used_at REAL, place TEXT NOT NULL,
         UNIQUE (tenant, issuer, subject, upstream)
     )
     """,

@@ -392,6 +392,24 @@ async def test_there_are_only_so_many_fleets_and_the_one_unused_for_longest_make
         assert hub.of(BOB) not in (first, second)
 
 
+async def test_whoever_brings_something_else_each_time_takes_nobody_elses_place(over):
+    now = [0.0]
+    life = {"clock": lambda: now[0], "most": 4, "most_of_one": 2}
+    async with over(Personal(), own=["up"], accesses=Accesses(), life=life) as hub:
+        his = hub.of(BOB)
+        brings = [replace(ALICE, brought=(("x-key", Secret(f"value-{n}")),)) for n in range(20)]
+        for each in brings:
+            now[0] += 1.0
+            hub.of(each)
+        assert [whose for whose, _ in hub.fleets._fleets].count(ALICE.key) == 2
+        assert hub.of(BOB) is his
+        for each in brings[-2:]:
+            hub.of(each).notices.open(ALICE.key)
+        with pytest.raises(Forbidden, match="as many credentials at once"):
+            hub.of(ALICE)
+        hub.of(EVA)
+
+
 async def test_an_upstream_of_a_fleet_that_has_ended_sends_nothing_more(over):
     fake = Personal()
     async with over(fake, own=["up"], accesses=Accesses(ALICE), life={"most": 1}) as hub:

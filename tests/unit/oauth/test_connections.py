@@ -456,6 +456,59 @@ async def test_a_key_is_pasted_used_and_forgotten(rig):
     assert await hub.disconnect(ADA, "other") is Ending.NOTHING
 
 
+# An upstream that is somewhere else
+
+
+@pytest.mark.promise("T49")
+@pytest.mark.parametrize("change", ["url", "issuer"])
+async def test_what_was_given_for_another_address_or_issuer_is_neither_sent_nor_renewed(rig, server, change):
+    await rig.connect()
+    url, said = rig.url, rig.said
+    if change == "url":
+        rig.url = "https://elsewhere.example/mcp"
+    else:
+        rig.said = OAuth(issuer="https://as.elsewhere.example")
+    hub = await rig.start()
+    rig.time += 4000
+    asked = len(server.seen)
+    with pytest.raises(
+        ConnectionNeeded, match=r"The address of GitHub was changed .* to connect GitHub again"
+    ) as needed:
+        await hub.access(ADA, "gh").credential()
+    assert needed.value.state == "reconnect_needed"
+    shown = await hub.one(ADA, "gh")
+    assert (shown.state, "Connect again" in shown.sentence) == (State.RECONNECT_NEEDED, True)
+    assert len(server.seen) == asked
+    rig.url, rig.said = url, said
+    hub = await rig.start()
+    assert server.is_live((await hub.access(ADA, "gh").credential()).open().decode().split("Bearer ")[1].strip())
+
+
+@pytest.mark.promise("T49")
+async def test_what_somebody_allowed_at_another_address_is_not_asked_for_at_the_next(rig, server):
+    grant = await rig.connect()
+    await rig.store.put_grant(replace(grant, place="elsewhere", scopes=frozenset({"delete-everything"})))
+    prospect = await rig.hub.prospect(ADA, "gh")
+    assert (prospect.scopes, prospect.added) == (("offline_access", "read"), ())
+    assert (await rig.connect()).place == grant.place
+    assert (await rig.hub.one(ADA, "gh")).state is State.READY
+
+
+@pytest.mark.promise("T49", "B14")
+async def test_a_key_goes_to_the_address_that_it_was_pasted_for_and_to_no_other(rig):
+    rig.upstreams = others(OwnHeader("X-Key", "pasted"))
+    hub = await rig.start()
+    await hub.paste(ADA, "other", Secret("abcdefghijklmnop"))
+    rig.upstreams = {"other": Upstream("other", "https://evil.example/mcp", auth=OwnHeader("X-Key", "pasted"))}
+    hub = await rig.start()
+    with pytest.raises(ConnectionNeeded, match="The address of other was changed"):
+        await hub.access(ADA, "other").credential()
+    shown = await hub.one(ADA, "other")
+    assert (shown.state, "Paste your key again" in shown.sentence) == (State.RECONNECT_NEEDED, True)
+    await hub.paste(ADA, "other", Secret("ponmlkjihgfedcba"))
+    assert b"ponmlkjihgfedcba" in (await hub.access(ADA, "other").credential()).open()
+
+
 async def test_what_somebody_is_or_brings_needs_no_page(rig):
     caller = replace(ADA, email_verified=True, brought=(("x-my", Secret("mine")),))
     rig.upstreams = {
