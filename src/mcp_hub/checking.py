@@ -110,7 +110,7 @@ class Checking:
         await self._under_way.aclose()
 
     def _decision(self, declared: model.Upstream) -> Decision:
-        known = "" if self._owners is None or not _is_served(declared) else self._owners.sign_in(declared.name)
+        known = "" if self._owners is None or not declared.is_served else self._owners.sign_in(declared.name)
         return decide_declared(declared, _KNOWN.get(known, Discovered.NOT_ASKED))
 
     async def _verdict(self, declared: model.Upstream, decision: Decision, caller: Principal | None) -> Verdict:
@@ -135,15 +135,15 @@ class Checking:
         dialer: Dialer,
         stack: AsyncExitStack,
     ) -> Access:
-        if decision.sign_in is SignIn.SERVICE:
-            if self._shared is not None and _is_served(declared):
+        if isinstance(declared.auth, model.ClientCredentials):
+            if self._shared is not None and declared.is_served:
                 return self._shared(declared.name)
-            from mcp_hub.signing_in import service  # noqa: PLC0415 - as below
+            from mcp_hub.oauth.machine import opened  # noqa: PLC0415 - as below
 
-            return service(declared, dialer, stack)
+            return opened(declared, declared.auth, dialer, stack)
         if not decision.sign_in.is_own:
             return Fixed(credential_of(declared))
-        if caller is None or self._owners is None or not _is_served(declared):
+        if caller is None or self._owners is None or not declared.is_served:
             return Missing(self._not_connected(declared, caller))
         return self._owners.access(caller, declared.name)
 
@@ -217,7 +217,3 @@ class _Asked:
 
 def _note(steps: Steps, decision: Decision) -> None:
     steps.note("auth", f'Row "{decision.row}": {decision.why}')
-
-
-def _is_served(declared: model.Upstream) -> bool:
-    return declared.enabled and declared.is_reachable

@@ -3,13 +3,12 @@
 Rule: what an upstream's configuration says of credentials is split here; the rooms get the few values they need.
 """
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, final
+from typing import final
 
 from mcp_hub.config import model
 from mcp_hub.credentials.decide import SignIn, decide_declared
@@ -37,12 +36,12 @@ from mcp_hub.oauth.token_calls import TokenCalls
 from mcp_hub.principal import Principal
 from mcp_hub.store.base import Store
 from mcp_hub.store.connections import Whose
+from mcp_hub.store.sweeping import keep_swept
 from mcp_hub.vault.column import SealedColumn
 from mcp_hub.vault.settings import SealedSettings
 from mcp_hub.vault.vault import Vault
 
 Run = Callable[[], Awaitable[None]]
-_SWEEP_EVERY: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +78,7 @@ async def open_connections(
         StoreFailed: the store does not answer.
         Unsealable: something of the hub's own was not put into the store by a hub.
     """
-    declared = [declared_of(each) for each in config.upstreams.values() if each.enabled and each.is_reachable]
+    declared = [declared_of(each) for each in config.upstreams.values() if each.is_served]
     basis = await _basis(config, store, vault, stack, now)
     keys = PastedKeys(store, vault, basis.watchers, now)
     stack.push_async_callback(keys.flush)
@@ -103,7 +102,7 @@ async def open_connections(
         "the use of keys": keys.run,
     }
     if config.login.type == "none":  # else it runs for the entrance
-        runs["what has expired"] = partial(_sweep, store, now)
+        runs["what has expired"] = partial(keep_swept, store, now)
     return Connecting(Connections(declared, store, parts, config.server.base_url), runs)
 
 
@@ -183,12 +182,6 @@ def _authorizing(basis: _Basis, registering: Registering) -> Authorizing:
     return Authorizing(
         basis.store, sealer, basis.calls, registered=basis.registered, forgotten=registering.forgotten, now=basis.now
     )
-
-
-async def _sweep(store: Store, now: Callable[[], float]) -> None:
-    while True:
-        await store.sweep(now())
-        await asyncio.sleep(_SWEEP_EVERY)
 
 
 def _noted(store: Store, stack: AsyncExitStack, now: Callable[[], float]) -> "_Noted":

@@ -4,12 +4,11 @@ Rule: the configuration's `login`, `clients` and `users` are split here; the roo
 `login: none` does not need is not built.
 """
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
 from urllib.parse import urlsplit
 
 from mcp_hub import __version__
@@ -32,6 +31,7 @@ from mcp_hub.identity.protected import Protected
 from mcp_hub.identity.setup import Setup
 from mcp_hub.issuing import Shared, authorization_server
 from mcp_hub.store.base import Store
+from mcp_hub.store.sweeping import keep_swept
 from mcp_hub.vault.column import SealedColumn
 from mcp_hub.vault.settings import SealedSettings
 from mcp_hub.vault.vault import Vault
@@ -44,11 +44,8 @@ from mcp_hub.web.setup import PATH as SETUP_PATH
 from mcp_hub.web.setup import SetupPage
 from mcp_hub.web.site import Part
 from mcp_hub.web.users import Users
-from mcp_hub.web.visitors import Visitors
+from mcp_hub.web.visitors import FORM_KEY, Visitors
 from mcp_hub.web.well_known import EndpointMetadata
-
-_FORM_KEY: Final = "form-token-key"
-_SWEEP_EVERY: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +116,7 @@ async def open_entrance(config: model.Config, store: Store, vault: Vault, stack:
         provider = _provider(config, store, vault, fetch, stack)
         parts += [*_pages(config, basis, provider), *authorization_server(config, shared, fetch, stack)]
     setup = basis.people.setup if config.login.type == "local" else None
-    runs = {"the door": door.run, "what has expired": _sweeping(store)}
+    runs = {"the door": door.run, "what has expired": partial(keep_swept, store, time.time)}
     return Entrance(
         config.server.base_url, door, basis.frame, tuple(parts), _doorway(config.login, basis.visitors), setup, runs
     )
@@ -146,7 +143,7 @@ async def _basis(config: model.Config, store: Store, settings: Settings, stack: 
     stack.push_async_callback(events.aclose)
     stack.callback(passwords.close)
     people = _people(config, store, limits, events, passwords)
-    visitors = Visitors(people.browsers, base_url=config.server.base_url, key=await kept_key(settings, _FORM_KEY))
+    visitors = Visitors(people.browsers, base_url=config.server.base_url, key=await kept_key(settings, FORM_KEY))
     return _Basis(store, events, limits, Frame(__version__), visitors, people)
 
 
@@ -223,12 +220,3 @@ def _protected(config: model.Config) -> Protected:
 
 def _path_of(url: str) -> str:
     return urlsplit(url).path
-
-
-def _sweeping(store: Store) -> Callable[[], Awaitable[None]]:
-    async def run() -> None:
-        while True:
-            await store.sweep(time.time())
-            await asyncio.sleep(_SWEEP_EVERY)
-
-    return run

@@ -5,7 +5,7 @@ Rule: a hub without a login, such as one that a client starts, loads none of thi
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from mcp_hub import __version__
 from mcp_hub.assembly import Running
@@ -26,9 +26,6 @@ from mcp_hub.web.site import Part
 if TYPE_CHECKING:
     from mcp_hub.web.lookers import Doorway
     from mcp_hub.web.own import Own
-
-FORM_KEY: Final = "form-token-key"
-"""What the key of form tokens is called in the store."""
 
 
 def pages_of(
@@ -58,7 +55,7 @@ async def _private(
     config: model.Config, running: Running, frame: Frame, door: Door, make: "Callable[[], Own]"
 ) -> Sequence[Part]:
     from mcp_hub.web.lookers import Doorway, NoSessions, Owner  # noqa: PLC0415 - see the rule
-    from mcp_hub.web.visitors import Visitors  # noqa: PLC0415
+    from mcp_hub.web.visitors import FORM_KEY, Visitors  # noqa: PLC0415
 
     key = await kept_key(SealedSettings(running.store, running.vault), FORM_KEY)
     visitors = Visitors(NoSessions(), base_url=config.server.base_url, key=key)

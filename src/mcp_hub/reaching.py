@@ -28,7 +28,7 @@ _FLEETING = frozenset({SignIn.BROUGHT, SignIn.CLAIM})
 
 def served_of(config: model.Config) -> dict[str, model.Upstream]:
     """The upstreams that are served, in declaration order."""
-    return {name: each for name, each in config.upstreams.items() if each.enabled and each.is_reachable}
+    return {name: each for name, each in config.upstreams.items() if each.is_served}
 
 
 def takes_connections(config: model.Config) -> bool:
@@ -107,17 +107,7 @@ class Reaching:
         if sign_in is SignIn.UNDECIDED:
             return self.undecided.access(declared.name)
         if isinstance(declared.auth, model.ClientCredentials):
-            return self._service(declared, declared.auth, stack)
+            from mcp_hub.oauth.machine import opened  # noqa: PLC0415 - few hubs have such, and all others start sooner
+
+            return opened(declared, declared.auth, self._dialer, stack)
         return Fixed(credential_of(declared))
-
-    def _service(self, declared: model.Upstream, auth: model.ClientCredentials, stack: AsyncExitStack) -> Access:
-        # Loaded here: few hubs are one, and all others start sooner.
-        from mcp_hub.egress.fetch import GuardedFetch  # noqa: PLC0415
-        from mcp_hub.oauth.machine import Service  # noqa: PLC0415
-
-        fetch = GuardedFetch(self._dialer)
-        title, url = declared.title or declared.name, declared.url or ""
-        service = Service(declared.name, title, url, auth, fetch=fetch, also=declared.headers)
-        for close in (fetch.aclose, service.aclose):
-            stack.push_async_callback(close)
-        return service

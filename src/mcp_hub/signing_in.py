@@ -10,11 +10,9 @@ from typing import Final
 
 from mcp_hub.config import model
 from mcp_hub.connecting import declared_of
-from mcp_hub.credentials.access import Access
 from mcp_hub.egress.dial import Dialer
 from mcp_hub.egress.fetch import GuardedFetch
 from mcp_hub.oauth.discovery import Discovery, DiscoveryFailed, Found, Outcome
-from mcp_hub.oauth.machine import Service
 from mcp_hub.upstream.check import Steps
 
 _UNPUBLISHED: Final = (
@@ -39,22 +37,6 @@ async def found_out(declared: model.Upstream, dialer: Dialer, steps: Steps, chal
         steps.note("discovery", f"{each.what}: {each.detail}", ok=each.ok)
     steps.note("discovery", _outcome(found), ok=isinstance(found, Found), since=started)
     return isinstance(found, Found)
-
-
-def service(declared: model.Upstream, dialer: Dialer, stack: AsyncExitStack) -> Access:
-    """The hub's own access there, asked for anew; `stack` closes it.
-
-    Raises:
-        TypeError: nothing says that the hub acts there as itself.
-    """
-    if not isinstance(declared.auth, model.ClientCredentials):
-        raise TypeError("only client credentials make the hub act as itself")
-    fetch = GuardedFetch(dialer)
-    stack.push_async_callback(fetch.aclose)
-    title, url = declared.title or declared.name, declared.url or ""
-    made = Service(declared.name, title, url, declared.auth, fetch=fetch, also=declared.headers)
-    stack.push_async_callback(made.aclose)
-    return made
 
 
 def _outcome(found: Outcome) -> str:

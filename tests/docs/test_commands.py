@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx2
 import pytest
 
 import processes
@@ -30,6 +31,7 @@ NOT_RUN_HERE = {
     "source": "the commands are found without it",
     "./bench/run": "takes minutes; its page belongs to it",
 }
+AS_BROWSER = {"Accept": "text/html"}
 CURSOR = '{"mcpServers": {"Issues": {"url": "https://issues.example.com/mcp"}}}'
 
 
@@ -41,6 +43,14 @@ class Step:
     expected: str
 
 
+@dataclass(frozen=True)
+class Pasted:
+    """A key that the reader enters on the page of which a command has told."""
+
+    key: str
+    page: str
+
+
 @dataclass
 class Stage:
     """A directory like a clone's, with the examples and their hub running; `ports` are the pages' to the real ones."""
@@ -49,6 +59,8 @@ class Stage:
     ports: dict[str, str]
     env: dict[str, str]
     running: ExitStack = field(default_factory=ExitStack)
+    served: ExitStack = field(default_factory=ExitStack)
+    """The hub that the reader has started; there is one at a time."""
 
     def real(self, text: str) -> str:
         return re.sub(r"\b\d{4}\b", lambda found: self.ports.get(found[0], found[0]), text)
@@ -73,7 +85,8 @@ class Stage:
             return self._query(words[2])
         assert words[0] == "mcp-hub", f"{command}: not a command that is known here"
         if words[1] == "serve":
-            self.running.enter_context(processes.running([MCP_HUB, *words[1:]], env=self.env))
+            self.served.close()
+            self.served.enter_context(processes.running([MCP_HUB, *words[1:]], env=self.env))
             return ""
         done = subprocess.run(
             [MCP_HUB, *words[1:]],
@@ -88,6 +101,15 @@ class Stage:
         )
         assert done.returncode in (0, 2, 3, 4, 5), done.stdout
         return self.as_on_the_page(done.stdout)
+
+    def paste(self, key: str, page: str) -> None:
+        """Open a page of a hub of the reader's own, enter the key there, and save it."""
+        url = self.real(page)
+        with httpx2.Client(trust_env=False) as browser:
+            (token,) = set(re.findall(r'name="form_token" value="([^"]+)"', browser.get(url, headers=AS_BROWSER).text))
+            form = {"form_token": token, "key": key}
+            saved = browser.post(f"{url}/key", data=form, headers={"Origin": url.partition("/connect")[0]})
+        assert "Your key is saved" in saved.text
 
     def _query(self, sql: str) -> str:
         db = sqlite3.connect(self.directory / "data" / "hub.db")
@@ -117,6 +139,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
         ports |= {"8080": port_of(hub.url), "8090": str(processes.free_port())}
         (tmp_path / "config").mkdir()
         (tmp_path / "config" / "hub.yaml").write_text(stage.real(config), encoding="utf-8")
+        running.callback(stage.served.close)
         yield stage
         assert hub.complaints() == []
 
@@ -131,10 +154,15 @@ def steps(block: str) -> Iterator[Step]:
         yield Step(command, expected)
 
 
-def played(page: Page) -> Iterator[Step | str]:
-    """The commands of a page and the files that its reader writes, in their order."""
-    for language, block in re.findall(r"^```(console|yaml)\n(.*?)^```$", page.text, re.MULTILINE | re.DOTALL):
-        if language == "yaml":
+def played(page: Page) -> Iterator[Step | Pasted | str]:
+    """The commands of a page, the files that its reader writes and the keys they paste, in their order."""
+    found = re.findall(r"^```(console|yaml)\n(.*?)^```$|^Open that.*paste `(.+?)`", page.text, re.MULTILINE | re.DOTALL)
+    link = ""
+    for language, block, key in found:
+        link = (re.findall(r"Open (\S+),", block) or [link])[-1]
+        if key:
+            yield Pasted(key, link)
+        elif language == "yaml":
             yield block
         else:
             yield from steps(block)
@@ -165,6 +193,8 @@ def test_the_commands_of_a_page_print_what_it_says(name, stage):
     for step in played(page(name)):
         if isinstance(step, str):
             stage.write(step)
+        elif isinstance(step, Pasted):
+            stage.paste(step.key, step.page)
         elif is_run_here(step.command):
             printed = stage.do(step.command)
             if step.expected.strip():

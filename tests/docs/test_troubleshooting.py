@@ -12,7 +12,7 @@ import ssl
 import sys
 import sysconfig
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
@@ -33,7 +33,7 @@ from mcp_hub.config.model import Store as StoreAt
 from mcp_hub.credentials.credential import NOTHING
 from mcp_hub.egress.client import HttpClient
 from mcp_hub.egress.dial import Dialer
-from mcp_hub.errors import UpstreamError
+from mcp_hub.errors import UpstreamError, VaultLocked
 from mcp_hub.identity.accounts import local_account
 from mcp_hub.identity.tokens import Kind, digest, new_token
 from mcp_hub.store.people import PersonalToken
@@ -287,6 +287,18 @@ async def wrong_master_key(place: Place) -> str:
     (place.directory / "new.key").touch(0o600)
     (place.directory / "new.key").write_text(generated())
     return await place.told(text, "serve", "--port", "0")
+
+
+@shows("The store was given another master key since this process started.")
+async def changed_master_key(place: Place) -> str:
+    async with aclosing(SqliteStore.open(place.directory / "own.db")) as store:
+        first, second = (from_text(generated(), "the test") for _ in range(2))
+        running = await Vault.unlock(store, Given(first))
+        await (await Vault.unlock(store, Given(first))).change_master(second)
+        await (await Vault.unlock(store, Given(second))).begin_rotation(0.0)
+        with pytest.raises(VaultLocked) as locked:
+            await running.refresh()
+    return locked.value.public
 
 
 @shows("This store takes the master key KEY, and there is none.")

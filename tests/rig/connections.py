@@ -27,7 +27,7 @@ DECLARED = (
     Declared("billing", "Billing", "billing.example.com", header="x-billing-token"),
     Declared("crm", "CRM", "crm.example.com"),
     Declared("clock", "Clock", "a program on the hub's computer"),
-    Declared("old", "Old wiki", "wiki.example.com", absent="Disabled in the configuration"),
+    Declared("old", "Old wiki", "", absent="Disabled in the configuration"),
 )
 SIGN_INS = {
     "docs": "shared",

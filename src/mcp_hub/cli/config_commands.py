@@ -66,7 +66,11 @@ upstreams: {}                         # remove the {} and the # in front of what
 
 #   github:                           # each user signs in there with their own account
 #     url: https://api.githubcopilot.com/mcp/
-#     auth: {type: oauth, scopes: [repo, "read:org"]}
+#     auth:
+#       type: oauth                   # alone it is enough where the hub can register itself there
+#       client_id: "${GITHUB_ID}"     # of an app of yours; it comes back to PUBLIC_URL/oauth/callback/github
+#       client_secret: "${GITHUB_SECRET}"
+#       scopes: [repo, "read:org"]
 
 #   time:                             # a local command; of the hub's environment it gets only what stands in env
 #     command: [uvx, mcp-server-time]

@@ -11,6 +11,8 @@ from mcp_hub.cli.output import print_json, print_table, style
 from mcp_hub.cli.remote import address, remote_hub
 
 _SHAPES = {"ready": "green", "disabled": "bright_black"}
+_UP_TO_THEM = frozenset({"not_connected", "reconnect_needed"})
+"""States in which the reason says all: their user acts on a page, and a check would find the same."""
 
 
 @click.command()
@@ -46,7 +48,9 @@ def show(upstreams: list[dict[str, Any]]) -> None:
     print_table([_row(each) for each in upstreams])
     troubled = [each for each in upstreams if each.get("reason") and each["state"] != "disabled"]
     for each in troubled:
-        click.echo(f"\n{each['name']}: {each['reason']}\n  ↳ check from here:  mcp-hub upstream check {each['name']}")
+        click.echo(f"\n{each['name']}: {each['reason']}")
+        if each["state"] not in _UP_TO_THEM:
+            click.echo(f"  ↳ check from here:  mcp-hub upstream check {each['name']}")
 
 
 def _row(upstream: dict[str, Any]) -> list[str]:

@@ -301,6 +301,11 @@ class Upstream:
         return self.url is not None or bool(self.command)
 
     @property
+    def is_served(self) -> bool:
+        """Whether callers have it: it is switched on, and it is said where it is."""
+        return self.enabled and self.is_reachable
+
+    @property
     def namespace(self) -> str | None:
         """What stands before its names: `None` if they are exposed as they are."""
         if isinstance(self.prefix, str):

@@ -16,7 +16,7 @@ from mcp_hub.credentials.decide import SignIn
 from mcp_hub.credentials.needed import Place
 from mcp_hub.credentials.pasted import PastedAccess, PastedKeys, UnusableKey
 from mcp_hub.credentials.state import State
-from mcp_hub.errors import RefusedCredential
+from mcp_hub.errors import ConnectionNeeded, RefusedCredential
 from mcp_hub.oauth.asked import asked
 from mcp_hub.oauth.authorizing import Authorizing, Back, Made, Plan
 from mcp_hub.oauth.connection import ConnectFailed, Connection, Ending, Finished, Prospect, What
@@ -168,11 +168,8 @@ class Connections:
                 return of_grant(declared, await self._store.grant(whose), self._parts.grants.trouble(whose))
             case SignIn.PASTED:
                 return of_key(declared, await self._store.key(whose))
-            case SignIn.BROUGHT:
-                sentence = f"Your client sends your credential in the header {_header(declared).word}."
-                return standing(declared, SignIn.BROUGHT, State.READY, sentence)
             case other:
-                return standing(declared, other, State.READY, f"{declared.title} is told who you are.")
+                return await self._decided(declared, other, caller)
 
     # Connecting
 
@@ -282,6 +279,17 @@ class Connections:
         return self._parts.jwks()
 
     # Inside
+
+    async def _decided(self, declared: Declared, sign_in: SignIn, caller: Principal) -> Connection:
+        """By what this very request brought, or by who they are: nothing of it is stored."""
+        try:
+            await self.access(caller, declared.name).credential()
+        except ConnectionNeeded as needed:
+            return standing(declared, sign_in, State(needed.state), needed.public)
+        if sign_in is SignIn.CLAIM:
+            return standing(declared, sign_in, State.READY, f"{declared.title} is told who you are.")
+        sentence = f"Your client sends your credential in the header {_header(declared).word}."
+        return standing(declared, sign_in, State.READY, sentence)
 
     def _own(self, upstream: str) -> Declared:
         if not self.sign_in(upstream).is_own:

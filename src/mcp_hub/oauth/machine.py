@@ -9,13 +9,15 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final, final
 from urllib.parse import urlsplit
 
-from mcp_hub.config.model import ClientCredentials
+from mcp_hub.config import model
 from mcp_hub.credentials.credential import Credential
-from mcp_hub.egress.fetch import Fetch
+from mcp_hub.egress.dial import Dialer
+from mcp_hub.egress.fetch import Fetch, GuardedFetch
 from mcp_hub.errors import RefusedCredential, Unreachable
 from mcp_hub.oauth.client_proof import CannotProve, Prover
 from mcp_hub.oauth.lasting import Replaced, times
@@ -58,7 +60,7 @@ class Service:
         upstream: str,
         title: str,
         url: str,
-        said: ClientCredentials,
+        said: model.ClientCredentials,
         *,
         fetch: Fetch,
         also: Mapping[str, Secret] | None = None,
@@ -163,7 +165,7 @@ class Service:
         return Unreachable(self._upstream, f"{self._title} cannot be used: {why}")
 
 
-def _client(said: ClientCredentials, upstream: str, metadata: Metadata) -> Client:
+def _client(said: model.ClientCredentials, upstream: str, metadata: Metadata) -> Client:
     offered = texts(metadata, "token_endpoint_auth_methods_supported")
     if said.private_key is not None:
         method = "private_key_jwt"
@@ -190,7 +192,7 @@ def _client(said: ClientCredentials, upstream: str, metadata: Metadata) -> Clien
     )
 
 
-def _prover(said: ClientCredentials, metadata: Metadata, now: Callable[[], float]) -> Prover:
+def _prover(said: model.ClientCredentials, metadata: Metadata, now: Callable[[], float]) -> Prover:
     """
     Raises:
         ValueError: the private key is none, or not for this server; the sentence repeats nothing of it.
@@ -204,3 +206,13 @@ def _prover(said: ClientCredentials, metadata: Metadata, now: Callable[[], float
 
 def _nothing() -> None:
     pass
+
+
+def opened(declared: model.Upstream, said: model.ClientCredentials, dialer: Dialer, stack: AsyncExitStack) -> Service:
+    """The hub's own access to an upstream of which the configuration says this; `stack` closes it."""
+    fetch = GuardedFetch(dialer)
+    title, url = declared.title or declared.name, declared.url or ""
+    service = Service(declared.name, title, url, said, fetch=fetch, also=declared.headers)
+    for close in (fetch.aclose, service.aclose):
+        stack.push_async_callback(close)
+    return service

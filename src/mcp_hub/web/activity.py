@@ -26,6 +26,7 @@ _RESULTS: Final[Mapping[str, tuple[str, str]]] = {
     "tool_error": ("The tool reported an error", "warn"),
     "error": ("Failed", "bad"),
     "refused": ("Refused", "bad"),
+    "not_connected": ("Not connected", "warn"),
     "unreachable": ("Unreachable", "bad"),
     "timeout": ("Took too long", "bad"),
     "cancelled": ("Cancelled", "warn"),

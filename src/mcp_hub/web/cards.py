@@ -19,7 +19,7 @@ PASTED: Final = SignIn.PASTED
 BROUGHT: Final = SignIn.BROUGHT
 CLAIM: Final = SignIn.CLAIM
 UNDECIDED: Final = SignIn.UNDECIDED
-OWN: Final = frozenset({OAUTH, PASTED})
+ON_PAGE: Final = frozenset(each for each in SignIn if each.on_page)
 """Ways of signing in for which somebody does something on a page of the hub."""
 
 HOW: Final[Mapping[str, str]] = {
@@ -50,8 +50,8 @@ _NOUNS: Final = {Kind.TOOL: "tool", Kind.PROMPT: "prompt", Kind.RESOURCE: "resou
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """An upstream of the configuration. `host` is where it is, in words if it is no address. `header` is the one that
-    clients send, where they do; `absent` says why it is not served, empty if it is."""
+    """An upstream of the configuration. `host` is where it is, in words if it is no address, and empty if it is not
+    served. `header` is the one that clients send, where they do; `absent` says why it is not served, empty if it is."""
 
     name: str
     title: str
@@ -94,7 +94,7 @@ class Card:
     @property
     def is_own(self) -> bool:
         """Whether its user can do something about it here."""
-        return self.sign_in in OWN and self.state is not State.DISABLED
+        return self.sign_in in ON_PAGE and self.state is not State.DISABLED
 
     @property
     def may_sign_in(self) -> bool:
@@ -141,7 +141,7 @@ def card(declared: Declared, mine: Connection | None, sign_in: str, contact: Con
     basis = (declared.name, declared.title, declared.host, sign_in, HOW.get(sign_in, sign_in))
     if declared.absent:
         return Card(*basis, State.DISABLED, declared.absent)
-    if mine is None or sign_in not in OWN:
+    if mine is None or sign_in not in ON_PAGE:
         state, sentence = _shared(sign_in, declared, contact)
         return Card(*basis, state, sentence, offers=offered(contact))
     state, sentence = _standing(mine, contact)

@@ -16,7 +16,7 @@ from starlette.responses import RedirectResponse, Response
 
 from mcp_hub.oauth.connection import Connection
 from mcp_hub.principal import Principal
-from mcp_hub.web.cards import OAUTH, PASTED, Card, Contact, Declared, card, cards, is_outdated, summary
+from mcp_hub.web.cards import ON_PAGE, PASTED, Card, Contact, Declared, card, cards, is_outdated, summary
 from mcp_hub.web.frame import Frame, Notice
 from mcp_hub.web.lookers import Doorway, Looker
 from mcp_hub.web.ways import Way
@@ -128,7 +128,7 @@ async def drawn_card(caller: Principal, name: str, connections: Shown, upstreams
     if declared.absent:
         return card(declared, None, "none", None)
     sign_in = connections.sign_in(name)
-    mine = await connections.one(caller, name) if sign_in in (OAUTH, PASTED) else None
+    mine = await connections.one(caller, name) if sign_in in ON_PAGE else None
     return card(declared, mine, sign_in, upstreams.contacts(caller).get(name))
 
 

@@ -132,4 +132,4 @@ def declared(
 
 
 def _host(url: str) -> str:
-    return urlsplit(url).netloc.rpartition("@")[2] or "an address that is not set"
+    return urlsplit(url).netloc.rpartition("@")[2]

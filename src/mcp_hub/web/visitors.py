@@ -25,6 +25,8 @@ from mcp_hub.principal import ADMIN
 from mcp_hub.secret import Secret
 from mcp_hub.web.forms import Form, read_form
 
+FORM_KEY: Final = "form-token-key"
+"""What the key of form tokens is called in the store."""
 FIELD: Final = "form_token"
 """The name of the hidden field in which a form brings its token."""
 SIGN_OUT: Final = "sign out"

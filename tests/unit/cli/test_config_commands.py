@@ -14,6 +14,7 @@ from mcp_hub.config.schema import json_schema
 
 pytestmark = pytest.mark.promise("E38")
 
+VARIABLES = ("SEARCH_API_KEY", "WIKI_KEY", "HUB_OIDC_SECRET", "GITHUB_ID", "GITHUB_SECRET")
 GOOD = "upstreams:\n  a: {url: 'https://a.example/', headers: {X-Key: canary}}\n  b: {url: 'https://b.example/'}\n"
 BAD = "server: {prot: 1}\nupstreams: {a: {url: '${CANARY}', auth: {type: api_key, value: canary}, timeout: canary}}\n"
 
@@ -112,7 +113,7 @@ def test_what_init_has_in_comments_is_fine_too(here):
     run("init")
     text = (here / "hub.yaml").read_text(encoding="utf-8").replace("upstreams: {}", "upstreams:")
     uncommented = re.sub(r"^# ?(?=[a-z]+:|  +[a-z_]+:)", "", text.partition("version")[2], flags=re.MULTILINE)
-    config = load(f"version{uncommented}", environ={"SEARCH_API_KEY": "x", "WIKI_KEY": "y", "HUB_OIDC_SECRET": "z"})
+    config = load(f"version{uncommented}", environ=dict.fromkeys(VARIABLES, "x"))
     assert list(config.upstreams) == ["docs", "search", "wiki", "billing", "warehouse", "github", "time"]
     assert config.network.allow_private
     assert config.login.provider is not None

@@ -523,6 +523,22 @@ async def test_what_somebody_is_or_brings_needs_no_page(rig):
         await hub.access(ADA, "brought").credential()
 
 
+async def test_who_brings_nothing_or_is_not_known_is_not_said_to_be_ready(rig):
+    caller = replace(ADA, email_verified=True, brought=(("x-my", Secret("mine")),))
+    rig.upstreams = {
+        **others(OwnHeader("X-User", "claim", "email")),
+        "brought": Upstream("brought", "https://b.example", auth=OwnHeader("X-Key", "brought", "x-my")),
+    }
+    hub = await rig.start()
+    for name in rig.upstreams:
+        assert (await hub.one(caller, name)).state is State.READY
+        stranger = await hub.one(ADA, name)
+        assert stranger.state is State.NOT_CONNECTED
+        with pytest.raises(ConnectionNeeded) as needed:
+            await hub.access(ADA, name).credential()
+        assert stranger.sentence == needed.value.public
+
+
 async def test_upstreams_where_nobody_connects_are_none(rig):
     rig.upstreams = {"plain": Upstream("plain", "https://p.example", headers={"X": Secret("y")})}
     hub = await rig.start()

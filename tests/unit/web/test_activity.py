@@ -1,7 +1,10 @@
 """What was called in somebody's name."""
 
+from typing import get_args
+
 import pytest
 
+from mcp_hub.audit.calls import Outcome
 from mcp_hub.identity.principals import principal_of
 from mcp_hub.store.base import CallRecord
 from rig.household import NOW
@@ -41,6 +44,15 @@ async def test_everybody_sees_their_own_calls_the_last_one_first(people):
     ):
         assert told in page.text
     assert "<img src=x" not in page.answer.text
+
+
+@pytest.mark.parametrize("outcome", get_args(Outcome))
+async def test_however_a_call_ended_it_is_said_in_words(people, outcome):
+    ada = await people.add("Ada")
+    await people.store.append_calls([call(principal_of(ada), "search_issues", outcome)])
+    page = await Sitting(site_of(people, URL).app(), await people.sign_in(ada)).look("/activity")
+    assert "search_issues" in page.text
+    assert outcome not in page.text.split()
 
 
 async def test_somebody_who_called_nothing_is_told_where_to_begin(people):

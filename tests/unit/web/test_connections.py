@@ -46,6 +46,14 @@ async def test_what_waits_comes_first_with_a_button_that_names_it(fake, ada):
     )
 
 
+async def test_an_upstream_that_is_switched_off_says_why_and_nothing_else(ada):
+    page = await ada.look("/")
+    before, _, after = page.text.partition("Old wiki")
+    assert "No sign-in" in before
+    assert "Disabled in the configuration" in after
+    assert "sign-in" not in after
+
+
 async def test_the_endpoint_is_there_with_what_to_paste(ada):
     page = await ada.look("/")
     assert f">{URL}/mcp</code>" in page.answer.text
