@@ -110,13 +110,25 @@ class Connections:
 
     Every method that takes a name raises `KeyError` for an upstream that is not declared or, but for `sign_in`, where
     callers have no connection of their own; those that wait raise `HubFault` where the store or the vault fails.
+    `pages` is whether they can be opened, and `first` what is said before (see `Place`).
     """
 
-    def __init__(self, declared: Sequence[Declared], store: Store, parts: Parts, base_url: str) -> None:
+    def __init__(
+        self,
+        declared: Sequence[Declared],
+        store: Store,
+        parts: Parts,
+        base_url: str,
+        *,
+        pages: bool = True,
+        first: str = "",
+    ) -> None:
         self._declared = {each.name: each for each in declared}
         self._store = store
         self._parts = parts
         self._base_url = base_url
+        self._pages = pages
+        self._first = first
         self._unanswered = Unanswered()
 
     def sign_in(self, upstream: str) -> SignIn:
@@ -296,7 +308,8 @@ class Connections:
 
     def _place(self, upstream: str) -> Place:
         declared = self._declared[upstream]
-        return Place(upstream, declared.title, f"{self._base_url}/connect/{upstream}", declared.place)
+        page = f"{self._base_url}/connect/{upstream}" if self._pages else None
+        return Place(upstream, declared.title, page, declared.place, self._first)
 
     async def _grant(self, caller: Principal, upstream: str) -> Grant | None:
         """What they gave for where it is now: what was for another place says nothing of this one."""
