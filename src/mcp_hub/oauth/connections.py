@@ -224,6 +224,8 @@ class Connections:
         declared, grant = self._connectable(upstream), await self._grant(caller, upstream)
         found = await self._found(declared, grant)
         what, whose = asked(declared.said, found, declared.url, grant), Whose(*caller.key, upstream)
+        if self.sign_in(upstream) is SignIn.UNDECIDED:
+            await self._parts.deciding.remember(upstream)
         client = await self._client(declared, found)
         if self._unanswered.is_vain(whose, client.registration.id):
             await self._parts.registering.forgotten(client.registration)
@@ -322,13 +324,13 @@ class Connections:
         outcome = await self._parts.discovery.find(declared.target, bound=bound, fresh=grant is not None)
         if isinstance(outcome, DiscoveryFailed):
             raise ConnectFailed(outcome.public, outcome.code, trace=outcome.trace)
-        if isinstance(outcome, NotOffered):
+        is_undecided = self.sign_in(declared.name) is SignIn.UNDECIDED
+        # What lets everybody in as they are is not closed to them all because one of them would like to sign in.
+        if isinstance(outcome, NotOffered) or (is_undecided and not outcome.is_refused):
             raise ConnectFailed(_NOT_OFFERED.format(title=declared.title), "not_offered", trace=outcome.trace)
         if not outcome.server.knows_pkce and not declared.said.unadvertised_pkce:
             host = urlsplit(outcome.server.issuer).netloc
             raise self._failed("no_pkce", _NO_PKCE.format(title=declared.title, host=host), outcome)
-        if self.sign_in(declared.name) is SignIn.UNDECIDED:
-            await self._parts.deciding.remember(declared.name)
         return outcome
 
     async def _client(self, declared: Declared, found: Found) -> Client:

@@ -421,6 +421,23 @@ async def test_whoever_connects_an_upstream_that_nothing_is_said_about_decides_i
         assert rig.hub.sign_in("gh") is SignIn.OAUTH
 
 
+@pytest.mark.promise("T33")
+async def test_who_looks_decides_nothing(server):
+    async with connecting(server.resource, said=None) as rig:
+        await rig.hub.prospect(ADA, "gh")
+        assert rig.hub.sign_in("gh") is SignIn.UNDECIDED
+        await rig.start()
+        assert rig.hub.sign_in("gh") is SignIn.UNDECIDED
+
+
+async def test_an_upstream_that_lets_everybody_in_is_not_closed_to_them_by_one_who_would_sign_in(server):
+    async with connecting(server.resource, said=None) as rig:
+        server.answers["/mcp"] = Answer(200, {"jsonrpc": "2.0", "id": 1, "result": {}})
+        await fails("not_offered", rig.hub.prospect(ADA, "gh"))
+        await fails("not_offered", rig.hub.begin(ADA, "gh", BROWSER))
+        assert rig.hub.sign_in("gh") is SignIn.UNDECIDED
+
+
 async def test_an_upstream_that_is_down_decides_nothing(server):
     async with connecting(server.resource, said=None) as rig:
         server.answers["/.well-known/oauth-protected-resource/mcp"] = broken(503)
