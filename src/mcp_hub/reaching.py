@@ -13,7 +13,6 @@ from mcp_hub.credentials.decide import SignIn, decide_declared
 from mcp_hub.declared import INFO, credential_of, settings_of, way_to
 from mcp_hub.egress.client import HttpClient
 from mcp_hub.egress.dial import Dialer
-from mcp_hub.egress.fetch import GuardedFetch
 from mcp_hub.errors import RefusedCredential
 from mcp_hub.gateway.fleet import Ears
 from mcp_hub.gateway.undecided import Undecided
@@ -112,7 +111,8 @@ class Reaching:
         return Fixed(credential_of(declared))
 
     def _service(self, declared: model.Upstream, auth: model.ClientCredentials, stack: AsyncExitStack) -> Access:
-        # Loaded here: few hubs are one.
+        # Loaded here: few hubs are one, and all others start sooner.
+        from mcp_hub.egress.fetch import GuardedFetch  # noqa: PLC0415
         from mcp_hub.oauth.machine import Service  # noqa: PLC0415
 
         fetch = GuardedFetch(self._dialer)

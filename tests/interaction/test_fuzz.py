@@ -10,7 +10,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import httpx2
@@ -95,6 +95,11 @@ class House:
         lines = [*(USUAL if session is not None else said.items()), ("host", "localhost"), *own]
         response = await begin(self.hub, "POST", dict(lines).items(), [json.dumps(body).encode()]).response()
         assert 200 <= response.status < 500, response.body
+        while (place := paused_at(response)) is not None:  # as its upstream did, which the client takes up again
+            again = {**dict(lines), "accept": "text/event-stream", "last-event-id": place}
+            more = await begin(self.hub, "GET", again.items(), []).response()
+            assert more.status == 200, more.body
+            response = replace(response, body=response.body + more.body)
         return checked(response, body["id"])
 
     async def open(self, revision: str = LEGACY) -> str:
@@ -147,13 +152,26 @@ def said(result: Json) -> str:
     return result["content"][0]["text"]
 
 
-def checked(response: Response, number: Any) -> Json:
-    """The one answer in a response, which is JSON in the strictest sense and has the id of the request."""
+def told_in(response: Response) -> list[Json]:
+    """The messages in a response, each of which is JSON in the strictest sense."""
     texts = [response.body.decode()]
     if response.headers["content-type"] == "text/event-stream":
         blocks = texts[0].split("\n\n")
         texts = ["\n".join(line[6:] for line in block.split("\n") if line.startswith("data: ")) for block in blocks]
-    told = [json.loads(text, parse_constant=_no_json) for text in texts if text]
+    return [json.loads(text, parse_constant=_no_json) for text in texts if text]
+
+
+def paused_at(response: Response) -> str | None:
+    """The event from which a stream goes on that was closed before the answer; `None` if the answer is there."""
+    told = told_in(response)
+    if told and "method" not in told[-1]:
+        return None
+    return [line[4:] for line in response.body.decode().split("\n") if line.startswith("id: ")][-1]
+
+
+def checked(response: Response, number: Any) -> Json:
+    """The one answer in a response, which has the id of the request."""
+    told = told_in(response)
     assert [("id" in each, "method" in each) for each in told[:-1]] == [(False, True)] * (len(told) - 1)
     assert (told[-1]["jsonrpc"], told[-1]["id"]) == ("2.0", number)
     assert ("result" in told[-1]) != ("error" in told[-1])

@@ -28,7 +28,9 @@ TOOLS = [
 
 def config(urls: dict[str, str]) -> str:
     """A configuration of these upstreams, all of them on loopback."""
-    declared = "\n".join(f"  {name}: {{url: {url!r}}}" for name, url in urls.items())
+    # One that refuses, and has nobody sign in: else it would be asked how, and each caller told where.
+    says = {"refusing": ", auth: none"}
+    declared = "\n".join(f"  {name}: {{url: {url!r}{says.get(name, '')}}}" for name, url in urls.items())
     return f"version: 1\nnetwork: {{allow_private: [127.0.0.0/8]}}\nupstreams:\n{declared}\n"
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from mcp_hub.credentials.needed import Place, name_of
 from mcp_hub.errors import ConnectionNeeded, Unreachable
-from mcp_hub.principal import LOCAL, Principal
+from mcp_hub.principal import Principal
 
 _MOST_NAMED: Final = 8
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_:-]{1,40}")
@@ -24,10 +24,8 @@ def allow_more(place: Place, caller: Principal, missing: Iterable[str]) -> Conne
     wanted = sorted(missing)
     names = [each for each in wanted if _PLAIN.fullmatch(each)][:_MOST_NAMED]
     named = ", ".join(names) + (" and more" if len(names) < len(wanted) else "")
-    who = name_of(caller)
-    has = "have" if who == LOCAL.label else "has"
     public = (
-        f"{place.title} asks for more than {who} {has} allowed{f' (missing: {named})' if names else ''}."
+        f"{place.title} asks for more than {name_of(caller)} allowed{f' (missing: {named})' if names else ''}."
         f" {place.step(' to allow it')}"
     )
     return ConnectionNeeded(place.upstream, public, url=place.page, state="reconnect_needed")

@@ -29,7 +29,8 @@ NARROW = 'Bearer error="insufficient_scope", scope="write", resource_metadata="h
 class Protected(FakeUpstream):
     """Refuses the tokens for which `refuses` says so; a tool runs with those in `wide` only, if there is such a set.
 
-    `tried` are the tokens that calls came with, in order.
+    `tried` are the tokens that calls came with, in order, and the first one that a session was opened with; `called`
+    are those of calls alone.
     """
 
     def __init__(self, eras: str) -> None:
@@ -38,6 +39,7 @@ class Protected(FakeUpstream):
         self.wide: set[str] | None = None
         self.challenge = NARROW
         self.tried: list[str] = []
+        self.called: list[str] = []
         self.before = self.judge
 
     async def judge(self, request: Request) -> Answer | None:
@@ -45,6 +47,8 @@ class Protected(FakeUpstream):
         is_call = request.method in ("tools/call", "initialize")
         if is_call and (not self.tried or request.method == "tools/call" or self.refuses(token)):
             self.tried.append(token)
+        if request.method == "tools/call":
+            self.called.append(token)
         if self.refuses(token):
             return Answer(status=401, headers={"www-authenticate": 'Bearer error="invalid_token"'})
         if request.method == "tools/call" and self.wide is not None and token not in self.wide:
@@ -176,10 +180,10 @@ async def test_a_call_for_which_there_is_not_enough_brings_one_link_and_runs_onc
         assert place.hub.upstreams["github"].state == "ready", "whatever it is enough for goes on"
         wide = await place.connect("read write")
         place.upstream.wide.add(wide)
-        place.upstream.tried.clear()
+        place.upstream.called.clear()
         assert "isError" not in await place.call(**back(found))
-    assert place.upstream.tried.count(wide) == 1
-    assert narrow not in place.upstream.tried
+    assert place.upstream.called.count(wide) == 1
+    assert narrow not in place.upstream.called
     assert place.server.count("/token") == 0, "no token is renewed for it"
 
 
@@ -201,7 +205,7 @@ async def test_the_sentence_and_the_link_hold_no_address_and_no_sentence_of_the_
     assert asked == {
         "mode": "url",
         "url": PLACE.page,
-        "message": f"GitHub asks for more than ada@example.com has allowed{shown}. Open {PLACE.page} to allow it, then"
+        "message": f"GitHub asks for more than ada@example.com allowed{shown}. Open {PLACE.page} to allow it, then"
         " try again.",
     }
 
