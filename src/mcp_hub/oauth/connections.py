@@ -148,7 +148,7 @@ class Connections:
         if self.sign_in(upstream) is SignIn.UNDECIDED and deciding.is_due(upstream):
             outcome = await self._parts.discovery.find(declared.target, challenges=refusal.challenges)
             if isinstance(outcome, Found):
-                await deciding.remember(upstream)
+                await self._decided(upstream, outcome)
             else:
                 deciding.nothing(upstream)
         return self.sign_in(upstream) is SignIn.OAUTH
@@ -225,7 +225,7 @@ class Connections:
         found = await self._found(declared, grant)
         what, whose = asked(declared.said, found, declared.url, grant), Whose(*caller.key, upstream)
         if self.sign_in(upstream) is SignIn.UNDECIDED:
-            await self._parts.deciding.remember(upstream)
+            await self._decided(upstream, found)
         client = await self._client(declared, found)
         if self._unanswered.is_vain(whose, client.registration.id):
             await self._parts.registering.forgotten(client.registration)
@@ -253,6 +253,8 @@ class Connections:
             self._note(What.CONNECT_REFUSED, error.code, caller, upstream)
             raise
         await self._keep(made, declared.place)
+        if declared.sign_in is SignIn.UNDECIDED:
+            await self._parts.deciding.remember(upstream)
         self._note(What.CONNECTED, OK, caller, upstream)
         return Finished(upstream, declared.title, made.grant.account, made.window)
 
@@ -332,6 +334,13 @@ class Connections:
             host = urlsplit(outcome.server.issuer).netloc
             raise self._failed("no_pkce", _NO_PKCE.format(title=declared.title, host=host), outcome)
         return outcome
+
+    async def _decided(self, upstream: str, found: Found) -> None:
+        """Its users sign in: certain where it says so, else guessed, and seen for sure when the first has."""
+        if found.server.has_metadata:
+            await self._parts.deciding.remember(upstream)
+        else:
+            self._parts.deciding.believe(upstream)
 
     async def _client(self, declared: Declared, found: Found) -> Client:
         try:
