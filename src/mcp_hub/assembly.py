@@ -76,7 +76,9 @@ async def assemble(config: model.Config, stack: AsyncExitStack, *, keeps_session
     """
     store, vault = await unlocked(config, stack)
     settings = SealedSettings(store, vault)
-    connecting = await _connecting(config, store, vault, stack) if takes_connections(config) else None
+    connecting = None
+    if takes_connections(config):
+        connecting = await _connecting(config, store, vault, stack, over_http=keeps_sessions)
     connections = None if connecting is None else connecting.connections
     reaching = Reaching(config, connections, stack)
     memory = Memory(store, LOCAL.tenant, _places(config), reaching.fleeting)
@@ -107,11 +109,13 @@ async def assemble(config: model.Config, stack: AsyncExitStack, *, keeps_session
     return Running(store, vault, fleets, road, sessions, checking, connections, entrance)
 
 
-async def _connecting(config: model.Config, store: Store, vault: Vault, stack: AsyncExitStack) -> "Connecting":
+async def _connecting(
+    config: model.Config, store: Store, vault: Vault, stack: AsyncExitStack, *, over_http: bool
+) -> "Connecting":
     # Loaded here: a hub whose upstreams all take what the operator gave them starts faster without it.
     from mcp_hub.connecting import open_connections  # noqa: PLC0415
 
-    return await open_connections(config, store, vault, stack)
+    return await open_connections(config, store, vault, stack, over_http=over_http)
 
 
 async def _entrance(config: model.Config, store: Store, vault: Vault, stack: AsyncExitStack) -> "Entrance":

@@ -42,6 +42,11 @@ from mcp_hub.vault.settings import SealedSettings
 from mcp_hub.vault.vault import Vault
 
 Run = Callable[[], Awaitable[None]]
+_ELSEWHERE: Final = "Start 'mcp-hub serve' with the same configuration, which has the page for that. "
+_NO_PAGE: Final = (
+    "That is done on a page of the hub after signing in, and a client that has started the hub itself (mcp-hub stdio)"
+    " does not sign in: have it use the hub that 'mcp-hub serve' serves."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +75,16 @@ class _Basis:
 
 
 async def open_connections(
-    config: model.Config, store: Store, vault: Vault, stack: AsyncExitStack, now: Callable[[], float] = time.time
+    config: model.Config,
+    store: Store,
+    vault: Vault,
+    stack: AsyncExitStack,
+    now: Callable[[], float] = time.time,
+    *,
+    over_http: bool = True,
 ) -> Connecting:
-    """The connections of a hub of this configuration; `stack` closes what it opened. `now` gives unix seconds.
+    """The connections of a hub of this configuration; `stack` closes what it opened. `now` gives unix seconds. A hub
+    that is not served `over_http` has no pages itself.
 
     Raises:
         StoreFailed: the store does not answer.
@@ -103,7 +115,12 @@ async def open_connections(
     }
     if config.login.type == "none":  # else it runs for the entrance
         runs["what has expired"] = partial(keep_swept, store, now)
-    return Connecting(Connections(declared, store, parts, config.server.base_url), runs)
+    has_login = config.login.type != "none"
+    first = "" if over_http else _NO_PAGE if has_login else _ELSEWHERE
+    connections = Connections(
+        declared, store, parts, config.server.base_url, pages=over_http or not has_login, first=first
+    )
+    return Connecting(connections, runs)
 
 
 async def open_revoking(config: model.Config, store: Store, vault: Vault, stack: AsyncExitStack) -> Revoking:

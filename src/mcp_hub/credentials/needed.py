@@ -14,13 +14,19 @@ from mcp_hub.principal import Principal
 class Place:
     """An upstream as people are told of it: its configured name, its title, and the page where they connect to it.
 
-    `stands_for` stands for its address: what somebody gave for another one does not go there.
+    `stands_for` stands for its address: what somebody gave for another one does not go there. `first` is said before
+    they are told to open the page, in whole sentences; where there is no page, it is all that they are told to do.
     """
 
     upstream: str
     title: str
-    page: str
+    page: str | None
     stands_for: str = ""
+    first: str = ""
+
+    def step(self, to: str = "") -> str:
+        """What they do next, in whole sentences; `to` says what for, such as " to allow it"."""
+        return self.first if self.page is None else f"{self.first}Open {self.page}{to}, then try again."
 
 
 def name_of(caller: Principal) -> str:
@@ -30,7 +36,7 @@ def name_of(caller: Principal) -> str:
 
 def not_connected(place: Place, caller: Principal) -> ConnectionNeeded:
     """They have not connected yet, or have ended it."""
-    public = f"{place.title} is not connected for {name_of(caller)}. Open {place.page}, then try again."
+    public = f"{place.title} is not connected for {name_of(caller)}. {place.step()}"
     return ConnectionNeeded(place.upstream, public, url=place.page, state="not_connected")
 
 
@@ -41,7 +47,7 @@ def moved(place: Place) -> str:
 
 def reconnect_needed(place: Place, caller: Principal, reason: str) -> ConnectionNeeded:
     """Their connection is of no use any more; `reason` is a whole public sentence."""
-    public = f"{reason} Open {place.page} to connect {place.title} again for {name_of(caller)}, then try again."
+    public = f"{reason} {place.step(f' to connect {place.title} again for {name_of(caller)}')}"
     return ConnectionNeeded(place.upstream, public, url=place.page, state="reconnect_needed")
 
 

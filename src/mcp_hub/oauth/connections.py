@@ -110,13 +110,25 @@ class Connections:
 
     Every method that takes a name raises `KeyError` for an upstream that is not declared or, but for `sign_in`, where
     callers have no connection of their own; those that wait raise `HubFault` where the store or the vault fails.
+    `pages` is whether they can be opened, and `first` what is said before (see `Place`).
     """
 
-    def __init__(self, declared: Sequence[Declared], store: Store, parts: Parts, base_url: str) -> None:
+    def __init__(
+        self,
+        declared: Sequence[Declared],
+        store: Store,
+        parts: Parts,
+        base_url: str,
+        *,
+        pages: bool = True,
+        first: str = "",
+    ) -> None:
         self._declared = {each.name: each for each in declared}
         self._store = store
         self._parts = parts
         self._base_url = base_url
+        self._pages = pages
+        self._first = first
         self._unanswered = Unanswered()
 
     def sign_in(self, upstream: str) -> SignIn:
@@ -136,7 +148,7 @@ class Connections:
         if self.sign_in(upstream) is SignIn.UNDECIDED and deciding.is_due(upstream):
             outcome = await self._parts.discovery.find(declared.target, challenges=refusal.challenges)
             if isinstance(outcome, Found):
-                await deciding.remember(upstream)
+                await self._decided(upstream, outcome)
             else:
                 deciding.nothing(upstream)
         return self.sign_in(upstream) is SignIn.OAUTH
@@ -209,6 +221,8 @@ class Connections:
         declared, grant = self._connectable(upstream), await self._grant(caller, upstream)
         found = await self._found(declared, grant)
         what, whose = asked(declared.said, found, declared.url, grant), Whose(*caller.key, upstream)
+        if self.sign_in(upstream) is SignIn.UNDECIDED:
+            await self._decided(upstream, found)
         client = await self._client(declared, found)
         if self._unanswered.is_vain(whose, client.registration.id):
             await self._parts.registering.forgotten(client.registration)
@@ -236,6 +250,8 @@ class Connections:
             self._note(What.CONNECT_REFUSED, error.code, caller, upstream)
             raise
         await self._keep(made, declared.place)
+        if declared.sign_in is SignIn.UNDECIDED:
+            await self._parts.deciding.remember(upstream)
         self._note(What.CONNECTED, OK, caller, upstream)
         return Finished(upstream, declared.title, made.grant.account, made.window)
 
@@ -304,7 +320,8 @@ class Connections:
 
     def _place(self, upstream: str) -> Place:
         declared = self._declared[upstream]
-        return Place(upstream, declared.title, f"{self._base_url}/connect/{upstream}", declared.place)
+        page = f"{self._base_url}/connect/{upstream}" if self._pages else None
+        return Place(upstream, declared.title, page, declared.place, self._first)
 
     async def _grant(self, caller: Principal, upstream: str) -> Grant | None:
         """What they gave for where it is now: what was for another place says nothing of this one."""
@@ -317,14 +334,21 @@ class Connections:
         outcome = await self._parts.discovery.find(declared.target, bound=bound, fresh=grant is not None)
         if isinstance(outcome, DiscoveryFailed):
             raise ConnectFailed(outcome.public, outcome.code, trace=outcome.trace)
-        if isinstance(outcome, NotOffered):
+        is_undecided = self.sign_in(declared.name) is SignIn.UNDECIDED
+        # What lets everybody in as they are is not closed to them all because one of them would like to sign in.
+        if isinstance(outcome, NotOffered) or (is_undecided and not outcome.is_refused):
             raise ConnectFailed(_NOT_OFFERED.format(title=declared.title), "not_offered", trace=outcome.trace)
         if not outcome.server.knows_pkce and not declared.said.unadvertised_pkce:
             host = urlsplit(outcome.server.issuer).netloc
             raise self._failed("no_pkce", _NO_PKCE.format(title=declared.title, host=host), outcome)
-        if self.sign_in(declared.name) is SignIn.UNDECIDED:
-            await self._parts.deciding.remember(declared.name)
         return outcome
+
+    async def _decided(self, upstream: str, found: Found) -> None:
+        """Its users sign in: certain where it says so, else guessed, and seen for sure when the first has."""
+        if found.server.has_metadata:
+            await self._parts.deciding.remember(upstream)
+        else:
+            self._parts.deciding.believe(upstream)
 
     async def _client(self, declared: Declared, found: Found) -> Client:
         try:

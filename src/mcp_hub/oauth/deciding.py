@@ -66,6 +66,10 @@ class Deciding:
         """It was asked, and nothing was found out."""
         self._nothing[upstream] = self._now() + APART
 
+    def believe(self, upstream: str) -> None:
+        """Its users sign in, as it seems: it refuses, and says nothing of where. So it is until this process ends."""
+        self._known.add(upstream)
+
     async def remember(self, upstream: str) -> None:
         """Its users sign in.
 

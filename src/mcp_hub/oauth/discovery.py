@@ -186,14 +186,15 @@ class _Search:
             return DiscoveryFailed("unavailable", _DOWN.format(name=self._target.called), tuple(self._trace))
         if found is None:
             return NotOffered(tuple(self._trace))
-        server, resource, scopes = found
+        server, resource, scopes, is_refused = found
         for each in self._fetched:
             self._kept.put(*each)  # only what could be used: what is wrong may be put right at any moment
-        return Found(server, None if resource is None else resource.resource, scopes, tuple(self._trace))
+        named = None if resource is None else resource.resource
+        return Found(server, named, scopes, tuple(self._trace), is_refused=is_refused)
 
     async def _found(
         self, challenges: tuple[str, ...] | None
-    ) -> tuple[Server, Resource | None, tuple[str, ...] | None] | None:
+    ) -> tuple[Server, Resource | None, tuple[str, ...] | None, bool] | None:
         is_refused, challenge = await self._asked(challenges)
         resource = await self._resource(challenge)
         issuer = self._issuer(resource)
@@ -201,7 +202,7 @@ class _Search:
         if server is None:
             return None
         scopes = tuple(challenge.scope.split()) if challenge and challenge.scope else None
-        return server, resource, scopes or (None if resource is None else resource.scopes)
+        return server, resource, scopes or (None if resource is None else resource.scopes), is_refused
 
     # What the upstream says when it is asked without a credential
 

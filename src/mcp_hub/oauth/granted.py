@@ -22,6 +22,7 @@ from mcp_hub.errors import HubError, RefusedCredential
 from mcp_hub.oauth.lasting import Replaced, times
 from mcp_hub.oauth.needed import allow_more, away, for_admin
 from mcp_hub.oauth.refreshing import NotRenewed
+from mcp_hub.oauth.scope_words import MOST
 from mcp_hub.oauth.stepping_up import SteppingUp
 from mcp_hub.principal import Principal
 from mcp_hub.secret import Secret
@@ -252,6 +253,8 @@ class Granted:
         if not self._stepping.may_ask(grant.id, missing):
             return refusal
         wanted = grant.scopes | grant.wanted | missing
+        if len(wanted) > MOST:  # who asks for something else each time is asked about what was missing last
+            wanted = grant.scopes | missing
         if wanted != grant.wanted:
             await self._source.want(grant.id, wanted)
             if self._held is held:

@@ -26,7 +26,7 @@ def allow_more(place: Place, caller: Principal, missing: Iterable[str]) -> Conne
     named = ", ".join(names) + (" and more" if len(names) < len(wanted) else "")
     public = (
         f"{place.title} asks for more than {name_of(caller)} allowed{f' (missing: {named})' if names else ''}."
-        f" Open {place.page} to allow it, then try again."
+        f" {place.step(' to allow it')}"
     )
     return ConnectionNeeded(place.upstream, public, url=place.page, state="reconnect_needed")
 

@@ -44,13 +44,15 @@ class Step:
 class Found:
     """What discovery found for an upstream. `resource` is of its metadata (RFC 9728), `None` where it has none.
 
-    `scopes` are those of the challenge, else of the resource's metadata; `None` where neither says.
+    `scopes` are those of the challenge, else of the resource's metadata; `None` where neither says. `is_refused` is
+    whether the upstream answers nobody without a credential, as far as it was asked.
     """
 
     server: Server
     resource: str | None
     scopes: tuple[str, ...] | None
     trace: tuple[Step, ...] = ()
+    is_refused: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,6 +102,7 @@ class Doorway:
         """A page for somebody who is known; others are sent to sign in before anything is read."""
 
         async def endpoint(request: Request) -> Response:
+            self._visitors.check_looked(request)
             looker = await self._known.looker(request)
             return self.sign_in_first(request) if looker is None else self._to(looker, await show(looker, request))
 

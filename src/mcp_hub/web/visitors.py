@@ -40,9 +40,12 @@ _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _MAC: Final = 43
 """Characters of 32 bytes in base64 without padding."""
 
+_OTHER_SITES: Final = ("cross-site", "same-site")
+
 
 class CrossSite(Forbidden):
-    """A form that none of our pages showed to this browser, or not for this purpose. HTTP 403."""
+    """What a page of ours did not ask for: a form that none showed to this browser, or not for this purpose; or
+    something that a page of another site asked for unseen. HTTP 403."""
 
 
 class Browsers(Protocol):
@@ -157,6 +160,17 @@ class Visitors:
         if not any(self._is_ours(token, digest(cookie), purpose) for cookie in cookies if cookie is not None):
             raise CrossSite("This form is no longer valid. Load the page again, and send it once more.")
         return form
+
+    def check_looked(self, request: Request) -> None:
+        """Return if this page is to be seen, as far as the browser says: pages of other sites may lead here, but not
+        ask in the background, where nobody sees what they have the hub do (Fetch Metadata, W3C).
+
+        Raises:
+            CrossSite: one does.
+        """
+        site, destination = request.headers.get("sec-fetch-site"), request.headers.get("sec-fetch-dest")
+        if site in _OTHER_SITES and destination not in (None, "document"):
+            raise CrossSite("A page of another site asked for this one without showing it. Open it here.")
 
     def check_origin(self, request: Request) -> None:
         """Return if the request comes from one of our own pages, as far as the browser says.

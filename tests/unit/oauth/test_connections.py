@@ -421,6 +421,39 @@ async def test_whoever_connects_an_upstream_that_nothing_is_said_about_decides_i
         assert rig.hub.sign_in("gh") is SignIn.OAUTH
 
 
+async def test_what_was_only_guessed_of_an_upstream_is_not_remembered_before_somebody_has_signed_in(server):
+    async with connecting(server.resource, said=None) as rig:
+        server.now = rig.now
+        for path in ("/.well-known/oauth-protected-resource/mcp", "/.well-known/oauth-protected-resource"):
+            server.answers[path] = broken(404)
+        published = "/.well-known/oauth-authorization-server"
+        server.answers |= {published: broken(404), "/.well-known/openid-configuration": broken(404)}
+        assert await rig.hub.signs_in("gh", RefusedCredential("gh", "refused", challenges=("Bearer",)))
+        assert rig.hub.sign_in("gh") is SignIn.OAUTH
+        await rig.start()
+        assert rig.hub.sign_in("gh") is SignIn.UNDECIDED
+        await rig.connect()
+        await rig.start()
+        assert rig.hub.sign_in("gh") is SignIn.OAUTH
+
+
+@pytest.mark.promise("T33")
+async def test_who_looks_decides_nothing(server):
+    async with connecting(server.resource, said=None) as rig:
+        await rig.hub.prospect(ADA, "gh")
+        assert rig.hub.sign_in("gh") is SignIn.UNDECIDED
+        await rig.start()
+        assert rig.hub.sign_in("gh") is SignIn.UNDECIDED
+
+
+async def test_an_upstream_that_lets_everybody_in_is_not_closed_to_them_by_one_who_would_sign_in(server):
+    async with connecting(server.resource, said=None) as rig:
+        server.answers["/mcp"] = Answer(200, {"jsonrpc": "2.0", "id": 1, "result": {}})
+        await fails("not_offered", rig.hub.prospect(ADA, "gh"))
+        await fails("not_offered", rig.hub.begin(ADA, "gh", BROWSER))
+        assert rig.hub.sign_in("gh") is SignIn.UNDECIDED
+
+
 async def test_an_upstream_that_is_down_decides_nothing(server):
     async with connecting(server.resource, said=None) as rig:
         server.answers["/.well-known/oauth-protected-resource/mcp"] = broken(503)

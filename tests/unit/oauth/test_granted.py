@@ -10,6 +10,7 @@ import pytest
 from mcp_hub.errors import ConnectionNeeded, RefusedCredential, StoreFailed, Unreachable
 from mcp_hub.oauth.connection import Ending
 from mcp_hub.oauth.lasting import MOST_REPLACED
+from mcp_hub.oauth.scope_words import MOST
 from mcp_hub.principal import Principal
 from mcp_hub.secret import Secret
 from mcp_hub.store.connections import GrantState, Source, Whose
@@ -484,6 +485,19 @@ async def test_what_the_upstream_asks_for_is_noted_and_its_user_asked_and_nothin
     assert (await hub.grant()).wanted == {"before", "read", "write", "admin"}
     assert server.seen == []  # more is never asked for behind its user's back
     assert access.ready() is used  # and the rest works on
+
+
+@pytest.mark.promise("T58")
+async def test_an_upstream_that_asks_for_something_else_each_time_fills_neither_the_store_nor_the_link(server, hub):
+    await connected(hub, server, scopes="read")
+    access = hub.access()
+    used = await access.credential()
+    for number in range(200):
+        with pytest.raises(ConnectionNeeded):
+            await access.refused(used, lacking(f"scope-{number}"))
+    wanted = (await hub.grant()).wanted
+    assert len(wanted) <= MOST
+    assert wanted >= {"read", "scope-199"}
 
 
 async def test_who_is_asked_for_more_after_a_renewal_is_told_so_in_the_same_call(server, hub):

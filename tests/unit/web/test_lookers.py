@@ -15,8 +15,9 @@ pytestmark = pytest.mark.promise("E37")
 KEY = b"k" * 32
 
 
-def request(cookie="", method="GET", body=b"", path="/"):
+def request(cookie="", method="GET", body=b"", path="/", **more):
     headers = [(b"host", b"127.0.0.1:8080"), (b"cookie", cookie.encode())]
+    headers += [(name.replace("_", "-").encode(), value.encode()) for name, value in more.items()]
     if body:
         headers.append((b"content-type", b"application/x-www-form-urlencoded"))
 
@@ -102,3 +103,30 @@ async def test_whoever_has_to_sign_in_is_sent_there_before_anything_is_read(memb
     assert answer.headers["location"] == "/login?next=/connect/github"
     answer = await members.posted("connect", show)(request(method="POST"))
     assert answer.headers["location"] == "/login"
+
+
+@pytest.mark.promise("T33", "T22")
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+@pytest.mark.parametrize("destination", ["image", "empty", "iframe", "script"])
+async def test_a_page_of_another_site_has_the_hub_ask_nobody_behind_its_users_back(owner, site, destination):
+    async def show(looker, request):
+        raise AssertionError("nobody looks")
+
+    with pytest.raises(CrossSite):
+        await owner.looked_at(show)(request(sec_fetch_site=site, sec_fetch_dest=destination))
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {},
+        {"sec_fetch_site": "cross-site", "sec_fetch_dest": "document"},
+        {"sec_fetch_site": "none", "sec_fetch_dest": "document"},
+        {"sec_fetch_site": "same-origin", "sec_fetch_dest": "empty"},
+    ],
+)
+async def test_a_link_of_another_site_leads_to_a_page_all_the_same(owner, told):
+    async def show(looker, request):
+        return PlainTextResponse("shown")
+
+    assert (await owner.looked_at(show)(request(**told))).status_code == 200
