@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import final
+from typing import Final, final
 
 from mcp_hub.config import model
 from mcp_hub.credentials.decide import SignIn, decide_declared

@@ -181,7 +181,7 @@ class Connections:
             case SignIn.PASTED:
                 return of_key(declared, await self._store.key(whose))
             case other:
-                return await self._decided(declared, other, caller)
+                return await self._given(declared, other, caller)
 
     # Connecting
 
@@ -296,7 +296,7 @@ class Connections:
 
     # Inside
 
-    async def _decided(self, declared: Declared, sign_in: SignIn, caller: Principal) -> Connection:
+    async def _given(self, declared: Declared, sign_in: SignIn, caller: Principal) -> Connection:
         """By what this very request brought, or by who they are: nothing of it is stored."""
         try:
             await self.access(caller, declared.name).credential()
