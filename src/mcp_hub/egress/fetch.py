@@ -4,15 +4,14 @@ Rule: the address is judged where it is dialed, a redirect is an answer, a body 
 no longer than it may. Nothing of a body or of a query stands in an error.
 """
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol, final
-
-import httpx2
+from typing import TYPE_CHECKING, Final, Protocol, final
 
 from mcp_hub.egress.dial import Dialer
-from mcp_hub.egress.guarded_httpx import guarded_client
+
+if TYPE_CHECKING:
+    from mcp_hub.egress.documents import Client
 
 MOST_BYTES: Final = 64 * 1024
 MOST_SECONDS: Final = 10.0
@@ -95,7 +94,8 @@ class GuardedFetch:
     """A `Door` through the guarded dialer. `https` only, and `http` where the dialer allows that range."""
 
     def __init__(self, dialer: Dialer) -> None:
-        self._client = guarded_client(dialer, timeout=MOST_SECONDS)
+        self._dialer = dialer
+        self._made: Client | None = None
 
     async def get(
         self,
@@ -106,7 +106,7 @@ class GuardedFetch:
         seconds: float = MOST_SECONDS,
     ) -> Document:
         """See `Fetch`."""
-        return await self._answer(_request("GET", url, headers=headers), most, seconds)
+        return await self._client().answer("GET", url, None, headers, most=most, seconds=seconds)
 
     async def post(
         self,
@@ -118,7 +118,7 @@ class GuardedFetch:
         seconds: float = MOST_SECONDS,
     ) -> Document:
         """See `Fetch`."""
-        return await self._answer(_request("POST", url, form, headers), most, seconds)
+        return await self._client().answer("POST", url, form, headers, most=most, seconds=seconds)
 
     async def post_json(
         self,
@@ -131,53 +131,17 @@ class GuardedFetch:
     ) -> Document:
         """See `Posts`."""
         said = {"content-type": "application/json", **(headers or {})}
-        return await self._answer(_request("POST", url, body, said), most, seconds)
+        return await self._client().answer("POST", url, body, said, most=most, seconds=seconds)
 
     async def aclose(self) -> None:
         """Close its connections."""
-        await self._client.aclose()
+        if self._made is not None:
+            await self._made.aclose()
 
-    async def _answer(self, request: httpx2.Request, most: int, seconds: float) -> Document:
-        try:
-            async with asyncio.timeout(seconds):
-                answer = await self._client.send(request, stream=True)
-                try:
-                    body = await _body(answer, most)
-                finally:
-                    await answer.aclose()
-        except TimeoutError as error:
-            raise FetchFailed(f"{request.url.host} did not answer within {seconds:g} s") from error
-        except httpx2.HTTPError as error:
-            raise FetchFailed(f"{request.url.host} could not be asked: {_why(error)}") from error
-        return Document(answer.status_code, dict(answer.headers.items()), body)
+    def _client(self) -> "Client":
+        if self._made is None:
+            # Loaded with the first document: most hubs need none, and start a tenth sooner without.
+            from mcp_hub.egress.documents import Client  # noqa: PLC0415
 
-
-def _request(
-    method: str,
-    url: str,
-    sent: Mapping[str, str] | bytes | None = None,
-    headers: Mapping[str, str] | None = None,
-) -> httpx2.Request:
-    # Nothing is asked to be compressed, so that the limit counts what was really sent.
-    asked = {"accept": "application/json", "accept-encoding": "identity", **(headers or {})}
-    try:
-        if isinstance(sent, bytes):
-            return httpx2.Request(method, url, content=sent, headers=asked)
-        return httpx2.Request(method, url, data=sent, headers=asked)
-    except (httpx2.InvalidURL, ValueError) as error:
-        raise FetchFailed("the address is no URL") from error
-
-
-async def _body(answer: httpx2.Response, most: int) -> bytes:
-    body = bytearray()
-    async for part in answer.aiter_raw():
-        body += part
-        if len(body) > most:
-            raise FetchFailed(f"{answer.request.url.host} sent more than {most} bytes")
-    return bytes(body)
-
-
-def _why(error: httpx2.HTTPError) -> str:
-    if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
-        return str(error) or "no connection"  # the dialer's own sentence, or the system's
-    return "the connection broke"
+            self._made = Client(self._dialer, MOST_SECONDS)
+        return self._made
