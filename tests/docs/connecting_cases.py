@@ -87,8 +87,6 @@ CASES: dict[str, Callable[[object], Awaitable[str]]] = {
         "from: X-My-Key", refuses=True, **{"X-My-Key": "another"}
     ),
     "NAME is told the KEY of its callers, and that of USER is not known.": lambda _: unclaimed(),
-    "NAME asks for more than USER has allowed": lambda _: granted(
-        'Bearer error="insufficient_scope", scope="write"', 403
-    ),
+    "NAME asks for more than USER allowed": lambda _: granted('Bearer error="insufficient_scope", scope="write"', 403),
     "It refuses the access that it was given": lambda _: granted("Bearer", 401),
 }

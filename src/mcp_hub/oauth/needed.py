@@ -25,7 +25,7 @@ def allow_more(place: Place, caller: Principal, missing: Iterable[str]) -> Conne
     names = [each for each in wanted if _PLAIN.fullmatch(each)][:_MOST_NAMED]
     named = ", ".join(names) + (" and more" if len(names) < len(wanted) else "")
     public = (
-        f"{place.title} asks for more than {name_of(caller)} has allowed{f' (missing: {named})' if names else ''}."
+        f"{place.title} asks for more than {name_of(caller)} allowed{f' (missing: {named})' if names else ''}."
         f" Open {place.page} to allow it, then try again."
     )
     return ConnectionNeeded(place.upstream, public, url=place.page, state="reconnect_needed")

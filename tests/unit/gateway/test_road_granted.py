@@ -201,7 +201,7 @@ async def test_the_sentence_and_the_link_hold_no_address_and_no_sentence_of_the_
     assert asked == {
         "mode": "url",
         "url": PLACE.page,
-        "message": f"GitHub asks for more than ada@example.com has allowed{shown}. Open {PLACE.page} to allow it, then"
+        "message": f"GitHub asks for more than ada@example.com allowed{shown}. Open {PLACE.page} to allow it, then"
         " try again.",
     }
 

@@ -477,7 +477,7 @@ async def test_what_the_upstream_asks_for_is_noted_and_its_user_asked_and_nothin
         with pytest.raises(ConnectionNeeded) as needed:
             await access.refused(used, lacking("read write admin"))
     assert needed.value.public == (
-        "GitHub asks for more than ada@example.com has allowed (missing: admin, write)."
+        "GitHub asks for more than ada@example.com allowed (missing: admin, write)."
         f" Open {PLACE.page} to allow it, then try again."
     )
     assert needed.value.state == "reconnect_needed"
