@@ -1,21 +1,18 @@
 """As whom the command line checks upstreams: whoever is named, the one user of a private hub, else nobody.
 
 Rule: what users have given the hub is read from its store in this process, whether a hub runs or not. A store that is
-not there is not made, and one that is not needed is not opened.
+not there is not made, and one that is not needed is not opened; what opens it is loaded only then.
 """
 
 import os
 from collections.abc import AsyncGenerator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from mcp_hub.assembly import unlocked
 from mcp_hub.checking import Checking, Owners
-from mcp_hub.cli.people import people_of
 from mcp_hub.config.model import Config
 from mcp_hub.config.places import is_kept, store_path
 from mcp_hub.credentials.decide import SignIn, decide_declared
 from mcp_hub.errors import BadRequest, HubFault
-from mcp_hub.identity.principals import principal_of
 from mcp_hub.principal import LOCAL, Principal
 
 
@@ -51,6 +48,9 @@ async def _caller(config: Config, who: str) -> Principal | None:
         )
     if not _has_store(config):
         raise BadRequest("There are no accounts yet: the hub of this configuration has not run here.")
+    from mcp_hub.cli.people import people_of  # noqa: PLC0415 - see the rule
+    from mcp_hub.identity.principals import principal_of  # noqa: PLC0415
+
     async with people_of(config) as people:
         user = await people.accounts.find(who)
     if user.disabled:
@@ -63,7 +63,8 @@ async def _owners(config: Config, names: Collection[str], stack: AsyncExitStack)
     needed = any(each.is_own for each in sign_ins)
     if not _has_store(config) or not (needed or SignIn.UNDECIDED in sign_ins):
         return None
-    from mcp_hub.connecting import open_connections  # noqa: PLC0415 - brings all that OAuth takes
+    from mcp_hub.assembly import unlocked  # noqa: PLC0415 - see the rule
+    from mcp_hub.connecting import open_connections  # noqa: PLC0415
 
     try:
         store, vault = await unlocked(config, stack)
