@@ -1,18 +1,18 @@
-"""The access of somebody who has none. Rule: it says so whenever it is asked, and nothing is sent with it."""
+"""The access of somebody who has none, or has none any more. Rule: it says why, and nothing is sent with it."""
 
 from collections.abc import Callable
 from typing import final
 
 from mcp_hub.credentials.credential import Credential
-from mcp_hub.errors import ConnectionNeeded, RefusedCredential
+from mcp_hub.errors import HubError, RefusedCredential
 
 
 @final
 class Missing:
-    """The access of somebody who has none."""
+    """The access of somebody who has none; `why` is what they are told."""
 
-    def __init__(self, needed: ConnectionNeeded) -> None:
-        self._needed = needed
+    def __init__(self, why: HubError) -> None:
+        self._why = why
 
     def ready(self) -> Credential | None:
         """See `Access`."""
@@ -20,7 +20,7 @@ class Missing:
 
     async def credential(self) -> Credential:
         """See `Access`."""
-        raise self._needed
+        raise self._why
 
     async def refused(self, credential: Credential, refusal: RefusedCredential) -> Credential:
         """See `Access`."""

@@ -11,6 +11,7 @@ from typing import Final, TypeVar, final
 
 from mcp_hub.credentials.access import Access
 from mcp_hub.credentials.credential import Credential
+from mcp_hub.credentials.missing import Missing
 from mcp_hub.errors import ConnectionNeeded, RefusedCredential, UpstreamError
 from mcp_hub.upstream.call import Call, Owner
 from mcp_hub.upstream.carrier import Carrier, Overheard, RefusedOpening, Told
@@ -84,7 +85,7 @@ class Credentialed:
 
     def retire(self, why: UpstreamError) -> None:
         """From now on nothing is sent: whoever tries is told why."""
-        self._access = _Retired(why)
+        self._access = Missing(why)
 
     async def aclose(self) -> None:
         """See `Carrier.aclose`."""
@@ -121,25 +122,3 @@ class Credentialed:
             except RefusedCredential as error:
                 refusal = error
         raise refusal
-
-
-@final
-class _Retired:
-    """The access to what is used no more."""
-
-    def __init__(self, why: UpstreamError) -> None:
-        self._why = why
-
-    def ready(self) -> Credential | None:
-        return None
-
-    async def credential(self) -> Credential:
-        raise self._why
-
-    async def refused(self, credential: Credential, refusal: RefusedCredential) -> Credential:
-        del credential
-        raise refusal
-
-    def watch(self, changed: Callable[[], object]) -> Callable[[], None]:
-        del changed
-        return lambda: None
