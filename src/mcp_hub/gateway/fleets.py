@@ -40,8 +40,8 @@ _DIGEST: Final = 16
 _FULL: Final = "This hub serves as many people at once as it can. Try again later."
 _TOO_MANY: Final = "You use this hub with as many credentials at once as one person may. End some of these uses first."
 
-Key = tuple[Owner, bytes]
-"""Whose a fleet is, and a digest of what their requests bring."""
+Key = tuple[Owner, bytes, tuple[object, ...]]
+"""Whose a fleet is, a digest of what their requests bring, and what is known of them where that counts."""
 
 
 @final
@@ -106,7 +106,7 @@ class Fleets:
         """
         if not self._own:
             return self._common
-        key = (caller.key, self._brought(caller))
+        key = (caller.key, self._brought(caller), self._claims(caller))
         fleet = self._fleets.get(key) or self._begun(key, caller)
         fleet.used = self._clock()
         return fleet
@@ -129,7 +129,7 @@ class Fleets:
 
     async def end_session(self, session: str, owner: Owner) -> None:
         """A client's session is over: close what was opened for it, in every fleet of its owner."""
-        own = (each for (whose, _), fleet in self._fleets.items() if whose == owner for each in fleet.own.values())
+        own = (each for (whose, *_), fleet in self._fleets.items() if whose == owner for each in fleet.own.values())
         ended = ("session", session)
         await asyncio.gather(*(each.end_sessions(ended) for each in (*self._shared.values(), *own)))
 
@@ -215,16 +215,12 @@ class Fleets:
     # Inside
 
     def _brought(self, caller: Principal) -> bytes:
-        if not caller.brought and not self._by_claims:
-            return b""
-        told = [(name, value.open()) for name, value in caller.brought]
-        if self._by_claims:
-            told += [
-                ("email", caller.email),
-                ("name", caller.label),
-                *(("group", each) for each in sorted(caller.groups)),
-            ]
-        return self._digest(told)
+        return self._digest([(name, value.open()) for name, value in caller.brought]) if caller.brought else b""
+
+    def _claims(self, caller: Principal) -> tuple[object, ...]:
+        if not self._by_claims:
+            return ()
+        return (caller.email, caller.email_verified, caller.label, caller.groups)
 
     def _digest(self, told: object) -> bytes:
         # With a secret of this process: what somebody brought cannot be guessed by it.

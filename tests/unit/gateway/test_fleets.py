@@ -401,7 +401,7 @@ async def test_whoever_brings_something_else_each_time_takes_nobody_elses_place(
         for each in brings:
             now[0] += 1.0
             hub.of(each)
-        assert [whose for whose, _ in hub.fleets._fleets].count(ALICE.key) == 2
+        assert [whose for whose, *_ in hub.fleets._fleets].count(ALICE.key) == 2
         assert hub.of(BOB) is his
         for each in brings[-2:]:
             hub.of(each).notices.open(ALICE.key)
